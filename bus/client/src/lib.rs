@@ -1,0 +1,1 @@
+//! NATS JetStream as the bus: publisher with spool, cursor reader, checkpoints, leases.

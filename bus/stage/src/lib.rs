@@ -1,0 +1,1 @@
+//! The skeleton of every Tapio process: configuration, telemetry, health, partitions, drain.

@@ -1,0 +1,1 @@
+//! The tapio command: run, demonstrate, look, explain.

@@ -1,0 +1,1 @@
+//! Folds events into episodes and episodes into causal incidents.

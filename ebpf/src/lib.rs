@@ -1,0 +1,1 @@
+//! CO-RE programs, their loader and the raw records they emit.

@@ -1,0 +1,1 @@
+//! Says who is who: containers, pods, workloads, services and both ends of a connection.

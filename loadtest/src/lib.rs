@@ -1,0 +1,1 @@
+//! Measures the bus, the pipeline and its steadiness.

@@ -1,0 +1,1 @@
+//! The shared library of all observers: identity, clocks, rate limits, publishing.

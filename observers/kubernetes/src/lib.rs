@@ -1,0 +1,1 @@
+//! Observers of the Kubernetes API server and the node's kubelet.

@@ -1,0 +1,1 @@
+//! Observers of memory growth and storage.

@@ -1,0 +1,1 @@
+//! Observers of connections, names, protocol status and link.

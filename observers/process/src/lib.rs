@@ -1,0 +1,1 @@
+//! Observers of executables, signals, exits and containers.

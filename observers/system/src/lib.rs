@@ -1,0 +1,1 @@
+//! Observers of system health, systemd and OpenTelemetry.

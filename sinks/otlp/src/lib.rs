@@ -1,0 +1,1 @@
+//! Exports each incident revision as one OpenTelemetry trace.
