@@ -1,1 +1,30 @@
 //! The wire: events, batches, episodes, incidents, and every name and limit of the bus.
+//!
+//! Encoding is named MessagePack and evolves by addition only. Nothing here does I/O: bytes in, values out.
+#![forbid(unsafe_code)]
+
+pub mod batch;
+pub mod entity;
+pub mod episode;
+pub mod event;
+pub mod family;
+pub mod histogram;
+pub mod id;
+pub mod incident;
+pub mod names;
+pub mod severity;
+pub mod timestamp;
+
+pub use batch::{Batch, Header};
+pub use entity::Entity;
+pub use episode::{Edge, Episode, Gauge};
+pub use event::{Body, Event, Kind};
+pub use id::EventId;
+pub use incident::Incident;
+pub use severity::Severity;
+pub use timestamp::Timestamp;
+
+/// Version of every MessagePack envelope.
+///
+/// * 1: first version.
+pub const SCHEMA_VERSION: u16 = 1;

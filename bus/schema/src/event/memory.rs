@@ -1,0 +1,21 @@
+//! Bodies of the memory observer.
+
+use serde::{Deserialize, Serialize};
+
+/// Memory of the subject's control group grows steadily.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct MemoryGrowth {
+    /// Memory charged to the group now, without page cache that can be dropped.
+    pub usage_bytes: u64,
+    /// Where the growth began.
+    pub start_bytes: u64,
+    /// Slope of the robust line through the recent samples, bytes per second.
+    pub rate_bytes_per_second: f64,
+    /// Limit of the group or of its nearest limited ancestor; `None` when unlimited.
+    pub limit_bytes: Option<u64>,
+    /// Time until the limit at this rate, ns.
+    pub time_to_limit_ns: Option<u64>,
+    /// How well a line fits the samples, 0 to 1 (coefficient of determination).
+    pub fit: f64,
+}

@@ -1,0 +1,43 @@
+//! Bodies of the status observer.
+
+use serde::{Deserialize, Serialize};
+
+use super::network::Role;
+use crate::histogram::Log2;
+
+/// An HTTP exchange between subject and object ended with a status ≥ 500 (or `count` of them in the window).
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct HttpError {
+    /// Which end the subject is.
+    pub role: Role,
+    /// HTTP status code.
+    pub status: u16,
+    /// From request to response, ns.
+    pub latency_ns: u64,
+}
+
+/// HTTP exchanges between subject and object that ended within one window.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct HttpStats {
+    /// Which end the subject is.
+    pub role: Role,
+    /// Responses by class: 1xx, 2xx, 3xx, 4xx, 5xx.
+    pub by_class: [u64; 5],
+    /// Time from request to response, ns.
+    pub latency: Log2,
+}
+
+impl HttpStats {
+    /// Exchanges in the window.
+    pub fn total(&self) -> u64 {
+        self.by_class.iter().sum()
+    }
+
+    /// Exchanges that ended with a status of 500 or above.
+    pub fn server_errors(&self) -> u64 {
+        let [_, _, _, _, errors] = self.by_class;
+        errors
+    }
+}
