@@ -1,0 +1,167 @@
+//! Fills in who is who in a batch, and says in which slot each event is joined with others.
+
+use std::collections::BTreeMap;
+
+use bus_schema::entity::Address;
+use bus_schema::event::{Body, Event};
+use bus_schema::names::{partition_of_slot, slot};
+use bus_schema::{Batch, Entity, Header};
+use serde::{Deserialize, Serialize};
+
+use crate::listeners::Listeners;
+use crate::topology::{Holder, PodRecord, Topology};
+
+/// Time advances in every partition at least this often, per producer.
+const HEARTBEAT_NS: u64 = 100_000_000;
+/// Most producers whose time is tracked; beyond that a heartbeat is passed on each time.
+const MOST_PRODUCERS: usize = 100_000;
+
+/// The state of one raw partition.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Enricher {
+    listeners: Listeners,
+    /// When each producer's time was last told to all partitions, UNIX ns.
+    told_ns: BTreeMap<String, u64>,
+}
+
+/// The events of one slot, in the order of the batch.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Share {
+    /// Slot of the enriched side.
+    pub slot: u16,
+    /// Events of that slot; empty in a heartbeat.
+    pub events: Vec<Event>,
+}
+
+impl Enricher {
+    /// Enriches a batch and splits it by slot. Partitions that get no event get a heartbeat from time to time.
+    pub fn apply(&mut self, topology: &Topology, batch: Batch, partitions: u16) -> Vec<Share> {
+        let mut shares: BTreeMap<u16, Vec<Event>> = BTreeMap::new();
+        for mut event in batch.events {
+            self.learn(&event, &batch.header.node);
+            self.fill(topology, &mut event, &batch.header.node);
+            shares
+                .entry(slot(&event.affected().key()))
+                .or_default()
+                .push(event);
+        }
+        self.tell_time(&batch.header, partitions, &mut shares);
+        shares
+            .into_iter()
+            .map(|(slot, events)| Share { slot, events })
+            .collect()
+    }
+
+    fn learn(&mut self, event: &Event, node: &str) {
+        let Body::Listening(listening) = &event.body else {
+            return;
+        };
+        let Some(address) = event.object.as_ref().and_then(|object| object.address.as_ref()) else {
+            return;
+        };
+        if listening.open {
+            self.listeners
+                .opened(node, address, &event.subject, event.time_ns);
+        } else {
+            self.listeners
+                .closed(node, address, &event.subject, event.time_ns);
+        }
+    }
+
+    fn fill(&self, topology: &Topology, event: &mut Event, node: &str) {
+        let time_ns = event.time_ns;
+        fill_local(topology, &mut event.subject, node);
+        if let Some(object) = &mut event.object {
+            match object.address.clone() {
+                Some(address) if object.workload.is_none() => {
+                    self.fill_remote(topology, object, &address, node, time_ns);
+                }
+                Some(_) => {}
+                None => fill_local(topology, object, node),
+            }
+        }
+    }
+
+    /// Someone behind an address: a pod or Service of the cluster, else who listens there on the same node.
+    fn fill_remote(
+        &self,
+        topology: &Topology,
+        object: &mut Entity,
+        address: &Address,
+        node: &str,
+        time_ns: u64,
+    ) {
+        match topology.holder(address.ip, time_ns) {
+            Some(Holder::Pod(uid)) => topology
+                .pod(uid)
+                .into_iter()
+                .for_each(|record| fill_pod(object, record)),
+            Some(Holder::Service(service)) => {
+                object.workload = topology
+                    .service(service)
+                    .and_then(|record| record.workload.clone());
+                object.service = Some(service.clone());
+            }
+            None => {
+                if let Some(owner) = self.listeners.at(node, address, time_ns) {
+                    let mut owner = owner.clone();
+                    fill_local(topology, &mut owner, node);
+                    *object = Entity {
+                        address: Some(address.clone()),
+                        ..owner
+                    };
+                }
+            }
+        }
+    }
+
+    fn tell_time(&mut self, header: &Header, partitions: u16, shares: &mut BTreeMap<u16, Vec<Event>>) {
+        let told_ns = self.told_ns.get(&header.producer()).copied().unwrap_or(0);
+        if header.watermark_ns < told_ns + HEARTBEAT_NS {
+            return;
+        }
+        for partition in 0..partitions.max(1) {
+            let is_reached = shares
+                .keys()
+                .any(|slot| partition_of_slot(*slot, partitions) == partition);
+            if !is_reached {
+                shares.insert(partition, Vec::new());
+            }
+        }
+        if self.told_ns.len() >= MOST_PRODUCERS {
+            self.told_ns.pop_first();
+        }
+        self.told_ns.insert(header.producer(), header.watermark_ns);
+    }
+}
+
+/// Someone on the observer's own node.
+fn fill_local(topology: &Topology, entity: &mut Entity, node: &str) {
+    if entity.node.is_none() {
+        entity.node = Some(node.to_owned());
+    }
+    let by_container = entity
+        .container
+        .as_ref()
+        .and_then(|container| topology.pod_of_container(&container.id));
+    let by_uid = || entity.pod.as_ref().and_then(|pod| topology.pod(&pod.uid));
+    if let Some(record) = by_container.or_else(by_uid) {
+        fill_pod(entity, record);
+    }
+}
+
+fn fill_pod(entity: &mut Entity, record: &PodRecord) {
+    entity.pod = Some(record.pod.clone());
+    entity.workload = Some(record.workload.clone());
+    if entity.node.is_none() {
+        entity.node.clone_from(&record.node);
+    }
+    if let Some(container) = &mut entity.container
+        && let Some(known) = record.containers.iter().find(|known| known.id == container.id)
+    {
+        container.clone_from(known);
+    }
+}
+
+#[cfg(test)]
+mod tests;

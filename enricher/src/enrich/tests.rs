@@ -1,0 +1,191 @@
+//! Both ends of a connection, on a host and in a cluster.
+
+use std::net::IpAddr;
+
+use bus_schema::entity::{Container, Pod, Service, Workload};
+use bus_schema::event::network::{ConnectFailed, Listening};
+use bus_schema::{EventId, Severity};
+
+use super::*;
+use crate::topology::ServiceRecord;
+
+fn workload(kind: &str, namespace: &str, name: &str) -> Workload {
+    Workload {
+        kind: kind.into(),
+        namespace: namespace.into(),
+        name: name.into(),
+    }
+}
+
+fn address(ip: &str, port: u16) -> Entity {
+    Entity::of_address(Address {
+        ip: ip.parse::<IpAddr>().unwrap(),
+        port,
+        net_ns: 7,
+    })
+}
+
+fn event(time_ns: u64, subject: Entity, object: Entity, body: Body) -> Event {
+    Event {
+        id: EventId(u128::from(time_ns)),
+        time_ns,
+        observed_ns: time_ns,
+        severity: Severity::Info,
+        subject,
+        object: Some(object),
+        count: 1,
+        window_ns: 0,
+        trace: None,
+        body,
+    }
+}
+
+fn batch(events: Vec<Event>) -> Batch {
+    let watermark_ns = events
+        .iter()
+        .map(|event| event.time_ns)
+        .max()
+        .unwrap_or(1_000_000_000);
+    let header = Header {
+        node: "n1".into(),
+        boot: "b".into(),
+        observer: "network".into(),
+        watermark_ns,
+        ..Header::default()
+    };
+    Batch {
+        header,
+        events,
+        ..Batch::default()
+    }
+}
+
+fn pod(uid: &str, name: &str, ip: &str) -> PodRecord {
+    PodRecord {
+        pod: Pod {
+            uid: uid.into(),
+            namespace: "shop".into(),
+            name: format!("{name}-1"),
+        },
+        workload: workload("Deployment", "shop", name),
+        node: Some("n1".into()),
+        addresses: vec![ip.parse().unwrap()],
+        containers: vec![Container {
+            id: format!("id-{name}"),
+            name: name.into(),
+            image: "shop:1".into(),
+        }],
+    }
+}
+
+fn refused(time_ns: u64, object: Entity) -> Event {
+    let gateway = Entity::of_workload(workload("Cgroup", "host", "gateway"));
+    event(
+        time_ns,
+        gateway,
+        object,
+        Body::ConnectFailed(ConnectFailed::default()),
+    )
+}
+
+#[test]
+fn on_a_host_a_refused_port_is_the_service_that_listened_there() {
+    let cache = Entity::of_workload(workload("Cgroup", "host", "cache"));
+    let listening = |time_ns, open| {
+        event(
+            time_ns,
+            cache.clone(),
+            address("127.0.0.1", 6379),
+            Body::Listening(Listening { open }),
+        )
+    };
+    let mut enricher = Enricher::default();
+    let events = vec![
+        listening(1, true),
+        listening(5, false),
+        refused(6, address("127.0.0.1", 6379)),
+        refused(7, address("127.0.0.1", 1)),
+    ];
+    let shares = enricher.apply(&Topology::default(), batch(events), 1);
+    let objects: Vec<_> = shares
+        .iter()
+        .flat_map(|share| &share.events)
+        .filter(|event| matches!(event.body, Body::ConnectFailed(_)))
+        .collect();
+    assert_eq!(objects[0].object.as_ref().unwrap().label(), "cache");
+    assert_eq!(
+        objects[1].object.as_ref().unwrap().workload,
+        None,
+        "nobody ever listened there"
+    );
+}
+
+#[test]
+fn in_a_cluster_containers_have_owners_and_addresses_have_pods_and_services() {
+    let mut topology = Topology::default();
+    topology.see_pod(pod("u1", "api-gateway", "10.1.0.5"), 1);
+    topology.see_pod(pod("u2", "redis", "10.1.0.6"), 1);
+    let service = Service {
+        namespace: "shop".into(),
+        name: "redis".into(),
+    };
+    let record = ServiceRecord {
+        service,
+        addresses: vec!["10.96.0.9".parse().unwrap()],
+        workload: Some(workload("Deployment", "shop", "redis")),
+    };
+    topology.see_service(record, 1);
+    let container = Entity {
+        container: Some(Container {
+            id: "id-api-gateway".into(),
+            ..Container::default()
+        }),
+        ..Entity::default()
+    };
+    let attempt = |object| {
+        event(
+            5,
+            container.clone(),
+            object,
+            Body::ConnectFailed(ConnectFailed::default()),
+        )
+    };
+    let events = vec![
+        attempt(address("10.1.0.6", 6379)),
+        attempt(address("10.96.0.9", 6379)),
+    ];
+    let shares = Enricher::default().apply(&topology, batch(events), 1);
+    for event in shares.iter().flat_map(|share| &share.events) {
+        assert_eq!(
+            event.subject.workload,
+            Some(workload("Deployment", "shop", "api-gateway"))
+        );
+        assert_eq!(event.subject.container.as_ref().unwrap().name, "api-gateway");
+        assert_eq!(event.object.as_ref().unwrap().key(), "Deployment/shop/redis");
+    }
+    assert_eq!(shares.iter().flat_map(|share| &share.events).count(), 2);
+}
+
+#[test]
+fn events_of_one_workload_share_a_slot_and_time_reaches_every_partition() {
+    let mut enricher = Enricher::default();
+    let second = 1_000_000_000;
+    let shares = enricher.apply(
+        &Topology::default(),
+        batch(vec![refused(second, address("10.0.0.1", 1))]),
+        4,
+    );
+    let partitions: std::collections::BTreeSet<_> = shares
+        .iter()
+        .map(|share| partition_of_slot(share.slot, 4))
+        .collect();
+    assert_eq!(partitions.len(), 4);
+    assert_eq!(shares.iter().filter(|share| !share.events.is_empty()).count(), 1);
+    let soon = enricher.apply(
+        &Topology::default(),
+        batch(vec![refused(second + 1, address("10.0.0.1", 1))]),
+        4,
+    );
+    assert_eq!(soon.len(), 1, "no heartbeat twice within its interval");
+    assert_eq!(soon[0].slot, slot("Cgroup/host/gateway"));
+}
