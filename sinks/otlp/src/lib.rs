@@ -1,1 +1,8 @@
-//! Exports each incident revision as one OpenTelemetry trace.
+//! Exports each incident revision as one OpenTelemetry trace, emitted whole, with its evidence as log records.
+#![forbid(unsafe_code)]
+
+pub mod export;
+pub mod ids;
+pub mod logs;
+pub mod resource;
+pub mod trace;

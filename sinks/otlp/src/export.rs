@@ -1,0 +1,106 @@
+//! Sends traces and log records to an OTLP endpoint.
+
+use std::time::Duration;
+
+use bus_schema::Incident;
+use opentelemetry_otlp::{LogExporter, SpanExporter, WithExportConfig, WithTonicConfig};
+use opentelemetry_sdk::logs::{LogBatch, LogExporter as _};
+use opentelemetry_sdk::trace::SpanExporter as _;
+use tonic::transport::{Channel, Endpoint};
+
+use crate::{logs, trace};
+
+/// Longest wait for one export.
+const EXPORT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A connection to one OTLP endpoint. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Exporter {
+    channel: Channel,
+}
+
+/// Why an incident was not exported.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The endpoint is no URL.
+    #[error("OTLP endpoint {endpoint:?} is not a URL such as http://localhost:4317")]
+    Endpoint {
+        /// What was given.
+        endpoint: String,
+        /// What is wrong with it.
+        #[source]
+        source: tonic::transport::Error,
+    },
+    /// The exporter could not be set up.
+    #[error("OTLP exporter could not be set up")]
+    Setup(#[source] opentelemetry_otlp::ExporterBuildError),
+    /// The backend refused or could not be reached.
+    #[error("OTLP backend did not take the {signal}")]
+    Export {
+        /// `trace` or `log records`.
+        signal: &'static str,
+        /// Why.
+        #[source]
+        source: opentelemetry_sdk::error::OTelSdkError,
+    },
+}
+
+impl Exporter {
+    /// An exporter to `endpoint` (gRPC). Connects when it is first used, and again when the connection is lost.
+    pub fn new(endpoint: &str) -> Result<Self, Error> {
+        let parsed = Endpoint::from_shared(endpoint.to_owned());
+        let parsed = parsed.map_err(|source| Error::Endpoint {
+            endpoint: endpoint.to_owned(),
+            source,
+        })?;
+        Ok(Self {
+            channel: parsed
+                .timeout(EXPORT_TIMEOUT)
+                .connect_timeout(EXPORT_TIMEOUT)
+                .connect_lazy(),
+        })
+    }
+
+    /// Sends one revision: its spans, resource by resource, and its evidence.
+    pub async fn export(&self, incident: &Incident) -> Result<(), Error> {
+        for group in trace::trace(incident) {
+            let mut exporter = self.spans()?;
+            exporter.set_resource(&group.resource);
+            exporter
+                .export(group.spans)
+                .await
+                .map_err(|source| Error::Export {
+                    signal: "trace",
+                    source,
+                })?;
+        }
+        let scope = trace::scope();
+        for (resource, record) in logs::records(incident) {
+            let mut exporter = self.records()?;
+            exporter.set_resource(&resource);
+            let batch = [(&record, &scope)];
+            let sent = exporter.export(LogBatch::new(&batch)).await;
+            sent.map_err(|source| Error::Export {
+                signal: "log records",
+                source,
+            })?;
+        }
+        Ok(())
+    }
+
+    fn spans(&self) -> Result<SpanExporter, Error> {
+        let builder = SpanExporter::builder()
+            .with_tonic()
+            .with_channel(self.channel.clone())
+            .with_timeout(EXPORT_TIMEOUT);
+        builder.build().map_err(Error::Setup)
+    }
+
+    fn records(&self) -> Result<LogExporter, Error> {
+        let builder = LogExporter::builder()
+            .with_tonic()
+            .with_channel(self.channel.clone())
+            .with_timeout(EXPORT_TIMEOUT);
+        builder.build().map_err(Error::Setup)
+    }
+}

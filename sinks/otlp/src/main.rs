@@ -1,0 +1,2 @@
+//! Exports incidents.
+fn main() {}

@@ -1,0 +1,235 @@
+//! A real OTLP receiver takes an incident: what a backend would see.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use bus_schema::entity::{Entity, Workload};
+use bus_schema::incident::{CausedBy, Completeness, Impact, Role, State, Step};
+use bus_schema::{EventId, Incident, Severity, Timestamp};
+use opentelemetry_proto::tonic::collector::logs::v1::logs_service_server::{LogsService, LogsServiceServer};
+use opentelemetry_proto::tonic::collector::logs::v1::{ExportLogsServiceRequest, ExportLogsServiceResponse};
+use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{
+    TraceService, TraceServiceServer,
+};
+use opentelemetry_proto::tonic::collector::trace::v1::{
+    ExportTraceServiceRequest, ExportTraceServiceResponse,
+};
+use opentelemetry_proto::tonic::trace::v1::Span;
+use sink_otlp::export::{Error, Exporter};
+use tokio::sync::mpsc;
+use tonic::{Request, Response, Status};
+
+#[derive(Clone)]
+struct Receiver {
+    traces: mpsc::Sender<ExportTraceServiceRequest>,
+    logs: mpsc::Sender<ExportLogsServiceRequest>,
+}
+
+#[tonic::async_trait]
+impl TraceService for Receiver {
+    async fn export(
+        &self,
+        request: Request<ExportTraceServiceRequest>,
+    ) -> Result<Response<ExportTraceServiceResponse>, Status> {
+        self.traces.send(request.into_inner()).await.unwrap();
+        Ok(Response::new(ExportTraceServiceResponse::default()))
+    }
+}
+
+#[tonic::async_trait]
+impl LogsService for Receiver {
+    async fn export(
+        &self,
+        request: Request<ExportLogsServiceRequest>,
+    ) -> Result<Response<ExportLogsServiceResponse>, Status> {
+        self.logs.send(request.into_inner()).await.unwrap();
+        Ok(Response::new(ExportLogsServiceResponse::default()))
+    }
+}
+
+const START: u64 = 1_700_000_000_000_000_000;
+const MILLI: u64 = 1_000_000;
+
+fn step(number: u128, label: &str, role: Role, depth: u32, start: u64, causes: &[u128]) -> Step {
+    let workload = Workload {
+        kind: "Deployment".into(),
+        namespace: "shop".into(),
+        name: label.into(),
+    };
+    let caused_by = |cause: &u128| CausedBy {
+        step: EventId(*cause),
+        rule: "rule".into(),
+        mechanism: "m".into(),
+        strength: 0.9,
+    };
+    Step {
+        id: EventId(number),
+        condition: "condition".into(),
+        name: format!("Step.{number}"),
+        role,
+        depth,
+        severity: Severity::Error,
+        entity: Entity::of_workload(workload),
+        label: label.into(),
+        peer: None,
+        start: Timestamp(START + start),
+        last: Timestamp(START + start),
+        count: 1,
+        text: format!("step {number}"),
+        caused_by: causes.iter().map(caused_by).collect(),
+        facts: BTreeMap::new(),
+        evidence: vec![EventId(number + 100)],
+    }
+}
+
+fn incident(revision: u32) -> Incident {
+    Incident {
+        id: EventId(7),
+        revision,
+        state: State::Updated,
+        severity: Severity::Critical,
+        cluster: "lab".into(),
+        namespace: "shop".into(),
+        workload: "redis".into(),
+        first_symptom_at: Timestamp(START),
+        opened_at: Timestamp(START),
+        updated_at: Timestamp(START + 400 * MILLI),
+        steps: vec![
+            step(1, "redis", Role::RootCause, 0, 0, &[]),
+            step(2, "redis", Role::Intermediate, 1, 100 * MILLI, &[1]),
+            step(3, "api-gateway", Role::Symptom, 2, 300 * MILLI, &[2, 1]),
+        ],
+        confidence: 0.9,
+        rejected: Vec::new(),
+        impact: Impact {
+            score: 51.0,
+            workloads: vec!["redis".into()],
+            depth: 2,
+        },
+        completeness: Completeness {
+            score: 1.0,
+            lost_events: 0,
+            blind: Vec::new(),
+        },
+        recommendation: None,
+        narrative: "Story.".into(),
+        merged_into: None,
+    }
+}
+
+async fn received(revision: u32) -> (BTreeMap<String, Vec<Span>>, Vec<ExportLogsServiceRequest>) {
+    let (traces, mut trace_requests) = mpsc::channel(16);
+    let (logs, mut log_requests) = mpsc::channel(16);
+    let receiver = Receiver { traces, logs };
+    let listener = tokio::net::TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0)))
+        .await
+        .unwrap();
+    let address = listener.local_addr().unwrap();
+    let incoming = tonic::transport::server::TcpIncoming::from(listener);
+    let router = tonic::transport::Server::builder()
+        .add_service(TraceServiceServer::new(receiver.clone()))
+        .add_service(LogsServiceServer::new(receiver));
+    let server = tokio::spawn(router.serve_with_incoming(incoming));
+    Exporter::new(&format!("http://{address}"))
+        .unwrap()
+        .export(&incident(revision))
+        .await
+        .unwrap();
+    server.abort();
+    let mut spans: BTreeMap<String, Vec<Span>> = BTreeMap::new();
+    while let Ok(request) = trace_requests.try_recv() {
+        for resource_spans in request.resource_spans {
+            let service = format!("{:?}", resource_spans.resource.unwrap().attributes);
+            let group = resource_spans
+                .scope_spans
+                .into_iter()
+                .flat_map(|scope| scope.spans);
+            spans.entry(service).or_default().extend(group);
+        }
+    }
+    let mut logs = Vec::new();
+    while let Ok(request) = log_requests.try_recv() {
+        logs.push(request);
+    }
+    (spans, logs)
+}
+
+fn named<'a>(spans: &'a BTreeMap<String, Vec<Span>>, name: &str) -> &'a Span {
+    spans.values().flatten().find(|span| span.name == name).unwrap()
+}
+
+#[tokio::test]
+async fn parents_are_causes_and_contain_their_effects() {
+    let (spans, _) = received(1).await;
+    assert_eq!(spans.len(), 2, "one resource per entity");
+    assert!(
+        spans
+            .keys()
+            .any(|resource| resource.contains("api-gateway") && resource.contains("k8s.deployment.name"))
+    );
+    let (root, kill, symptom) = (
+        named(&spans, "Step.1"),
+        named(&spans, "Step.2"),
+        named(&spans, "Step.3"),
+    );
+    assert!(root.parent_span_id.is_empty());
+    assert_eq!(kill.parent_span_id, root.span_id);
+    assert_eq!(symptom.parent_span_id, kill.span_id);
+    assert_eq!(symptom.links.len(), 1, "the further cause is a link");
+    assert_eq!(symptom.links[0].span_id, root.span_id);
+    for (parent, child) in [(root, kill), (kill, symptom)] {
+        assert!(parent.start_time_unix_nano <= child.start_time_unix_nano);
+        assert!(
+            parent.end_time_unix_nano >= child.end_time_unix_nano,
+            "no clock-skew warning"
+        );
+    }
+    assert!(
+        symptom.end_time_unix_nano > symptom.start_time_unix_nano,
+        "visible"
+    );
+}
+
+#[tokio::test]
+async fn a_revision_is_a_trace_of_its_own_that_names_the_one_before() {
+    let (first, _) = received(1).await;
+    let (again, _) = received(1).await;
+    let (second, _) = received(2).await;
+    let trace = |spans: &BTreeMap<String, Vec<Span>>| named(spans, "Step.1").trace_id.clone();
+    assert_eq!(trace(&first), trace(&again), "exporting twice changes nothing");
+    assert_ne!(trace(&first), trace(&second));
+    let link = &named(&second, "Step.1").links[0];
+    assert_eq!(link.trace_id, trace(&first));
+    assert!(named(&first, "Step.1").links.is_empty());
+}
+
+#[tokio::test]
+async fn evidence_is_tied_to_its_span() {
+    let (spans, logs) = received(1).await;
+    let scopes = logs
+        .iter()
+        .flat_map(|request| &request.resource_logs)
+        .flat_map(|resource| &resource.scope_logs);
+    let records: Vec<_> = scopes.flat_map(|scope| &scope.log_records).collect();
+    assert_eq!(records.len(), 3);
+    for record in records {
+        assert!(
+            spans
+                .values()
+                .flatten()
+                .any(|span| span.span_id == record.span_id && span.trace_id == record.trace_id)
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_backend_that_is_away_is_an_error_that_says_so() {
+    let error = Exporter::new("http://127.0.0.1:1")
+        .unwrap()
+        .export(&incident(1))
+        .await
+        .unwrap_err();
+    assert!(matches!(error, Error::Export { signal: "trace", .. }), "{error}");
+    assert!(Exporter::new("no url").is_err());
+}
