@@ -1,1 +1,4 @@
 //! Observers of memory growth and storage.
+#![forbid(unsafe_code)]
+
+pub mod memory;
