@@ -45,6 +45,7 @@ containerRuntimeEndpoint: unix://$CONTAINERD
 cgroupDriver: cgroupfs
 failCgroupV1: false
 failSwapOn: false
+makeIPTablesUtilChains: false
 podLogsDir: $LOG/pods
 clusterDNS: [$DNS_IP]
 clusterDomain: cluster.local

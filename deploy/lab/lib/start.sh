@@ -9,12 +9,24 @@ start_all() {
   running kubelet kubelet > /dev/null && fail "already up"
   make_certificates
   configure_all
+  note_host
   start_network
   start_runtime
   start_control_plane
   start_node
   start_dns
   kubectl get nodes
+}
+
+# Some paths outside $LAB are fixed in the binaries, and the network plugin makes tables of rules; what is not there
+# yet is ours to remove.
+note_host() {
+  local folder
+  [ -f "$LAB/made" ] && return
+  for folder in /run/containerd /run/netns /var/lib/cni /var/lib/kubelet /var/log/containers; do
+    [ -e "$folder" ] || echo "$folder"
+  done > "$LAB/made"
+  nft list tables > "$LAB/tables"
 }
 
 start_network() {

@@ -42,14 +42,32 @@ stop_runtime() {
 remove_network() {
   ip link del cni0 2> /dev/null || true
   ip link del lab0 2> /dev/null || true
+  remove_tables
+  if [ -f "$LAB/ip_forward" ]; then cat "$LAB/ip_forward" > /proc/sys/net/ipv4/ip_forward; fi
+}
+
+# kube-proxy's own tables, and the tables that were not there before and have no rule any more.
+remove_tables() {
   nft delete table ip kube-proxy 2> /dev/null || true
   nft delete table ip6 kube-proxy 2> /dev/null || true
-  if [ -f "$LAB/ip_forward" ]; then cat "$LAB/ip_forward" > /proc/sys/net/ipv4/ip_forward; fi
+  [ -f "$LAB/tables" ] || return 0
+  local table family name
+  while read -r table family name; do
+    grep -qx "$table $family $name" "$LAB/tables" && continue
+    if [ -z "$(nft -j list table "$family" "$name" 2> /dev/null | grep -o '"rule": {')" ]; then
+      nft delete table "$family" "$name" 2> /dev/null || true
+    fi
+  done < <(nft list tables)
 }
 
 remove_state() {
   awk -v lab="$LAB/" 'index($2, lab) == 1 { print $2 }' /proc/mounts | sort -r | xargs -r -n1 umount -l
-  rm -rf "$LAB"/{etcd,kubelet,containerd,ipam,run,opt,cni,ip_forward} "$LOG/pods"
+  if [ -f "$LAB/made" ]; then
+    awk 'NR == FNR { made[$1]; next } { for (m in made) if (index($2, m "/") == 1) print $2 }' \
+      "$LAB/made" /proc/mounts | sort -r | xargs -r -n1 umount -l
+    xargs -r rm -rf < "$LAB/made"
+  fi
+  rm -rf "$LAB"/{made,tables,etcd,kubelet,containerd,ipam,run,opt,cni,ip_forward} "$LOG/pods"
   # kubepods is the kubelet's own name for the groups of its pods, empty by now
   find /sys/fs/cgroup -type d -path '*/kubepods*' -depth -exec rmdir {} + 2> /dev/null || true
 }
