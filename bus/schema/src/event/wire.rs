@@ -92,7 +92,7 @@ impl<'de> Visitor<'de> for EventVisitor {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Copy, Deserialize)]
 #[serde(field_identifier, rename_all = "snake_case")]
 enum Field {
     Id,

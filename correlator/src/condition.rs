@@ -1,0 +1,318 @@
+//! What can hold on an entity, and the catalogue (`rules/conditions.yaml`) of how each is called and worded.
+
+use std::collections::BTreeMap;
+
+use bus_schema::episode::{Episode, Fact};
+use bus_schema::timestamp::Timestamp;
+use minijinja::{Environment, Value};
+use serde::{Deserialize, Serialize};
+
+/// The table of conditions: variant and token.
+macro_rules! conditions {
+    ($($variant:ident = $token:literal),+ $(,)?) => {
+        /// What holds on an entity; the token is the same in episodes, rules and incidents.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(rename_all = "snake_case")]
+        pub enum Condition { $(#[doc = concat!("`", $token, "`")] #[serde(rename = $token)] $variant),+ }
+
+        impl Condition {
+            /// Every condition.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            /// The token.
+            pub fn token(self) -> &'static str {
+                match self { $(Self::$variant => $token),+ }
+            }
+
+            /// The condition with that token; `None` for one of a later version.
+            pub fn parse(token: &str) -> Option<Self> {
+                match token { $($token => Some(Self::$variant),)+ _ => None }
+            }
+        }
+    };
+}
+
+conditions! {
+    ExecutableChanged = "executable_changed",
+    ImageChanged = "image_changed",
+    SignalSent = "signal_sent",
+    MemoryGrowth = "memory_growth",
+    OomKill = "oom_kill",
+    ProcessCrashed = "process_crashed",
+    ProcessStopped = "process_stopped",
+    ConnectRefused = "connect_refused",
+    ConnectTimedOut = "connect_timed_out",
+    ConnectUnreachable = "connect_unreachable",
+    ConnectFailed = "connect_failed",
+    Http5xx = "http_5xx",
+    Http5xxReceived = "http_5xx_received",
+    RetryStorm = "retry_storm",
+    NodeMemoryPressure = "node_memory_pressure",
+    NetworkLoss = "network_loss",
+}
+
+impl Condition {
+    /// Whether it is something that was done once, rather than a state that lasts.
+    pub fn is_point(self) -> bool {
+        match self {
+            Self::ExecutableChanged | Self::ImageChanged | Self::SignalSent => true,
+            Self::MemoryGrowth
+            | Self::OomKill
+            | Self::ProcessCrashed
+            | Self::ProcessStopped
+            | Self::ConnectRefused
+            | Self::ConnectTimedOut
+            | Self::ConnectUnreachable
+            | Self::ConnectFailed
+            | Self::Http5xx
+            | Self::Http5xxReceived
+            | Self::RetryStorm
+            | Self::NodeMemoryPressure
+            | Self::NetworkLoss => false,
+        }
+    }
+}
+
+/// Where a condition can occur at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Applies {
+    /// Only outside Kubernetes.
+    Host,
+    /// Only in Kubernetes.
+    Kubernetes,
+    /// Everywhere.
+    Both,
+}
+
+/// One entry of the catalogue; the file's head says what each field means.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Entry {
+    /// Template of the low-cardinality name.
+    pub name: String,
+    /// Template of the timeline's line.
+    pub text: String,
+    /// Template of the effect in a sentence.
+    pub phrase: String,
+    /// Template of the beginning in a sentence.
+    #[serde(default)]
+    pub root_phrase: Option<String>,
+    /// Template of its name as a hypothesis.
+    pub hypothesis: String,
+    /// Weight of "needs no observed cause".
+    pub spontaneous: f64,
+    /// The observer that would have seen it.
+    pub observer: String,
+    /// Measurement that speaks against it.
+    #[serde(default)]
+    pub gauge: Option<String>,
+    /// Below this the measurement excludes it.
+    #[serde(default)]
+    pub gauge_low: f64,
+    /// Template of the measurement as evidence.
+    #[serde(default)]
+    pub gauge_text: String,
+    /// Where it can occur.
+    pub applies: Applies,
+}
+
+/// Every condition's entry, and the means to fill its templates.
+#[derive(Debug)]
+pub struct Catalogue {
+    entries: BTreeMap<Condition, Entry>,
+    templates: Environment<'static>,
+}
+
+/// Why a catalogue cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Not the YAML that is expected.
+    #[error("conditions.yaml cannot be read")]
+    Parse(#[source] Box<serde_saphyr::Error>),
+    /// A condition of the code has no entry.
+    #[error("conditions.yaml has no entry for {0}")]
+    Missing(&'static str),
+    /// An entry names no condition of the code.
+    #[error("conditions.yaml describes {0:?}, which is no condition")]
+    Unknown(String),
+    /// A template does not parse.
+    #[error("template of {condition} in conditions.yaml does not parse: {text:?}")]
+    Template {
+        /// Of which condition.
+        condition: &'static str,
+        /// The template.
+        text: String,
+        /// What the template engine says.
+        #[source]
+        source: minijinja::Error,
+    },
+}
+
+impl Catalogue {
+    /// Reads a catalogue and checks that every condition has an entry whose templates parse.
+    pub fn parse(yaml: &str) -> Result<Self, Error> {
+        let raw: BTreeMap<String, Entry> =
+            serde_saphyr::from_str(yaml).map_err(|source| Error::Parse(Box::new(source)))?;
+        let mut entries = BTreeMap::new();
+        for (token, entry) in raw {
+            let condition = Condition::parse(&token).ok_or(Error::Unknown(token))?;
+            entries.insert(condition, entry);
+        }
+        if let Some(missing) = Condition::ALL
+            .iter()
+            .find(|condition| !entries.contains_key(condition))
+        {
+            return Err(Error::Missing(missing.token()));
+        }
+        let catalogue = Self {
+            entries,
+            templates: environment(),
+        };
+        catalogue.check_templates()?;
+        Ok(catalogue)
+    }
+
+    /// The entry of a condition.
+    ///
+    /// # Panics
+    /// Never: a catalogue without an entry for every condition cannot be made.
+    pub fn entry(&self, condition: Condition) -> &Entry {
+        #[expect(
+            clippy::expect_used,
+            reason = "parse() refuses a catalogue with a condition missing"
+        )]
+        self.entries.get(&condition).expect("complete catalogue")
+    }
+
+    /// Fills a template with what is known of an episode. A template that fails at run time, because a fact is not of
+    /// the expected type, gives the template itself rather than nothing.
+    pub fn render(&self, template: &str, episode: &Episode) -> String {
+        self.templates
+            .render_str(template, context(episode))
+            .unwrap_or_else(|_| template.to_owned())
+    }
+
+    /// Fills a template that needs only a value.
+    pub fn render_value(&self, template: &str, value: f64) -> String {
+        let context = minijinja::context! { value };
+        self.templates
+            .render_str(template, context)
+            .unwrap_or_else(|_| value.to_string())
+    }
+
+    /// Fills a template that needs only the name of whom it speaks.
+    pub fn render_subject(&self, template: &str, subject: &str) -> String {
+        let context = minijinja::context! { subject, object => subject };
+        self.templates
+            .render_str(template, context)
+            .unwrap_or_else(|_| template.to_owned())
+    }
+
+    fn check_templates(&self) -> Result<(), Error> {
+        for (condition, entry) in &self.entries {
+            let root = entry.root_phrase.as_ref();
+            for text in [
+                &entry.name,
+                &entry.text,
+                &entry.phrase,
+                &entry.hypothesis,
+                &entry.gauge_text,
+            ]
+            .into_iter()
+            .chain(root)
+            {
+                let parsed = self.templates.template_from_str(text);
+                parsed.map_err(|source| Error::Template {
+                    condition: condition.token(),
+                    text: text.clone(),
+                    source,
+                })?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn environment() -> Environment<'static> {
+    let mut templates = Environment::new();
+    templates.add_filter("bytes", |value: f64| bytes_text(value));
+    templates.set_undefined_behavior(minijinja::UndefinedBehavior::Chainable);
+    templates
+}
+
+/// `63.9 MiB`: binary units with one decimal.
+pub fn bytes_text(bytes: f64) -> String {
+    const UNITS: [&str; 4] = ["B", "KiB", "MiB", "GiB"];
+    let unit = UNITS
+        .iter()
+        .enumerate()
+        .rev()
+        .find(|(power, _)| bytes.abs() >= 1024_f64.powi(i32::try_from(*power).unwrap_or(0)));
+    let (power, name) = unit.unwrap_or((0, &"B"));
+    let scaled = bytes / 1024_f64.powi(i32::try_from(power).unwrap_or(0));
+    if power == 0 {
+        format!("{scaled:.0} {name}")
+    } else {
+        format!("{scaled:.1} {name}")
+    }
+}
+
+fn context(episode: &Episode) -> Value {
+    let mut values: BTreeMap<String, Value> = BTreeMap::new();
+    for (name, fact) in &episode.facts {
+        let value = match fact {
+            Fact::Number(number) => Value::from(*number),
+            Fact::Text(text) => Value::from(text.as_str()),
+        };
+        values.insert(name.clone(), value);
+    }
+    let workload_kind = episode
+        .subject
+        .workload
+        .as_ref()
+        .map_or("Service", |workload| workload.kind.as_str());
+    values.insert("subject".into(), Value::from(episode.subject.label()));
+    values.insert(
+        "object".into(),
+        Value::from(
+            episode
+                .object
+                .as_ref()
+                .map_or_else(String::new, bus_schema::Entity::label),
+        ),
+    );
+    values.insert("kind".into(), Value::from(workload_kind));
+    values.insert("namespace".into(), Value::from(episode.subject.namespace()));
+    values.insert("count".into(), Value::from(episode.count));
+    values.insert("clock".into(), Value::from(whole_seconds(episode.start_ns)));
+    Value::from_serialize(values)
+}
+
+fn whole_seconds(time_ns: u64) -> String {
+    let clock = Timestamp(time_ns).clock();
+    clock.split('.').next().unwrap_or(&clock).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shipped_catalogue_words_every_condition() {
+        Catalogue::parse(include_str!("../rules/conditions.yaml")).unwrap();
+    }
+
+    #[test]
+    fn bytes_are_shown_in_binary_units() {
+        assert_eq!(bytes_text(512.0), "512 B");
+        assert_eq!(bytes_text(67_108_864.0), "64.0 MiB");
+    }
+
+    #[test]
+    fn a_catalogue_with_a_gap_or_a_stranger_is_refused() {
+        assert!(matches!(Catalogue::parse("{}"), Err(Error::Missing(_))));
+        let stranger = include_str!("../rules/conditions.yaml").replace("oom_kill:", "oom_killed:");
+        assert!(matches!(Catalogue::parse(&stranger), Err(Error::Unknown(name)) if name == "oom_killed"));
+    }
+}

@@ -1,0 +1,192 @@
+//! Step one: events of one condition on one entity fold into an episode.
+//!
+//! A [`Folder`] owns one enriched partition. It is a function of the batches in stream order; its whole state can be
+//! written down and taken up again at any message boundary.
+
+mod conditions;
+mod episodes;
+mod gauges;
+mod ratio;
+mod sighting;
+mod storm;
+pub(crate) mod watermark;
+
+use bus_schema::episode::{Blindness, Edge, Report};
+use bus_schema::event::network::Role;
+use bus_schema::event::{Body, Event};
+use bus_schema::{Batch, Entity, SCHEMA_VERSION};
+use serde::{Deserialize, Serialize};
+
+use episodes::Episodes;
+use gauges::Gauges;
+use ratio::Ratios;
+use sighting::Sighting;
+use storm::Storms;
+use watermark::Watermark;
+
+use crate::fold::gauges::Edges;
+
+/// Time advances downstream at least this often while batches arrive.
+const HEARTBEAT_NS: u64 = 100_000_000;
+
+/// Seconds are judged and quiet episodes ended in steps of this length.
+const JUDGE_NS: u64 = 50_000_000;
+
+/// The state of one enriched partition.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Folder {
+    partition: u16,
+    watermark: Watermark,
+    reported_watermark_ns: u64,
+    judged_ns: u64,
+    episodes: Episodes,
+    ratios: Ratios,
+    storms: Storms,
+    edges: Edges,
+    gauges: Gauges,
+}
+
+impl Folder {
+    /// An empty state for `partition`.
+    pub fn new(partition: u16) -> Self {
+        Self {
+            partition,
+            watermark: Watermark::default(),
+            reported_watermark_ns: 0,
+            judged_ns: 0,
+            episodes: Episodes::default(),
+            ratios: Ratios::default(),
+            storms: Storms::default(),
+            edges: Edges::default(),
+            gauges: Gauges::default(),
+        }
+    }
+
+    /// Takes one batch, which is message `sequence` of its stream. Returns what to publish, if anything.
+    pub fn apply(&mut self, sequence: u64, batch: &Batch) -> Option<Report> {
+        let mut report = Report {
+            schema: SCHEMA_VERSION,
+            cluster: batch.header.cluster.clone(),
+            partition: self.partition,
+            sequence,
+            ..Report::default()
+        };
+        for event in &batch.events {
+            self.fold(event, &batch.header.node, &mut report);
+        }
+        self.watermark.advance(&batch.header);
+        self.pass_time(&mut report);
+        report.watermark_ns = self.watermark.now_ns();
+        let due = report.watermark_ns >= self.reported_watermark_ns + HEARTBEAT_NS;
+        if report.is_heartbeat() && !due {
+            return None;
+        }
+        self.reported_watermark_ns = report.watermark_ns;
+        Some(report)
+    }
+
+    /// Open episodes, for a metric.
+    pub fn open_episodes(&self) -> usize {
+        self.episodes.len()
+    }
+
+    fn fold(&mut self, event: &Event, node: &str, report: &mut Report) {
+        match &event.body {
+            Body::EdgeStats(stats) if stats.role == Role::Client => {
+                self.storms.outbound(event, stats);
+                self.ratios.connections(event, stats);
+                self.see_edge(event, report);
+            }
+            Body::HttpStats(stats) => {
+                self.storms.exchanges(event, stats);
+                self.ratios.exchanges(event, stats);
+                if stats.role == Role::Client {
+                    self.see_edge(event, report);
+                }
+            }
+            Body::ConnectFailed(_) => {
+                self.see_edge(event, report);
+                self.sight(event);
+            }
+            Body::TcpStats(stats) => {
+                let loss = self.gauges.tcp(event, stats, &mut report.gauges);
+                self.episodes.merge_all(loss);
+            }
+            Body::NodePressure(pressure) => {
+                let pressed = self.gauges.pressure(event, pressure, &mut report.gauges);
+                self.episodes.merge_all(pressed);
+            }
+            Body::Loss(loss) => {
+                let loss = Some((loss.clone(), event.count));
+                report.blindness.push(Blindness {
+                    node: node.to_owned(),
+                    time_ns: event.time_ns,
+                    loss,
+                    capability: None,
+                });
+            }
+            Body::Capability(capability) => {
+                let capability = Some(capability.clone());
+                report.blindness.push(Blindness {
+                    node: node.to_owned(),
+                    time_ns: event.time_ns,
+                    loss: None,
+                    capability,
+                });
+            }
+            Body::HttpError(_)
+            | Body::MemoryGrowth(_)
+            | Body::ExecutableChanged(_)
+            | Body::SignalSent(_)
+            | Body::ProcessExited(_)
+            | Body::OomKill(_)
+            | Body::ImageChanged(_) => self.sight(event),
+            Body::EdgeStats(_) | Body::Listening(_) => {}
+        }
+        self.episodes.publish_urgent(&mut report.episodes);
+    }
+
+    fn sight(&mut self, event: &Event) {
+        if let Some(sighting) = Sighting::of(event) {
+            self.ratios.count_early(&sighting);
+            self.episodes.merge(sighting);
+        }
+    }
+
+    fn see_edge(&mut self, event: &Event, report: &mut Report) {
+        if let Some(callee) = event.object.as_ref().filter(|callee| is_someone(callee)) {
+            report
+                .edges
+                .extend(self.edges.see(&event.subject, callee, event.time_ns));
+        }
+    }
+
+    /// What becomes due when the watermark moves: whole seconds are judged, quiet episodes end.
+    fn pass_time(&mut self, report: &mut Report) {
+        let now_ns = self.watermark.now_ns();
+        if now_ns < self.judged_ns + JUDGE_NS {
+            return;
+        }
+        self.judged_ns = now_ns;
+        self.ratios.judge(now_ns, &mut self.episodes);
+        self.episodes.merge_all(self.storms.judge(now_ns));
+        self.episodes.publish_urgent(&mut report.episodes);
+        self.episodes.publish_due(now_ns, &mut report.episodes);
+        self.edges.forget(now_ns);
+    }
+}
+
+fn is_someone(entity: &Entity) -> bool {
+    entity.workload.is_some() || entity.service.is_some()
+}
+
+/// The edge of the entity graph by which `from` calls `to`.
+fn calls(from: &Entity, to: &Entity, first_ns: u64, last_ns: u64) -> Edge {
+    Edge {
+        relation: "calls".to_owned(),
+        from: from.clone(),
+        to: to.clone(),
+        first_ns,
+        last_ns,
+    }
+}

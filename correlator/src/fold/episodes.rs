@@ -1,0 +1,231 @@
+//! The open episodes of a partition: merging sightings, deciding what is worth publishing, ending the quiet ones.
+
+use std::collections::BTreeMap;
+
+use bus_schema::episode::Episode;
+use bus_schema::{EventId, Severity};
+use serde::{Deserialize, Serialize};
+
+use super::conditions::{must_last, quiet_gap_ns};
+use super::sighting::Sighting;
+use crate::condition::Condition;
+
+/// A running episode is published again this often at most, unless it gets worse.
+const REPUBLISH_NS: u64 = 1_000_000_000;
+/// What must last is an error after this long.
+const SUSTAINED_NS: u64 = 900_000_000;
+/// Fewer failures than this are no error, however long they last.
+const SUSTAINED_COUNT: u64 = 3;
+/// This many bits above the baseline are no chance: one in a million.
+pub(super) const SURPRISING_BITS: f64 = 20.0;
+/// Proof is the first few events; more of the same proves no more.
+const MOST_EVIDENCE: usize = 8;
+/// Most open episodes of a partition; the one quiet for longest makes room.
+const MOST_OPEN: usize = 20_000;
+
+/// Condition, subject and object: what makes two sightings the same episode. A point also carries its event.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+struct Key(Condition, String, String, u128);
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Open {
+    episode: Episode,
+    published_ns: u64,
+    urgent: bool,
+    dirty: bool,
+}
+
+/// All open episodes, and those that ended since the last publication.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(super) struct Episodes {
+    #[serde(with = "pairs")]
+    open: BTreeMap<Key, Open>,
+    urgent: Vec<Key>,
+}
+
+impl Episodes {
+    pub(super) fn len(&self) -> usize {
+        self.open.len()
+    }
+
+    /// Folds a sighting into its episode, opening one where there is none.
+    pub(super) fn merge(&mut self, sighting: Sighting) {
+        let key = Self::key(&sighting);
+        if self.open.len() >= MOST_OPEN && !self.open.contains_key(&key) {
+            self.make_room();
+        }
+        let open = self
+            .open
+            .entry(key.clone())
+            .or_insert_with(|| Open::begin(&sighting));
+        open.merge(sighting);
+        if open.urgent {
+            self.urgent.push(key);
+        }
+    }
+
+    pub(super) fn merge_all(&mut self, sightings: impl IntoIterator<Item = Sighting>) {
+        sightings.into_iter().for_each(|sighting| self.merge(sighting));
+    }
+
+    /// Ends the episode of `condition` between these two, because the window up to `until_ns` was healthy. A failure after
+    /// that window keeps it open.
+    pub(super) fn heal(&mut self, condition: Condition, subject: &str, object: &str, until_ns: u64) {
+        let key = Key(condition, subject.to_owned(), object.to_owned(), 0);
+        if let Some(open) = self
+            .open
+            .get_mut(&key)
+            .filter(|open| open.episode.last_ns < until_ns)
+        {
+            open.episode.closed = true;
+            open.dirty = true;
+        }
+    }
+
+    /// Publishes what cannot wait: what is new or got worse.
+    pub(super) fn publish_urgent(&mut self, out: &mut Vec<Episode>) {
+        for key in std::mem::take(&mut self.urgent) {
+            if let Some(open) = self.open.get_mut(&key).filter(|open| open.urgent) {
+                out.push(open.publish());
+            }
+        }
+    }
+
+    /// Publishes what changed since a while, and ends what was quiet for its gap.
+    pub(super) fn publish_due(&mut self, now_ns: u64, out: &mut Vec<Episode>) {
+        self.open.retain(|Key(condition, ..), open| {
+            let quiet_until_ns = open.episode.last_ns + quiet_gap_ns(*condition);
+            if !open.episode.closed && now_ns > quiet_until_ns {
+                open.episode.closed = true;
+                open.dirty = true;
+            }
+            if open.dirty && (open.episode.closed || now_ns >= open.published_ns + REPUBLISH_NS) {
+                open.published_ns = now_ns;
+                out.push(open.publish());
+            }
+            !open.episode.closed
+        });
+    }
+
+    fn key(sighting: &Sighting) -> Key {
+        let object = sighting
+            .object
+            .as_ref()
+            .map(bus_schema::Entity::key)
+            .unwrap_or_default();
+        let point = if sighting.condition.is_point() {
+            sighting.evidence.unwrap_or_default().0
+        } else {
+            0
+        };
+        Key(sighting.condition, sighting.subject.key(), object, point)
+    }
+
+    fn make_room(&mut self) {
+        let oldest = self
+            .open
+            .iter()
+            .min_by_key(|(_, open)| open.episode.last_ns)
+            .map(|(key, _)| key.clone());
+        if let Some(key) = oldest {
+            self.open.remove(&key);
+        }
+    }
+}
+
+impl Open {
+    fn begin(sighting: &Sighting) -> Self {
+        let subject = sighting.subject.key();
+        let object = sighting
+            .object
+            .as_ref()
+            .map(bus_schema::Entity::key)
+            .unwrap_or_default();
+        let point = sighting
+            .evidence
+            .filter(|_| sighting.condition.is_point())
+            .unwrap_or_default()
+            .to_string();
+        let id = EventId::of_parts(
+            sighting.time_ns,
+            &[sighting.condition.token(), &subject, &object, &point],
+        );
+        let episode = Episode {
+            id,
+            condition: sighting.condition.token().to_owned(),
+            severity: sighting.severity,
+            subject: sighting.subject.clone(),
+            object: sighting.object.clone(),
+            start_ns: sighting.time_ns,
+            last_ns: sighting.time_ns,
+            baseline: sighting.baseline,
+            ..Episode::default()
+        };
+        Self {
+            episode,
+            published_ns: 0,
+            urgent: true,
+            dirty: true,
+        }
+    }
+
+    fn merge(&mut self, sighting: Sighting) {
+        let episode = &mut self.episode;
+        episode.start_ns = episode.start_ns.min(sighting.time_ns);
+        episode.last_ns = episode.last_ns.max(sighting.time_ns);
+        episode.count += sighting.count;
+        episode.peak = episode.peak.max(sighting.intensity);
+        episode.surprise = episode.surprise.max(sighting.surprise);
+        episode.facts.extend(sighting.facts);
+        if episode.evidence.len() < MOST_EVIDENCE {
+            episode.evidence.extend(sighting.evidence);
+        }
+        self.dirty = true;
+        self.escalate(sighting.condition, sighting.severity);
+    }
+
+    /// What must last becomes an error once it has lasted, often enough, beyond what its baseline explains.
+    fn escalate(&mut self, condition: Condition, seen: Severity) {
+        let episode = &mut self.episode;
+        let lasted = episode.last_ns - episode.start_ns >= SUSTAINED_NS;
+        let sustained = lasted && episode.count >= SUSTAINED_COUNT && episode.surprise >= SURPRISING_BITS;
+        let severity = match (must_last(condition), sustained) {
+            (true, true) => seen.max(Severity::Error),
+            (true, false) => seen.min(Severity::Warning),
+            (false, _) => seen,
+        };
+        if severity > episode.severity {
+            episode.severity = severity;
+            self.urgent = true;
+        }
+    }
+
+    fn publish(&mut self) -> Episode {
+        self.urgent = false;
+        self.dirty = false;
+        self.episode.revision += 1;
+        self.episode.clone()
+    }
+}
+
+/// A map with structured keys, as a list of pairs: MessagePack would allow them as map keys, other readers do not.
+mod pairs {
+    use std::collections::BTreeMap;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::{Key, Open};
+
+    pub(super) fn serialize<S: Serializer>(
+        map: &BTreeMap<Key, Open>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        map.iter().collect::<Vec<_>>().serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<BTreeMap<Key, Open>, D::Error> {
+        Ok(Vec::deserialize(deserializer)?.into_iter().collect())
+    }
+}

@@ -1,0 +1,289 @@
+//! What one event says about a condition.
+
+use std::collections::BTreeMap;
+
+use bus_schema::entity::Process;
+use bus_schema::episode::Fact;
+use bus_schema::event::container::OomKill;
+use bus_schema::event::memory::MemoryGrowth;
+use bus_schema::event::network::{ConnectFailure, Role};
+use bus_schema::event::process::{ExecutableChanged, ProcessExited, SignalSent};
+use bus_schema::event::{Body, Event};
+use bus_schema::{Entity, EventId, Severity};
+
+use crate::condition::Condition;
+
+/// Facts by name.
+pub(super) type Facts = BTreeMap<String, Fact>;
+
+/// A condition was seen on an entity.
+#[derive(Debug, Clone)]
+pub(super) struct Sighting {
+    pub(super) condition: Condition,
+    pub(super) severity: Severity,
+    pub(super) subject: Entity,
+    pub(super) object: Option<Entity>,
+    pub(super) time_ns: u64,
+    pub(super) count: u64,
+    pub(super) intensity: f64,
+    pub(super) baseline: f64,
+    pub(super) surprise: f64,
+    pub(super) facts: Facts,
+    pub(super) evidence: Option<EventId>,
+}
+
+impl Sighting {
+    /// What the event says; `None` for events that only make sense in sum.
+    pub(super) fn of(event: &Event) -> Option<Self> {
+        let object = event.object.clone();
+        let (condition, severity, facts) = match &event.body {
+            Body::ConnectFailed(failed) => (
+                refusal(failed.failure),
+                Severity::Warning,
+                number("errno", f64::from(failed.errno)),
+            ),
+            Body::HttpError(error) => {
+                let condition = if error.role == Role::Client {
+                    Condition::Http5xxReceived
+                } else {
+                    Condition::Http5xx
+                };
+                (
+                    condition,
+                    Severity::Warning,
+                    number("status", f64::from(error.status)),
+                )
+            }
+            Body::MemoryGrowth(growth) => (Condition::MemoryGrowth, Severity::Warning, growth_facts(growth)),
+            Body::ExecutableChanged(change) => (
+                Condition::ExecutableChanged,
+                Severity::Notice,
+                change_facts(change, event),
+            ),
+            Body::OomKill(kill) => (Condition::OomKill, Severity::Error, oom_facts(kill, event)),
+            Body::ImageChanged(change) => (Condition::ImageChanged, Severity::Notice, image_facts(change)),
+            Body::SignalSent(signal) => return signal_sighting(event, signal),
+            Body::ProcessExited(exit) => return exit_sighting(event, exit),
+            Body::Listening(_)
+            | Body::EdgeStats(_)
+            | Body::TcpStats(_)
+            | Body::HttpStats(_)
+            | Body::NodePressure(_)
+            | Body::Loss(_)
+            | Body::Capability(_) => return None,
+        };
+        let object = if condition == Condition::Http5xx {
+            None
+        } else {
+            object
+        };
+        Some(Self::new(
+            condition,
+            severity,
+            event,
+            event.subject.clone(),
+            object,
+            facts,
+        ))
+    }
+
+    fn new(
+        condition: Condition,
+        severity: Severity,
+        event: &Event,
+        subject: Entity,
+        object: Option<Entity>,
+        facts: Facts,
+    ) -> Self {
+        #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
+        let intensity = event.count as f64;
+        let evidence = Some(event.id);
+        Self {
+            condition,
+            severity,
+            subject,
+            object,
+            time_ns: event.time_ns,
+            count: event.count,
+            intensity,
+            baseline: 0.0,
+            surprise: 0.0,
+            facts,
+            evidence,
+        }
+    }
+}
+
+/// The condition of a failed connection attempt.
+pub(super) fn refusal(failure: ConnectFailure) -> Condition {
+    match failure {
+        ConnectFailure::Refused => Condition::ConnectRefused,
+        ConnectFailure::TimedOut => Condition::ConnectTimedOut,
+        ConnectFailure::Unreachable => Condition::ConnectUnreachable,
+        ConnectFailure::Reset | ConnectFailure::Other => Condition::ConnectFailed,
+    }
+}
+
+fn number(name: &str, value: f64) -> Facts {
+    Facts::from([(name.to_owned(), Fact::Number(value))])
+}
+
+fn text(value: &str) -> Fact {
+    Fact::Text(value.to_owned())
+}
+
+#[expect(clippy::cast_precision_loss, reason = "bytes for a sentence")]
+fn bytes(value: u64) -> Fact {
+    Fact::Number(value as f64)
+}
+
+fn growth_facts(growth: &MemoryGrowth) -> Facts {
+    let mut facts = number("rate_bytes_per_second", growth.rate_bytes_per_second);
+    facts.insert("usage_bytes".into(), bytes(growth.usage_bytes));
+    if let (Some(limit), Some(left_ns)) = (growth.limit_bytes, growth.time_to_limit_ns) {
+        facts.insert("limit_bytes".into(), bytes(limit));
+        #[expect(clippy::cast_precision_loss, reason = "seconds for a sentence")]
+        facts.insert("time_to_limit_seconds".into(), Fact::Number(left_ns as f64 / 1e9));
+    }
+    facts
+}
+
+fn change_facts(change: &ExecutableChanged, event: &Event) -> Facts {
+    let mut facts = Facts::from([
+        ("new".to_owned(), text(&change.new.label)),
+        ("old".to_owned(), text(&change.old.label)),
+        ("new_path".to_owned(), text(&change.new.path)),
+        ("old_path".to_owned(), text(&change.old.path)),
+    ]);
+    facts.extend(process_facts(&event.subject));
+    if let Some(cgroup) = &event.subject.cgroup {
+        facts.insert("cgroup_path".to_owned(), text(&cgroup.path));
+    }
+    facts
+}
+
+fn image_facts(change: &bus_schema::event::kubernetes::ImageChanged) -> Facts {
+    let tag = change
+        .new_image
+        .rsplit_once(':')
+        .map_or(change.new_image.as_str(), |(_, tag)| tag);
+    Facts::from([
+        ("new".to_owned(), text(&change.new_image)),
+        ("old".to_owned(), text(&change.old_image)),
+        ("new_tag".to_owned(), text(tag)),
+        ("container".to_owned(), text(&change.container)),
+        ("manager".to_owned(), text(&change.manager)),
+    ])
+}
+
+fn oom_facts(kill: &OomKill, event: &Event) -> Facts {
+    let mut facts = process_facts(&event.subject);
+    facts.insert("rss_bytes".into(), bytes(kill.rss_bytes));
+    facts.insert("usage_bytes".into(), bytes(kill.usage_bytes));
+    if let Some(limit) = kill.limit_bytes {
+        facts.insert("limit_bytes".into(), bytes(limit));
+    }
+    let itself = event
+        .subject
+        .process
+        .as_ref()
+        .is_some_and(|victim| victim.pid == kill.trigger.pid);
+    let trigger = if itself {
+        "itself".to_owned()
+    } else {
+        process_text(&kill.trigger)
+    };
+    facts.insert("trigger".into(), Fact::Text(trigger));
+    if let Some(pod) = &event.subject.pod {
+        facts.insert("pod".into(), text(&pod.name));
+    }
+    if let Some(container) = &event.subject.container {
+        facts.insert("container".into(), text(&container.name));
+    }
+    facts
+}
+
+fn process_facts(entity: &Entity) -> Facts {
+    let Some(process) = &entity.process else {
+        return Facts::new();
+    };
+    let mut facts = number("pid", f64::from(process.pid));
+    facts.insert("comm".into(), text(&process.comm));
+    facts
+}
+
+fn process_text(process: &Process) -> String {
+    format!("{} (pid {})", process.comm, process.pid)
+}
+
+/// The signal is an episode of its target: there it has its effect.
+fn signal_sighting(event: &Event, signal: &SignalSent) -> Option<Sighting> {
+    let target = event.object.clone()?;
+    if signal.by_kernel {
+        return None;
+    }
+    let sender = event.subject.process.clone().unwrap_or_default();
+    let target_pid = target.process.as_ref().map_or(0, |process| process.pid);
+    let facts = Facts::from([
+        ("signal".to_owned(), text(&signal_name(signal.signal))),
+        ("sender".to_owned(), text(&sender.comm)),
+        ("sender_pid".to_owned(), Fact::Number(f64::from(sender.pid))),
+        ("target_pid".to_owned(), Fact::Number(f64::from(target_pid))),
+    ]);
+    Some(Sighting::new(
+        Condition::SignalSent,
+        Severity::Notice,
+        event,
+        target,
+        Some(event.subject.clone()),
+        facts,
+    ))
+}
+
+/// Only the end of a service's main process is of interest. Ending by itself with 0, or by the polite signals, is a stop;
+/// anything else is a crash.
+fn exit_sighting(event: &Event, exit: &ProcessExited) -> Option<Sighting> {
+    const SIGINT: i32 = 2;
+    const SIGTERM: i32 = 15;
+    if !exit.main {
+        return None;
+    }
+    let polite = [SIGINT, SIGTERM];
+    let shells_polite = polite.map(|signal| 128 + signal);
+    let stopped = if exit.signal == 0 {
+        exit.code == 0 || shells_polite.contains(&exit.code)
+    } else {
+        polite.contains(&exit.signal)
+    };
+    let how = if exit.signal == 0 {
+        format!("exit status {}", exit.code)
+    } else {
+        signal_name(exit.signal)
+    };
+    let mut facts = process_facts(&event.subject);
+    facts.insert("how".into(), Fact::Text(how));
+    let (condition, severity) = if stopped {
+        (Condition::ProcessStopped, Severity::Info)
+    } else {
+        (Condition::ProcessCrashed, Severity::Error)
+    };
+    Some(Sighting::new(
+        condition,
+        severity,
+        event,
+        event.subject.clone(),
+        None,
+        facts,
+    ))
+}
+
+/// Name of a Linux signal, as in signal(7) for x86 and arm.
+fn signal_name(signal: i32) -> String {
+    const NAMES: [&str; 32] = [
+        "0", "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2",
+        "PIPE", "ALRM", "TERM", "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU",
+        "XFSZ", "VTALRM", "PROF", "WINCH", "IO", "PWR", "SYS",
+    ];
+    let name = usize::try_from(signal).ok().and_then(|index| NAMES.get(index));
+    name.map_or_else(|| format!("signal {signal}"), |name| format!("SIG{name}"))
+}

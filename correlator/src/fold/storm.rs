@@ -1,0 +1,200 @@
+//! Retry storms: a service that asks its callees more often per request than it does in good times.
+//!
+//! A service that is asked itself is measured by attempts per inbound request; one that nobody asks (a job, a user) by its
+//! rate of attempts. Both are compared with their own baseline of the seconds in which nothing failed.
+
+use std::collections::BTreeMap;
+
+use bus_schema::episode::Fact;
+use bus_schema::event::Event;
+use bus_schema::event::network::{EdgeStats, Role};
+use bus_schema::event::status::HttpStats;
+use bus_schema::{Entity, EventId, Severity};
+use serde::{Deserialize, Serialize};
+
+use super::sighting::{Facts, Sighting};
+use crate::condition::Condition;
+
+const SECOND_NS: u64 = 1_000_000_000;
+/// A storm is at least this many times the baseline; less is ordinary variation of load.
+const LEAST_AMPLIFICATION: f64 = 1.3;
+/// … and this many standard deviations of a Poisson process above it.
+const LEAST_DEVIATIONS: f64 = 4.0;
+/// Fewer attempts a second are no storm.
+const LEAST_ATTEMPTS: f64 = 10.0;
+/// Good seconds needed before there is a baseline.
+const LEARNED_AFTER: u32 = 3;
+/// Weight of a new second in the baseline.
+const LEARNING_RATE: f64 = 0.1;
+/// Most services remembered; and most seconds not yet judged.
+const MOST_SERVICES: usize = 50_000;
+
+/// One second of one service.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct Second {
+    subject: Entity,
+    inbound: u64,
+    connects: u64,
+    connects_failed: u64,
+    asked: u64,
+    asked_failed: u64,
+    evidence: Option<EventId>,
+}
+
+/// Attempts per inbound request, or attempts per second, in good times.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+struct Baseline {
+    seconds: u32,
+    attempts: f64,
+    /// Whether somebody asks this service.
+    is_asked: bool,
+}
+
+/// Seconds that are not complete, and what is normal for each service.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(super) struct Storms {
+    seconds: BTreeMap<(u64, String), Second>,
+    baselines: BTreeMap<String, Baseline>,
+}
+
+impl Storms {
+    /// Adds connection attempts that the subject made.
+    pub(super) fn outbound(&mut self, event: &Event, stats: &EdgeStats) {
+        let second = self.second(event);
+        second.connects += stats.attempts;
+        second.connects_failed +=
+            stats.refused + stats.timed_out + stats.unreachable + stats.failed_otherwise;
+        second.evidence.get_or_insert(event.id);
+    }
+
+    /// Adds exchanges: those that the subject asked for, or those that it was asked for.
+    pub(super) fn exchanges(&mut self, event: &Event, stats: &HttpStats) {
+        let second = self.second(event);
+        match stats.role {
+            Role::Client => {
+                second.asked += stats.total();
+                second.asked_failed += stats.server_errors();
+                second.evidence.get_or_insert(event.id);
+            }
+            Role::Server => second.inbound += stats.total(),
+            Role::Unknown => {}
+        }
+    }
+
+    /// Judges every second that is complete, and learns from the good ones.
+    pub(super) fn judge(&mut self, now_ns: u64) -> Vec<Sighting> {
+        let complete = now_ns / SECOND_NS;
+        let mut storms = Vec::new();
+        while let Some(entry) = self
+            .seconds
+            .first_entry()
+            .filter(|entry| entry.key().0 < complete)
+        {
+            let ((number, service), second) = entry.remove_entry();
+            storms.extend(self.judge_second(number, service, second));
+        }
+        storms
+    }
+
+    fn judge_second(&mut self, number: u64, service: String, second: Second) -> Option<Sighting> {
+        // Connections and requests count the same attempt when each request has a connection of its own.
+        let (attempts, failed) = (
+            second.connects.max(second.asked),
+            second.connects_failed.max(second.asked_failed),
+        );
+        if attempts == 0 {
+            return None;
+        }
+        if self.baselines.len() >= MOST_SERVICES && !self.baselines.contains_key(&service) {
+            self.baselines.pop_first();
+        }
+        let baseline = self.baselines.entry(service).or_default();
+        baseline.is_asked |= second.inbound > 0;
+        let per = if baseline.is_asked { second.inbound } else { 1 };
+        if failed == 0 {
+            baseline.learn(attempts, per);
+            return None;
+        }
+        let expected = baseline.expected(per)?;
+        let storm = Storm::of(attempts, expected, per)?;
+        Some(storm.sighting(number, second, *baseline))
+    }
+
+    fn second(&mut self, event: &Event) -> &mut Second {
+        let key = (event.time_ns.saturating_sub(1) / SECOND_NS, event.subject.key());
+        if self.seconds.len() >= MOST_SERVICES && !self.seconds.contains_key(&key) {
+            self.seconds.pop_first();
+        }
+        self.seconds.entry(key).or_insert_with(|| Second {
+            subject: event.subject.clone(),
+            ..Second::default()
+        })
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts per second")]
+impl Baseline {
+    fn learn(&mut self, attempts: u64, per: u64) {
+        if per == 0 {
+            return;
+        }
+        let ratio = attempts as f64 / per as f64;
+        let rate = if self.seconds == 0 { 1.0 } else { LEARNING_RATE };
+        self.attempts += rate * (ratio - self.attempts);
+        self.seconds = self.seconds.saturating_add(1);
+    }
+
+    /// Attempts that a good second with `per` requests would have; `None` while that is unknown.
+    fn expected(self, per: u64) -> Option<f64> {
+        (self.seconds >= LEARNED_AFTER && per > 0).then_some(self.attempts * per as f64)
+    }
+}
+
+/// A second with far more attempts than a good one.
+struct Storm {
+    attempts_per_request: f64,
+    amplification: f64,
+    deviations: f64,
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts per second")]
+impl Storm {
+    fn of(attempts: u64, expected: f64, per: u64) -> Option<Self> {
+        let attempts = attempts as f64;
+        let amplification = attempts / expected.max(f64::MIN_POSITIVE);
+        let deviations = (attempts - expected) / expected.max(1.0).sqrt();
+        let is_storm = attempts >= LEAST_ATTEMPTS
+            && amplification >= LEAST_AMPLIFICATION
+            && deviations >= LEAST_DEVIATIONS;
+        // Who is asked by nobody has one request in mind for each attempt of good times.
+        let requests = if per > 1 { per as f64 } else { expected };
+        is_storm.then_some(Self {
+            attempts_per_request: attempts / requests,
+            amplification,
+            deviations,
+        })
+    }
+
+    fn sighting(self, number: u64, second: Second, baseline: Baseline) -> Sighting {
+        let facts = Facts::from([
+            ("amplification".to_owned(), Fact::Number(self.amplification)),
+            (
+                "attempts_per_request".to_owned(),
+                Fact::Number(self.attempts_per_request),
+            ),
+        ]);
+        Sighting {
+            condition: Condition::RetryStorm,
+            severity: Severity::Warning,
+            subject: second.subject,
+            object: None,
+            time_ns: (number + 1) * SECOND_NS - 1,
+            count: second.connects.max(second.asked),
+            intensity: self.amplification,
+            baseline: baseline.attempts,
+            surprise: self.deviations,
+            facts,
+            evidence: second.evidence,
+        }
+    }
+}

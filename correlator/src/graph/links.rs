@@ -1,0 +1,131 @@
+//! Which episodes may have caused which: rules, relations and lags turned into weights.
+
+use std::collections::BTreeMap;
+
+use bus_schema::Entity;
+use bus_schema::episode::Episode;
+
+use super::world::World;
+use crate::condition::Condition;
+use crate::rules::{Relation, Rule, RuleBook};
+
+/// A different pod of the same workload is half a step away.
+const OTHER_POD: f64 = 0.6;
+
+/// A possible cause of an episode.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Link<'a> {
+    /// What may have caused it.
+    pub(super) cause: &'a Episode,
+    /// By which mechanism.
+    pub(super) rule: &'a Rule,
+    /// prior × lag likelihood × proximity × rarity, 0 to 1.
+    pub(super) weight: f64,
+}
+
+/// Episodes by condition, so that a rule looks only at its own causes.
+pub(super) type Index<'a> = BTreeMap<Condition, Vec<&'a Episode>>;
+
+/// Sorts the episodes of the world by condition.
+pub(super) fn index(world: &World) -> Index<'_> {
+    let mut index = Index::new();
+    for episode in world.episodes.values() {
+        if let Some(condition) = Condition::parse(&episode.condition) {
+            index.entry(condition).or_default().push(episode);
+        }
+    }
+    index
+}
+
+/// Everything that may have caused `effect`; of several links to one cause only the strongest.
+pub(super) fn candidates<'a>(
+    book: &'a RuleBook,
+    world: &'a World,
+    index: &Index<'a>,
+    effect: &Episode,
+) -> Vec<Link<'a>> {
+    let Some(condition) = Condition::parse(&effect.condition) else {
+        return Vec::new();
+    };
+    let mut best: BTreeMap<_, Link<'a>> = BTreeMap::new();
+    for rule in book.explaining(condition) {
+        for cause in rule.cause.iter().filter_map(|cause| index.get(cause)).flatten() {
+            let weight = weight(rule, world, cause, effect);
+            let better = best.get(&cause.id).is_none_or(|link| link.weight < weight);
+            if weight > 0.0 && better {
+                best.insert(cause.id, Link { cause, rule, weight });
+            }
+        }
+    }
+    best.into_values().collect()
+}
+
+fn weight(rule: &Rule, world: &World, cause: &Episode, effect: &Episode) -> f64 {
+    if !precedes(cause, effect) || !related(rule.relation, world, cause, effect) {
+        return 0.0;
+    }
+    rule.prior
+        * lag_likelihood(rule, cause, effect)
+        * proximity(&cause.subject, &effect.subject)
+        * rarity(world, cause)
+}
+
+/// Causes come first. Equal times are ordered by id, so that two episodes never cause each other.
+pub(super) fn precedes(cause: &Episode, effect: &Episode) -> bool {
+    (cause.start_ns, cause.id) < (effect.start_ns, effect.id)
+}
+
+/// 1 within the typical lag, then falling with its inverse (no scale is preferred), 0 beyond the longest.
+fn lag_likelihood(rule: &Rule, cause: &Episode, effect: &Episode) -> f64 {
+    let is_point = Condition::parse(&cause.condition).is_some_and(Condition::is_point);
+    let since_ns = if is_point { cause.start_ns } else { cause.last_ns };
+    #[expect(clippy::cast_precision_loss, reason = "a lag in seconds")]
+    let lag_seconds = effect.start_ns.saturating_sub(since_ns) as f64 / 1e9;
+    if lag_seconds > rule.longest_seconds {
+        return 0.0;
+    }
+    (rule.typical_seconds / lag_seconds).min(1.0)
+}
+
+fn related(relation: Relation, world: &World, cause: &Episode, effect: &Episode) -> bool {
+    let same = || cause.subject.key() == effect.subject.key();
+    match relation {
+        Relation::Same => same(),
+        Relation::Process => same_process(&cause.subject, &effect.subject),
+        Relation::Callee => is_callee(world, cause, effect),
+        Relation::CalleeOrSame => same() || is_callee(world, cause, effect),
+        Relation::Node => cause.subject.node.is_some() && cause.subject.node == effect.subject.node,
+    }
+}
+
+fn is_callee(world: &World, cause: &Episode, effect: &Episode) -> bool {
+    let callee = cause.subject.key();
+    match &effect.object {
+        Some(object) => object.key() == callee,
+        None => world.calls(&effect.subject.key(), &callee),
+    }
+}
+
+fn same_process(one: &Entity, other: &Entity) -> bool {
+    let (Some(one_process), Some(other_process)) = (&one.process, &other.process) else {
+        return false;
+    };
+    one.node == other.node && one_process.pid == other_process.pid && one.key() == other.key()
+}
+
+fn proximity(cause: &Entity, effect: &Entity) -> f64 {
+    match (&cause.pod, &effect.pod) {
+        (Some(one), Some(other)) if one.uid != other.uid && cause.workload == effect.workload => OTHER_POD,
+        _ => 1.0,
+    }
+}
+
+/// What happens all the time explains little: the weight of a change falls with the logarithm of how often it happens.
+fn rarity(world: &World, cause: &Episode) -> f64 {
+    if !Condition::parse(&cause.condition).is_some_and(Condition::is_point) {
+        return 1.0;
+    }
+    #[expect(clippy::cast_precision_loss, reason = "a small count")]
+    let occurrences = world.occurrences(&cause.condition, &cause.subject.key()).max(1) as f64;
+    1.0 / (1.0 + occurrences.ln())
+}

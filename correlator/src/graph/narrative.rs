@@ -1,0 +1,72 @@
+//! The chain as one sentence: what began it, then each depth of effects with its own connective.
+
+use bus_schema::EventId;
+use bus_schema::incident::Step;
+
+use super::posterior::Forest;
+use crate::condition::Condition;
+use crate::rules::RuleBook;
+
+/// Between the beginning and its first, second, third … effects; the last one is always `resulting in`.
+const CONNECTIVES: [&str; 3] = [" caused ", ", triggering ", ", leading to "];
+const LAST_CONNECTIVE: &str = ", resulting in ";
+
+/// One sentence over the steps, root cause first.
+pub(super) fn sentence(book: &RuleBook, forest: &Forest<'_>, steps: &[Step]) -> String {
+    let Some(root) = steps.iter().find(|step| step.depth == 0) else {
+        return String::new();
+    };
+    let mut sentence = phrase(book, forest, root.id, true);
+    let levels = levels(book, forest, steps);
+    for (place, level) in levels.iter().enumerate() {
+        let is_last = place + 1 == levels.len() && place > 0;
+        let connective = if is_last && place >= 2 {
+            LAST_CONNECTIVE
+        } else {
+            CONNECTIVES.get(place).copied().unwrap_or(", then ")
+        };
+        sentence.push_str(connective);
+        sentence.push_str(&level.join(" and "));
+    }
+    sentence.push('.');
+    sentence
+}
+
+/// Phrases by depth; what has been said is not said again.
+fn levels(book: &RuleBook, forest: &Forest<'_>, steps: &[Step]) -> Vec<Vec<String>> {
+    let deepest = steps.iter().map(|step| step.depth).max().unwrap_or(0);
+    let mut said: Vec<String> = Vec::new();
+    let mut levels = Vec::new();
+    for depth in 1..=deepest {
+        let mut level = Vec::new();
+        for step in steps.iter().filter(|step| step.depth == depth) {
+            let phrase = phrase(book, forest, step.id, false);
+            if !said.contains(&phrase) {
+                said.push(phrase.clone());
+                level.push(phrase);
+            }
+        }
+        // Storms are the way by which errors spread: they are named before them.
+        level.sort_by_key(|phrase| phrase.starts_with("HTTP"));
+        if !level.is_empty() {
+            levels.push(level);
+        }
+    }
+    levels
+}
+
+fn phrase(book: &RuleBook, forest: &Forest<'_>, id: EventId, is_root: bool) -> String {
+    let Some(node) = forest.nodes.get(&id) else {
+        return String::new();
+    };
+    let Some(condition) = Condition::parse(&node.episode.condition) else {
+        return String::new();
+    };
+    let entry = book.catalogue.entry(condition);
+    let template = entry
+        .root_phrase
+        .as_ref()
+        .filter(|_| is_root)
+        .unwrap_or(&entry.phrase);
+    book.catalogue.render(template, node.episode)
+}

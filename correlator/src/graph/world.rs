@@ -1,0 +1,141 @@
+//! What was told: episodes, calls, measurements, blindness, each bounded in number and age.
+
+use std::collections::BTreeMap;
+
+use bus_schema::episode::{Episode, Report};
+use bus_schema::{Entity, EventId};
+use serde::{Deserialize, Serialize};
+
+use super::coverage::Coverage;
+use crate::condition::Condition;
+use crate::fold::watermark::Watermark;
+
+/// An episode that has been quiet for this long explains nothing any more.
+const REMEMBER_NS: u64 = 30 * 60 * 1_000_000_000;
+/// Most episodes remembered; the one quiet for longest is forgotten first.
+const MOST_EPISODES: usize = 20_000;
+/// Most call edges and gauges remembered.
+const MOST_EDGES: usize = 200_000;
+
+/// Facts of the last half hour.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(super) struct World {
+    /// Newest revision of each episode.
+    pub(super) episodes: BTreeMap<EventId, Episode>,
+    calls: BTreeMap<String, BTreeMap<String, u64>>,
+    gauges: BTreeMap<String, BTreeMap<String, Reading>>,
+    pub(super) coverage: Coverage,
+    watermark: Watermark,
+    pruned_ns: u64,
+}
+
+/// The newest value of a gauge, and the largest one of the last minutes.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+pub(super) struct Reading {
+    /// When the largest was taken, UNIX ns.
+    time_ns: u64,
+    /// The largest.
+    pub(super) value: f64,
+}
+
+impl World {
+    /// Takes a report; says whether it told anything new.
+    pub(super) fn take(&mut self, report: &Report) -> bool {
+        self.watermark
+            .note(format!("partition/{}", report.partition), report.watermark_ns);
+        for episode in report
+            .episodes
+            .iter()
+            .filter(|episode| Condition::parse(&episode.condition).is_some())
+        {
+            let newest = self.episodes.entry(episode.id).or_default();
+            if episode.revision >= newest.revision {
+                newest.clone_from(episode);
+            }
+        }
+        let has_room = self.calls.len() < MOST_EDGES;
+        for edge in report
+            .edges
+            .iter()
+            .filter(|edge| edge.relation == "calls" && has_room)
+        {
+            self.calls
+                .entry(edge.from.key())
+                .or_default()
+                .insert(edge.to.key(), edge.last_ns);
+        }
+        for gauge in &report.gauges {
+            self.measure(&gauge.subject.key(), &gauge.name, gauge.time_ns, gauge.value);
+        }
+        for blindness in &report.blindness {
+            self.coverage.take(blindness);
+        }
+        self.prune();
+        !report.episodes.is_empty()
+    }
+
+    /// Event time: everything up to it has been told.
+    pub(super) fn now_ns(&self) -> u64 {
+        self.watermark.now_ns()
+    }
+
+    /// Whether `from` was seen to call `to`.
+    pub(super) fn calls(&self, from: &str, to: &str) -> bool {
+        self.calls
+            .get(from)
+            .is_some_and(|callees| callees.contains_key(to))
+    }
+
+    /// The largest recent value of a gauge on `node`.
+    pub(super) fn reading(&self, node: &str, name: &str) -> Option<Reading> {
+        self.gauges.get(&Entity::of_node(node).key())?.get(name).copied()
+    }
+
+    /// How many episodes of this condition `subject` has had.
+    pub(super) fn occurrences(&self, condition: &str, subject: &str) -> usize {
+        self.episodes
+            .values()
+            .filter(|episode| episode.condition == condition && episode.subject.key() == subject)
+            .count()
+    }
+
+    fn measure(&mut self, subject: &str, name: &str, time_ns: u64, value: f64) {
+        /// A peak counts for as long as a cause may precede its effect.
+        const PEAK_NS: u64 = 2 * 60 * 1_000_000_000;
+        if self.gauges.len() >= MOST_EDGES && !self.gauges.contains_key(subject) {
+            return;
+        }
+        let reading = self
+            .gauges
+            .entry(subject.to_owned())
+            .or_default()
+            .entry(name.to_owned())
+            .or_default();
+        if value >= reading.value || time_ns > reading.time_ns + PEAK_NS {
+            *reading = Reading { time_ns, value };
+        }
+    }
+
+    fn prune(&mut self) {
+        const EVERY_NS: u64 = 10_000_000_000;
+        let now_ns = self.now_ns();
+        while self.episodes.len() > MOST_EPISODES {
+            let oldest = self
+                .episodes
+                .values()
+                .min_by_key(|episode| episode.last_ns)
+                .map(|episode| episode.id);
+            oldest.and_then(|id| self.episodes.remove(&id));
+        }
+        if now_ns < self.pruned_ns + EVERY_NS {
+            return;
+        }
+        self.pruned_ns = now_ns;
+        self.episodes
+            .retain(|_, episode| now_ns < episode.last_ns + REMEMBER_NS);
+        self.calls.retain(|_, callees| {
+            callees.retain(|_, last_ns| now_ns < *last_ns + 2 * REMEMBER_NS);
+            !callees.is_empty()
+        });
+    }
+}

@@ -1,0 +1,283 @@
+//! Rule packs: one YAML file per theme, embedded, and overridable by files of the same name in a folder.
+//!
+//! A rule states a mechanism: *cause → effect, when this relation holds, within this lag, with this prior*.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use serde::Deserialize;
+
+use crate::condition::{self, Catalogue, Condition};
+
+const CONDITIONS: (&str, &str) = ("conditions.yaml", include_str!("../rules/conditions.yaml"));
+const RECOMMENDATIONS: (&str, &str) = (
+    "recommendations.yaml",
+    include_str!("../rules/recommendations.yaml"),
+);
+const PACKS: [(&str, &str); 4] = [
+    ("memory.yaml", include_str!("../rules/memory.yaml")),
+    ("process.yaml", include_str!("../rules/process.yaml")),
+    ("network.yaml", include_str!("../rules/network.yaml")),
+    ("http.yaml", include_str!("../rules/http.yaml")),
+];
+
+/// How the entities of cause and effect must be related.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Relation {
+    /// Both on the same entity.
+    Same,
+    /// Both on the same process.
+    Process,
+    /// The effect's entity calls the cause's entity.
+    Callee,
+    /// Same or callee.
+    CalleeOrSame,
+    /// The effect's entity runs on the cause's node.
+    Node,
+}
+
+/// One mechanism.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rule {
+    /// Name in incidents.
+    pub id: String,
+    /// Any of these …
+    pub cause: Vec<Condition>,
+    /// … leads to any of these …
+    pub effect: Vec<Condition>,
+    /// … where the entities are related so.
+    pub relation: Relation,
+    /// Probability that the cause, where it holds, brings the effect about.
+    pub prior: f64,
+    /// Within this lag the link is as likely as it gets.
+    pub typical_seconds: f64,
+    /// Beyond this lag there is no link.
+    pub longest_seconds: f64,
+    /// The effect is the same happening seen from elsewhere: it counts as part of its cause, not as a step.
+    #[serde(default)]
+    pub absorbs: bool,
+    /// Why, in words.
+    pub mechanism: String,
+}
+
+/// What to do about a root cause; every field but `root` is a template.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Advice {
+    /// For this root cause.
+    pub root: Condition,
+    /// In words.
+    pub action: String,
+    /// Exact command.
+    #[serde(default)]
+    pub command: String,
+    /// What to look at before.
+    pub precheck: String,
+    /// When it has worked.
+    pub healed_when: String,
+}
+
+/// Rules, catalogue and advice, checked.
+#[derive(Debug)]
+pub struct RuleBook {
+    /// Wording and weights of conditions.
+    pub catalogue: Catalogue,
+    /// All mechanisms.
+    pub rules: Vec<Rule>,
+    /// All recommendations.
+    pub advice: Vec<Advice>,
+}
+
+/// Why rules cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file in the folder cannot be read.
+    #[error("rule file {path} cannot be read")]
+    Read {
+        /// Which.
+        path: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A file is not the YAML that is expected.
+    #[error("rule file {file} is not valid")]
+    Parse {
+        /// Which.
+        file: String,
+        /// Why.
+        #[source]
+        source: Box<serde_saphyr::Error>,
+    },
+    /// The catalogue is not valid.
+    #[error(transparent)]
+    Catalogue(#[from] condition::Error),
+    /// A rule contradicts itself.
+    #[error("rule {rule}: {problem}")]
+    Rule {
+        /// Which.
+        rule: String,
+        /// What is wrong.
+        problem: &'static str,
+    },
+}
+
+impl RuleBook {
+    /// The rules that are built in.
+    pub fn embedded() -> Result<Self, Error> {
+        Self::load(None)
+    }
+
+    /// The built-in rules, each file replaced by the one of the same name in `folder`, where there is one; further
+    /// `*.yaml` files there are further packs.
+    pub fn load(folder: Option<&Path>) -> Result<Self, Error> {
+        let catalogue = Catalogue::parse(&text_of(CONDITIONS, folder)?)?;
+        let advice = parse("recommendations.yaml", &text_of(RECOMMENDATIONS, folder)?)?;
+        let mut rules: Vec<Rule> = Vec::new();
+        for pack in PACKS {
+            rules.extend(parse::<Vec<Rule>>(pack.0, &text_of(pack, folder)?)?);
+        }
+        for (name, text) in further_packs(folder)? {
+            rules.extend(parse::<Vec<Rule>>(&name, &text)?);
+        }
+        check(&rules)?;
+        Ok(Self {
+            catalogue,
+            rules,
+            advice,
+        })
+    }
+
+    /// Rules whose effect is `condition`.
+    pub fn explaining(&self, condition: Condition) -> impl Iterator<Item = &Rule> {
+        self.rules
+            .iter()
+            .filter(move |rule| rule.effect.contains(&condition))
+    }
+}
+
+fn parse<T: serde::de::DeserializeOwned>(file: &str, yaml: &str) -> Result<T, Error> {
+    serde_saphyr::from_str(yaml).map_err(|source| Error::Parse {
+        file: file.to_owned(),
+        source: Box::new(source),
+    })
+}
+
+fn text_of((name, embedded): (&str, &str), folder: Option<&Path>) -> Result<String, Error> {
+    match folder
+        .map(|folder| folder.join(name))
+        .filter(|path| path.exists())
+    {
+        Some(path) => read(&path),
+        None => Ok(embedded.to_owned()),
+    }
+}
+
+fn read(path: &Path) -> Result<String, Error> {
+    std::fs::read_to_string(path).map_err(|source| Error::Read {
+        path: path.display().to_string(),
+        source,
+    })
+}
+
+fn further_packs(folder: Option<&Path>) -> Result<Vec<(String, String)>, Error> {
+    let Some(folder) = folder else {
+        return Ok(Vec::new());
+    };
+    let failed = |source| Error::Read {
+        path: folder.display().to_string(),
+        source,
+    };
+    let known: BTreeSet<&str> = PACKS
+        .iter()
+        .chain([&CONDITIONS, &RECOMMENDATIONS])
+        .map(|(name, _)| *name)
+        .collect();
+    let mut packs = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        let name = path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        if path.extension().is_some_and(|extension| extension == "yaml") && !known.contains(name.as_str()) {
+            packs.push((name, read(&path)?));
+        }
+    }
+    packs.sort();
+    Ok(packs)
+}
+
+fn check(rules: &[Rule]) -> Result<(), Error> {
+    let mut ids = BTreeSet::new();
+    for rule in rules {
+        let refuse = |problem| {
+            Err(Error::Rule {
+                rule: rule.id.clone(),
+                problem,
+            })
+        };
+        if !ids.insert(&rule.id) {
+            return refuse("another rule has the same id");
+        }
+        if !(rule.prior > 0.0 && rule.prior <= 1.0) {
+            return refuse("prior must be above 0 and at most 1");
+        }
+        if !(rule.typical_seconds > 0.0 && rule.typical_seconds <= rule.longest_seconds) {
+            return refuse("typical_seconds must be above 0 and at most longest_seconds");
+        }
+        if rule.cause.is_empty() || rule.effect.is_empty() {
+            return refuse("cause and effect must name a condition each");
+        }
+        if rule.relation == Relation::Same && rule.cause.iter().any(|cause| rule.effect.contains(cause)) {
+            return refuse("a condition cannot cause itself on the same entity");
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shipped_rules_are_valid() {
+        let book = RuleBook::embedded().unwrap();
+        assert!(
+            book.explaining(Condition::OomKill)
+                .any(|rule| rule.id == "growth-reaches-limit")
+        );
+    }
+
+    #[test]
+    fn every_condition_that_is_done_to_something_has_a_rule_that_explains_it() {
+        let book = RuleBook::embedded().unwrap();
+        let exogenous = [Condition::NodeMemoryPressure, Condition::NetworkLoss];
+        for condition in Condition::ALL
+            .iter()
+            .filter(|condition| !condition.is_point() && !exogenous.contains(condition))
+        {
+            assert!(book.explaining(*condition).next().is_some(), "{condition:?}");
+        }
+    }
+
+    #[test]
+    fn a_rule_that_contradicts_itself_is_refused_with_its_name() {
+        let folder = tempfile_folder(
+            "[{id: x, cause: [oom_kill], effect: [http_5xx], relation: same, prior: 2, typical_seconds: 1, longest_seconds: 2, mechanism: m}]",
+        );
+        let error = RuleBook::load(Some(&folder)).unwrap_err();
+        assert_eq!(error.to_string(), "rule x: prior must be above 0 and at most 1");
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+
+    fn tempfile_folder(pack: &str) -> std::path::PathBuf {
+        let folder = std::env::temp_dir().join(format!("tapio-rules-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("own.yaml"), pack).unwrap();
+        folder
+    }
+}
