@@ -95,11 +95,9 @@ impl Enricher {
             Some(Holder::Pod(uid)) => topology
                 .pod(uid)
                 .into_iter()
-                .for_each(|record| fill_pod(object, record)),
+                .for_each(|record| fill_pod(topology, object, record)),
             Some(Holder::Service(service)) => {
-                object.workload = topology
-                    .service(service)
-                    .and_then(|record| record.workload.clone());
+                object.workload = topology.workload_behind(service);
                 object.service = Some(service.clone());
             }
             None => {
@@ -146,13 +144,13 @@ fn fill_local(topology: &Topology, entity: &mut Entity, node: &str) {
         .and_then(|container| topology.pod_of_container(&container.id));
     let by_uid = || entity.pod.as_ref().and_then(|pod| topology.pod(&pod.uid));
     if let Some(record) = by_container.or_else(by_uid) {
-        fill_pod(entity, record);
+        fill_pod(topology, entity, record);
     }
 }
 
-fn fill_pod(entity: &mut Entity, record: &PodRecord) {
+fn fill_pod(topology: &Topology, entity: &mut Entity, record: &PodRecord) {
     entity.pod = Some(record.pod.clone());
-    entity.workload = Some(record.workload.clone());
+    entity.workload = Some(topology.workload_of(record));
     if entity.node.is_none() {
         entity.node.clone_from(&record.node);
     }

@@ -15,8 +15,8 @@ const REMEMBER_NS: u64 = 15 * 60 * 1_000_000_000;
 pub struct PodRecord {
     /// Uid, namespace, name.
     pub pod: Pod,
-    /// Top of its owner chain; the pod itself where nobody owns it.
-    pub workload: Workload,
+    /// Its controller; the pod itself where nobody owns it.
+    pub owner: Workload,
     /// Node it is bound to.
     pub node: Option<String>,
     /// Its own addresses; none when it shares the node's.
@@ -26,14 +26,12 @@ pub struct PodRecord {
 }
 
 /// A Service as the API server shows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ServiceRecord {
-    /// Namespace and name.
-    pub service: Service,
-    /// Cluster and load-balancer addresses; none when headless.
-    pub addresses: Vec<IpAddr>,
-    /// The one workload behind its endpoints; `None` with several, or with none ever.
-    pub workload: Option<Workload>,
+#[derive(Debug, Default)]
+struct ServiceRecord {
+    addresses: Vec<IpAddr>,
+    /// Uids of the pods behind it, by slice; the last ones that were there when a slice ran empty.
+    backends: HashMap<String, Vec<String>>,
+    gone_ns: Option<u64>,
 }
 
 /// Who held an address.
@@ -57,7 +55,8 @@ struct Tenure {
 pub struct Topology {
     pods: HashMap<String, (PodRecord, Option<u64>)>,
     containers: HashMap<String, String>,
-    services: HashMap<(String, String), (ServiceRecord, Option<u64>)>,
+    owners: HashMap<Workload, Workload>,
+    services: HashMap<Service, ServiceRecord>,
     addresses: HashMap<IpAddr, Vec<Tenure>>,
 }
 
@@ -85,33 +84,74 @@ impl Topology {
         }
     }
 
-    /// A Service appeared or changed at `time_ns`. The workload behind it is kept when its endpoints vanish.
-    pub fn see_service(&mut self, mut record: ServiceRecord, time_ns: u64) {
-        let key = (record.service.namespace.clone(), record.service.name.clone());
-        for address in &record.addresses {
-            self.hold(*address, Holder::Service(record.service.clone()), time_ns);
+    /// `child` (a `ReplicaSet`, a Job) is controlled by `parent`.
+    pub fn see_owner(&mut self, child: Workload, parent: Workload) {
+        self.owners.insert(child, parent);
+    }
+
+    /// A controller was deleted. Its pods keep the answer while they are remembered themselves.
+    pub fn lose_owner(&mut self, child: &Workload) {
+        let is_needed = self.pods.values().any(|(record, _)| record.owner == *child);
+        if !is_needed {
+            self.owners.remove(child);
         }
-        if record.workload.is_none() {
-            record.workload = self
-                .services
-                .get(&key)
-                .and_then(|(known, _)| known.workload.clone());
+    }
+
+    /// A Service appeared or changed at `time_ns`; a headless one has no addresses.
+    pub fn see_service(&mut self, service: &Service, addresses: Vec<IpAddr>, time_ns: u64) {
+        for address in &addresses {
+            self.hold(*address, Holder::Service(service.clone()), time_ns);
         }
-        self.services.insert(key, (record, None));
+        let record = self.services.entry(service.clone()).or_default();
+        record.addresses = addresses;
+        record.gone_ns = None;
+    }
+
+    /// The pods behind a slice of the Service's endpoints. An empty slice keeps those it had: a Service whose pods have
+    /// died is still theirs.
+    pub fn see_endpoints(&mut self, service: &Service, slice: &str, pods: Vec<String>) {
+        let backends = &mut self.services.entry(service.clone()).or_default().backends;
+        if !pods.is_empty() {
+            backends.insert(slice.to_owned(), pods);
+        }
     }
 
     /// A Service was deleted at `time_ns`.
     pub fn lose_service(&mut self, service: &Service, time_ns: u64) {
-        if let Some((record, gone_ns)) = self
-            .services
-            .get_mut(&(service.namespace.clone(), service.name.clone()))
-        {
-            *gone_ns = Some(time_ns);
+        if let Some(record) = self.services.get_mut(service) {
+            record.gone_ns = Some(time_ns);
             let addresses = record.addresses.clone();
             for address in addresses {
                 self.release(address, &Holder::Service(service.clone()), time_ns);
             }
         }
+    }
+
+    /// The top of a pod's owner chain.
+    pub fn workload_of(&self, record: &PodRecord) -> Workload {
+        /// Pod, `ReplicaSet`, Deployment, and whatever an operator puts above.
+        const LONGEST_CHAIN: usize = 6;
+        let mut top = &record.owner;
+        for _ in 0..LONGEST_CHAIN {
+            match self.owners.get(top) {
+                Some(parent) => top = parent,
+                None => break,
+            }
+        }
+        top.clone()
+    }
+
+    /// The one workload behind a Service; `None` with several, or with none ever.
+    pub fn workload_behind(&self, service: &Service) -> Option<Workload> {
+        let backends = self.services.get(service)?.backends.values().flatten();
+        let mut workloads: Vec<_> = backends
+            .filter_map(|uid| self.pod(uid))
+            .map(|record| self.workload_of(record))
+            .collect();
+        workloads.sort();
+        workloads.dedup();
+        let [only] = workloads.as_slice() else { return None };
+        Some(only.clone())
     }
 
     /// The pod with that uid.
@@ -122,13 +162,6 @@ impl Topology {
     /// The pod in which that container runs or ran.
     pub fn pod_of_container(&self, id: &str) -> Option<&PodRecord> {
         self.pod(self.containers.get(id)?)
-    }
-
-    /// A Service.
-    pub fn service(&self, service: &Service) -> Option<&ServiceRecord> {
-        self.services
-            .get(&(service.namespace.clone(), service.name.clone()))
-            .map(|(record, _)| record)
     }
 
     /// Who held `address` at `time_ns`, else who did last before.
@@ -147,7 +180,7 @@ impl Topology {
         let is_remembered =
             |gone_ns: &Option<u64>| gone_ns.is_none_or(|gone_ns| now_ns < gone_ns + REMEMBER_NS);
         self.pods.retain(|_, (_, gone_ns)| is_remembered(gone_ns));
-        self.services.retain(|_, (_, gone_ns)| is_remembered(gone_ns));
+        self.services.retain(|_, record| is_remembered(&record.gone_ns));
         let pods = &self.pods;
         self.containers.retain(|_, uid| pods.contains_key(uid));
         self.addresses.retain(|_, tenures| {
@@ -186,19 +219,22 @@ impl Topology {
 mod tests {
     use super::*;
 
-    fn pod(uid: &str, address: &str) -> PodRecord {
-        let named = |name: &str| Workload {
-            kind: "Deployment".into(),
+    fn named(kind: &str, name: &str) -> Workload {
+        Workload {
+            kind: kind.into(),
             namespace: "shop".into(),
             name: name.into(),
-        };
+        }
+    }
+
+    fn pod(uid: &str, address: &str) -> PodRecord {
         PodRecord {
             pod: Pod {
                 uid: uid.into(),
                 namespace: "shop".into(),
                 name: format!("{uid}-pod"),
             },
-            workload: named(uid),
+            owner: named("Deployment", uid),
             node: None,
             addresses: vec![address.parse().unwrap()],
             containers: vec![Container {
@@ -232,15 +268,34 @@ mod tests {
             namespace: "shop".into(),
             name: "redis".into(),
         };
-        let workload = pod("redis", "10.1.0.1").workload;
-        let record = |workload| ServiceRecord {
-            service: service.clone(),
-            addresses: vec!["10.96.0.5".parse().unwrap()],
-            workload,
+        topology.see_pod(pod("redis", "10.1.0.1"), 1);
+        topology.see_service(&service, vec!["10.96.0.5".parse().unwrap()], 1);
+        assert_eq!(topology.workload_behind(&service), None, "no endpoints yet");
+        topology.see_endpoints(&service, "slice", vec!["redis".into()]);
+        topology.see_endpoints(&service, "slice", vec![]);
+        assert_eq!(
+            topology.workload_behind(&service),
+            Some(named("Deployment", "redis"))
+        );
+        topology.see_pod(pod("other", "10.1.0.2"), 1);
+        topology.see_endpoints(&service, "second", vec!["other".into()]);
+        assert_eq!(topology.workload_behind(&service), None, "two workloads share it");
+    }
+
+    #[test]
+    fn a_pod_belongs_to_the_top_of_its_owner_chain() {
+        let mut topology = Topology::default();
+        let record = PodRecord {
+            owner: named("ReplicaSet", "redis-5f"),
+            ..pod("u", "10.1.0.1")
         };
-        topology.see_service(record(Some(workload.clone())), 1);
-        topology.see_service(record(None), 2);
-        assert_eq!(topology.service(&service).unwrap().workload, Some(workload));
+        assert_eq!(
+            topology.workload_of(&record),
+            named("ReplicaSet", "redis-5f"),
+            "until its owner is told"
+        );
+        topology.see_owner(named("ReplicaSet", "redis-5f"), named("Deployment", "redis"));
+        assert_eq!(topology.workload_of(&record), named("Deployment", "redis"));
     }
 
     #[test]

@@ -7,7 +7,6 @@ use bus_schema::event::network::{ConnectFailed, Listening};
 use bus_schema::{EventId, Severity};
 
 use super::*;
-use crate::topology::ServiceRecord;
 
 fn workload(kind: &str, namespace: &str, name: &str) -> Workload {
     Workload {
@@ -67,7 +66,7 @@ fn pod(uid: &str, name: &str, ip: &str) -> PodRecord {
             namespace: "shop".into(),
             name: format!("{name}-1"),
         },
-        workload: workload("Deployment", "shop", name),
+        owner: workload("Deployment", "shop", name),
         node: Some("n1".into()),
         addresses: vec![ip.parse().unwrap()],
         containers: vec![Container {
@@ -129,12 +128,8 @@ fn in_a_cluster_containers_have_owners_and_addresses_have_pods_and_services() {
         namespace: "shop".into(),
         name: "redis".into(),
     };
-    let record = ServiceRecord {
-        service,
-        addresses: vec!["10.96.0.9".parse().unwrap()],
-        workload: Some(workload("Deployment", "shop", "redis")),
-    };
-    topology.see_service(record, 1);
+    topology.see_service(&service, vec!["10.96.0.9".parse().unwrap()], 1);
+    topology.see_endpoints(&service, "slice", vec!["u2".into()]);
     let container = Entity {
         container: Some(Container {
             id: "id-api-gateway".into(),
