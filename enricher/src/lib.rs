@@ -6,6 +6,7 @@
 
 pub mod enrich;
 pub mod listeners;
+pub mod run;
 pub mod topology;
 
 pub use enrich::Enricher;

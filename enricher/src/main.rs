@@ -1,0 +1,2 @@
+//! `tapio-enricher`.
+fn main() {}
