@@ -1,1 +1,23 @@
-//! CO-RE programs, their loader and the raw records they emit.
+//! CO-RE programs, their loader and the raw records they emit. Knows kernels; knows no event and no bus.
+//!
+//! [`load`] attaches one [`Family`] hook by hook and says in [`HookReport`]s which rung each hook is on. Records come
+//! through the [`Reader`], aggregates through [`Loaded::drain_edges`] and [`Loaded::drain_http`]. Every time is
+//! `CLOCK_BOOTTIME` in nanoseconds.
+
+mod cost;
+mod loaded;
+mod loader;
+mod lockdown;
+mod object;
+pub mod probes;
+pub mod raw;
+mod reader;
+mod report;
+mod tracefs;
+
+pub use cost::{Cost, StatsGuard, enable_stats};
+pub use loaded::{Loaded, Loss};
+pub use loader::{Error, Settings, load};
+pub use probes::Family;
+pub use reader::{Drained, Reader};
+pub use report::{HookReport, Need, Refusal, Rung};

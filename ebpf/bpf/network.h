@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/* Records and map values of the network family. Addresses are network byte order, IPv4 as ::ffff:a.b.c.d; ports are
+ * host order. */
+#ifndef TAPIO_NETWORK_H
+#define TAPIO_NETWORK_H
+
+#include "records.h"
+
+#define TAPIO_SLOTS 24 /* slot i: [2^i, 2^(i+1)) microseconds; the first also holds less, the last also more */
+
+enum tapio_role {
+	TAPIO_CLIENT = 1,
+	TAPIO_SERVER = 2,
+};
+
+struct tapio_connect_failed {
+	struct tapio_head head;
+	struct tapio_task task;
+	__u32 peer[4];
+	__u32 peer_port;
+	__u32 local_port;
+	__u32 error; /* errno; ECANCELED: closed by its owner before an answer came */
+	__u32 netns;
+	__u64 waited_ns;
+};
+_Static_assert(sizeof(struct tapio_connect_failed) == 96, "tapio_connect_failed");
+
+struct tapio_listen {
+	struct tapio_head head;
+	struct tapio_task task;
+	__u32 local[4];
+	__u32 local_port;
+	__u32 netns;
+	__u32 begins; /* 1: LISTEN entered, 0: left */
+	__u32 pad;
+};
+_Static_assert(sizeof(struct tapio_listen) == 88, "tapio_listen");
+
+struct tapio_edge_key {
+	__u64 cgroup_id;
+	__u32 generation;
+	__u32 netns;
+	__u32 role;
+	__u32 error; /* 0: established */
+	__u32 peer[4];
+	__u32 port; /* the server's port, on both roles */
+	__u32 pad;
+};
+_Static_assert(sizeof(struct tapio_edge_key) == 48, "tapio_edge_key");
+
+struct tapio_edge {
+	__u64 count;
+	__u64 latency_sum_ns;
+	__u64 closed;
+	__u64 bytes_sent;
+	__u64 bytes_received;
+	__u64 retransmits;
+	__u64 srtt_sum_us;
+	__u64 duration_sum_ns;
+	__u64 last_ns;
+	struct tapio_task task;
+	__u32 latency_slots[TAPIO_SLOTS];
+};
+_Static_assert(sizeof(struct tapio_edge) == 208, "tapio_edge");
+
+/* Kept per connection between its states; not read by user space. */
+struct tapio_connection {
+	struct tapio_task task;
+	__u64 since_ns;
+	__u32 role;
+	__u32 port;
+	__u32 netns;
+	__u32 open;
+};
+
+struct tapio_listener_key {
+	__u32 local[4];
+	__u32 port;
+	__u32 netns;
+};
+_Static_assert(sizeof(struct tapio_listener_key) == 24, "tapio_listener_key");
+
+struct tapio_failure_key {
+	__u64 cgroup_id;
+	__u32 peer[4];
+	__u32 port;
+	__u32 error;
+};
+
+#endif

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/* Records of the process family. */
+#ifndef TAPIO_PROCESS_H
+#define TAPIO_PROCESS_H
+
+#include "records.h"
+
+#define TAPIO_FILENAME 128
+
+struct tapio_exec {
+	struct tapio_head head;
+	struct tapio_task task;
+	struct tapio_task parent;
+	__u32 filename_is_argv0; /* lockdown hides the file's name: this is what the process calls itself */
+	__u32 pad;
+	__u8 filename[TAPIO_FILENAME];
+};
+_Static_assert(sizeof(struct tapio_exec) == 232, "tapio_exec");
+
+struct tapio_exit {
+	struct tapio_head head;
+	struct tapio_task task;
+	struct tapio_task parent;
+	__u32 exit_code; /* wait status: code << 8, or signal | 0x80 when it left a core */
+	__u32 pad;
+};
+_Static_assert(sizeof(struct tapio_exit) == 104, "tapio_exit");
+
+struct tapio_signal {
+	struct tapio_head head;
+	struct tapio_task sender;
+	struct tapio_task target;
+	__u32 signal;
+	__u32 code;        /* si_code as two's complement; 0 with from_kernel when the kernel gave none */
+	__u32 from_kernel; /* 1: sent by the kernel itself, the sender is whoever was running */
+	__u32 result;      /* 0 delivered, 1 ignored, 2 already pending, 3 overflow, 4 lost info */
+};
+_Static_assert(sizeof(struct tapio_signal) == 112, "tapio_signal");
+
+#endif

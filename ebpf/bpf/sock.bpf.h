@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/* Addresses of a socket, and the histogram both network families keep. */
+#ifndef TAPIO_SOCK_BPF_H
+#define TAPIO_SOCK_BPF_H
+
+#include "common.bpf.h"
+#include "network.h"
+#include <bpf/bpf_endian.h>
+
+#define AF_INET 2
+#define AF_INET6 10
+#define IPPROTO_TCP 6
+
+static __always_inline bool is_tcp(struct sock *sk, const bool direct)
+{
+	__u16 family = GET(direct, sk, __sk_common.skc_family);
+
+	return (family == AF_INET || family == AF_INET6) && GET(direct, sk, sk_protocol) == IPPROTO_TCP;
+}
+
+static __always_inline void map_v4(__u32 out[4], __u32 address)
+{
+	out[0] = 0;
+	out[1] = 0;
+	out[2] = bpf_htonl(0xffff);
+	out[3] = address;
+}
+
+static __always_inline void peer_of(struct sock *sk, __u32 out[4], const bool direct)
+{
+	if (GET(direct, sk, __sk_common.skc_family) == AF_INET) {
+		map_v4(out, GET(direct, sk, __sk_common.skc_daddr));
+		return;
+	}
+	out[0] = GET(direct, sk, __sk_common.skc_v6_daddr.in6_u.u6_addr32[0]);
+	out[1] = GET(direct, sk, __sk_common.skc_v6_daddr.in6_u.u6_addr32[1]);
+	out[2] = GET(direct, sk, __sk_common.skc_v6_daddr.in6_u.u6_addr32[2]);
+	out[3] = GET(direct, sk, __sk_common.skc_v6_daddr.in6_u.u6_addr32[3]);
+}
+
+static __always_inline void local_of(struct sock *sk, __u32 out[4], const bool direct)
+{
+	if (GET(direct, sk, __sk_common.skc_family) == AF_INET) {
+		map_v4(out, GET(direct, sk, __sk_common.skc_rcv_saddr));
+		return;
+	}
+	out[0] = GET(direct, sk, __sk_common.skc_v6_rcv_saddr.in6_u.u6_addr32[0]);
+	out[1] = GET(direct, sk, __sk_common.skc_v6_rcv_saddr.in6_u.u6_addr32[1]);
+	out[2] = GET(direct, sk, __sk_common.skc_v6_rcv_saddr.in6_u.u6_addr32[2]);
+	out[3] = GET(direct, sk, __sk_common.skc_v6_rcv_saddr.in6_u.u6_addr32[3]);
+}
+
+static __always_inline __u32 peer_port_of(struct sock *sk, const bool direct)
+{
+	return bpf_ntohs(GET(direct, sk, __sk_common.skc_dport));
+}
+
+static __always_inline __u32 local_port_of(struct sock *sk, const bool direct)
+{
+	return GET(direct, sk, __sk_common.skc_num);
+}
+
+static __always_inline __u32 netns_of(struct sock *sk, const bool direct)
+{
+	struct net *net = GET(direct, sk, __sk_common.skc_net.net);
+
+	return GET(direct, net, ns.inum);
+}
+
+static __always_inline __u32 slot_of(__u64 ns)
+{
+	__u64 us = ns / 1000;
+	__u32 slot = 0;
+
+	if (us >= 1ULL << 16) {
+		us >>= 16;
+		slot += 16;
+	}
+	if (us >= 1 << 8) {
+		us >>= 8;
+		slot += 8;
+	}
+	if (us >= 1 << 4) {
+		us >>= 4;
+		slot += 4;
+	}
+	if (us >= 1 << 2) {
+		us >>= 2;
+		slot += 2;
+	}
+	if (us >= 1 << 1)
+		slot += 1;
+	return slot < TAPIO_SLOTS ? slot : TAPIO_SLOTS - 1;
+}
+
+/* User space flips the generation, then drains the older one: what is being added to is never what is being removed. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u32);
+} generation SEC(".maps");
+
+static __always_inline __u32 current_generation(void)
+{
+	__u32 zero = 0;
+	__u32 *now = bpf_map_lookup_elem(&generation, &zero);
+
+	return now ? *now : 0;
+}
+
+#endif

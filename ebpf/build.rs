@@ -1,0 +1,73 @@
+//! Compiles each program object with clang; with `TAPIO_BPF=stub` it writes empty ones, so that checking needs no clang.
+
+use std::error::Error;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::{env, fs, io};
+
+const OBJECTS: [&str; 6] = [
+    "lockdown",
+    "network",
+    "status",
+    "status_syscalls",
+    "process",
+    "container",
+];
+
+const COMPILERS: [&str; 8] = [
+    "clang-19", "clang", "clang-18", "clang-17", "clang-16", "clang-15", "clang-14", "clang-20",
+];
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let out = PathBuf::from(env::var("OUT_DIR")?);
+    let mut cargo = io::stdout();
+    writeln!(cargo, "cargo::rerun-if-changed=bpf")?;
+    writeln!(cargo, "cargo::rerun-if-env-changed=TAPIO_BPF")?;
+    writeln!(cargo, "cargo::rerun-if-env-changed=TAPIO_CLANG")?;
+    if env::var("TAPIO_BPF").is_ok_and(|switch| switch == "stub") {
+        return stub(&out);
+    }
+    let clang = compiler()?;
+    for object in OBJECTS {
+        compile(&clang, object, &out)?;
+    }
+    Ok(())
+}
+
+fn stub(out: &Path) -> Result<(), Box<dyn Error>> {
+    for object in OBJECTS {
+        fs::write(out.join(format!("{object}.bpf.o")), [])?;
+    }
+    Ok(())
+}
+
+fn compiler() -> Result<String, Box<dyn Error>> {
+    if let Ok(named) = env::var("TAPIO_CLANG") {
+        return Ok(named);
+    }
+    let works = |name: &&str| Command::new(name).arg("--version").output().is_ok();
+    let found = COMPILERS.iter().find(|name| works(name));
+    found
+        .map(|name| (*name).to_owned())
+        .ok_or_else(|| "no clang found: install clang and libbpf-dev, or set TAPIO_BPF=stub".into())
+}
+
+fn compile(clang: &str, object: &str, out: &Path) -> Result<(), Box<dyn Error>> {
+    let arch = match env::var("CARGO_CFG_TARGET_ARCH")?.as_str() {
+        "x86_64" => "x86",
+        "aarch64" => "arm64",
+        other => return Err(format!("no programs for {other}").into()),
+    };
+    let status = Command::new(clang)
+        .args(["-g", "-O2", "-target", "bpfel", "-Wall", "-Werror", "-c"])
+        .arg(format!("-D__TARGET_ARCH_{arch}"))
+        .arg(format!("bpf/{object}.bpf.c"))
+        .arg("-o")
+        .arg(out.join(format!("{object}.bpf.o")))
+        .status()?;
+    if !status.success() {
+        return Err(format!("{clang} refused bpf/{object}.bpf.c").into());
+    }
+    Ok(())
+}

@@ -1,0 +1,171 @@
+//! An attached family: its reports, records, aggregates, losses and cost. Dropping it detaches everything.
+
+use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray};
+use aya::{Ebpf, Pod};
+
+use crate::cost::{self, Cost};
+use crate::loader::Error;
+use crate::probes::Family;
+use crate::raw::{Edge, EdgeKey, Http, HttpKey, Kind, Listener, Task};
+use crate::reader::Reader;
+use crate::report::HookReport;
+
+/// Records of one kind that never reached user space, since the load.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Loss {
+    /// Which kind.
+    pub kind: Kind,
+    /// How many.
+    pub total: u64,
+}
+
+/// An attached family.
+#[derive(Debug)]
+pub struct Loaded {
+    family: Family,
+    bpf: Ebpf,
+    reader: Option<Reader>,
+    reports: Vec<HookReport>,
+    locked_down: bool,
+    generation: u32,
+}
+
+impl Loaded {
+    pub(crate) fn new(
+        family: Family,
+        bpf: Ebpf,
+        reader: Reader,
+        reports: Vec<HookReport>,
+        locked_down: bool,
+    ) -> Self {
+        Self {
+            family,
+            bpf,
+            reader: Some(reader),
+            reports,
+            locked_down,
+            generation: 0,
+        }
+    }
+
+    /// Which family it is.
+    pub fn family(&self) -> Family {
+        self.family
+    }
+
+    /// What became of each hook, in the table's order.
+    pub fn reports(&self) -> &[HookReport] {
+        &self.reports
+    }
+
+    /// The kernel forbids probing its memory (`lockdown=confidentiality`): paths, OOM limits and the like are missing.
+    pub fn is_locked_down(&self) -> bool {
+        self.locked_down
+    }
+
+    /// The records' reader; `None` when it was taken before. It is `Send` and may outlive nothing: keep `self` alive.
+    pub fn take_reader(&mut self) -> Option<Reader> {
+        self.reader.take()
+    }
+
+    /// The records' reader while it was not taken.
+    pub fn reader(&mut self) -> Option<&mut Reader> {
+        self.reader.as_mut()
+    }
+
+    /// Takes all edges counted since the last call. Empty for any family but [`Family::Network`].
+    pub fn drain_edges(&mut self) -> Result<Vec<(EdgeKey, Edge)>, Error> {
+        self.drain("edges", |key: &EdgeKey| key.generation)
+    }
+
+    /// Takes all exchanges counted since the last call. Empty for any family but [`Family::Status`].
+    pub fn drain_http(&mut self) -> Result<Vec<(HttpKey, Http)>, Error> {
+        self.drain("http", |key: &HttpKey| key.generation)
+    }
+
+    /// Segments sent again on this node since the load ([`Family::Network`]; 0 elsewhere).
+    pub fn retransmits_total(&self) -> Result<u64, Error> {
+        per_cpu_sum(&self.bpf, "retransmits", 0)
+    }
+
+    /// Records lost per kind since the load; kinds without loss are left out.
+    pub fn losses(&self) -> Result<Vec<Loss>, Error> {
+        let mut losses = Vec::new();
+        for kind in Kind::ALL {
+            let total = per_cpu_sum(&self.bpf, "losses", kind as u32)?;
+            if total > 0 {
+                losses.push(Loss { kind, total });
+            }
+        }
+        Ok(losses)
+    }
+
+    /// What each attached program cost so far, see [`crate::enable_stats`].
+    pub fn costs(&self) -> Vec<Cost> {
+        cost::of(self.bpf.programs())
+    }
+
+    /// Tells the kernel who listens where, for listeners older than the load ([`Family::Network`]).
+    pub fn learn_listener(&mut self, at: &Listener, owner: &Task) -> Result<(), Error> {
+        let name = "listeners";
+        let map = self.bpf.map_mut(name).ok_or(Error::Map { name, source: None })?;
+        let mut listeners: HashMap<&mut MapData, Listener, Task> =
+            HashMap::try_from(map).map_err(|source| unusable(name, source))?;
+        listeners
+            .insert(at, owner, 0)
+            .map_err(|source| unusable(name, source))
+    }
+
+    /// Flips the generation, so that programs count into fresh entries, then takes the older ones.
+    fn drain<K: Pod, V: Pod>(
+        &mut self,
+        name: &'static str,
+        generation_of: fn(&K) -> u32,
+    ) -> Result<Vec<(K, V)>, Error> {
+        if self.bpf.map(name).is_none() {
+            return Ok(Vec::new());
+        }
+        let old = self.generation;
+        self.flip()?;
+        let map = self.bpf.map_mut(name).ok_or(Error::Map { name, source: None })?;
+        take(map, |key| generation_of(key) == old).map_err(|source| unusable(name, source))
+    }
+
+    fn flip(&mut self) -> Result<(), Error> {
+        let name = "generation";
+        self.generation ^= 1;
+        let map = self.bpf.map_mut(name).ok_or(Error::Map { name, source: None })?;
+        let mut generation: Array<&mut MapData, u32> =
+            Array::try_from(map).map_err(|source| unusable(name, source))?;
+        generation
+            .set(0, self.generation, 0)
+            .map_err(|source| unusable(name, source))
+    }
+}
+
+fn take<K: Pod, V: Pod>(map: &mut Map, is_due: impl Fn(&K) -> bool) -> Result<Vec<(K, V)>, MapError> {
+    let mut table: HashMap<&mut MapData, K, V> = HashMap::try_from(map)?;
+    let due: Vec<(K, V)> = table
+        .iter()
+        .filter(|entry| entry.as_ref().map_or(true, |(key, _)| is_due(key)))
+        .collect::<Result<_, _>>()?;
+    for (key, _) in &due {
+        table.remove(key)?;
+    }
+    Ok(due)
+}
+
+fn per_cpu_sum(bpf: &Ebpf, name: &'static str, index: u32) -> Result<u64, Error> {
+    let Some(map) = bpf.map(name) else { return Ok(0) };
+    let counters: PerCpuArray<&MapData, u64> =
+        PerCpuArray::try_from(map).map_err(|source| unusable(name, source))?;
+    let values = counters.get(&index, 0).map_err(|source| unusable(name, source))?;
+    Ok(values.iter().sum())
+}
+
+fn unusable(name: &'static str, source: MapError) -> Error {
+    Error::Map {
+        name,
+        source: Some(Box::new(source)),
+    }
+}

@@ -1,0 +1,193 @@
+//! The one table: which program of which object goes to which hook, in which order, since when, and for whom.
+
+use crate::object::Object;
+use crate::report::{Need, Rung};
+
+/// What is loaded together: one ring buffer, one reader.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    /// TCP connections and listeners.
+    Network,
+    /// HTTP/1.x exchanges.
+    Status,
+    /// exec, exit, signals.
+    Process,
+    /// OOM kills and cgroups.
+    Container,
+}
+
+impl Family {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Network, Self::Status, Self::Process, Self::Container];
+
+    /// Its ways, best first; the first whose required hooks all attach is kept.
+    pub fn variants(self) -> &'static [Variant] {
+        match self {
+            Self::Network => NETWORK,
+            Self::Status => STATUS,
+            Self::Process => PROCESS,
+            Self::Container => CONTAINER,
+        }
+    }
+}
+
+/// One way to observe a family: an object and its hooks.
+#[derive(Debug)]
+pub struct Variant {
+    /// The object with its own maps.
+    pub object: Object,
+    /// Its hooks.
+    pub hooks: &'static [Hook],
+}
+
+/// One place in the kernel.
+#[derive(Debug)]
+pub struct Hook {
+    /// The observer it serves.
+    pub observer: &'static str,
+    /// The kernel's name of it.
+    pub name: &'static str,
+    /// The oldest kernel (major, minor) known to have it.
+    pub minimum: (u32, u32),
+    /// Whether the observer is blind without it.
+    pub need: Need,
+    /// Programs to try, best first.
+    pub rungs: &'static [(Rung, &'static str)],
+}
+
+const fn both(
+    observer: &'static str,
+    name: &'static str,
+    need: Need,
+    rungs: &'static [(Rung, &'static str)],
+) -> Hook {
+    Hook {
+        observer,
+        name,
+        minimum: (5, 10),
+        need,
+        rungs,
+    }
+}
+
+const fn socket(name: &'static str, rungs: &'static [(Rung, &'static str)]) -> Hook {
+    Hook {
+        observer: "status",
+        name,
+        minimum: (6, 3),
+        need: Required,
+        rungs,
+    }
+}
+
+const fn syscall(name: &'static str, need: Need, rungs: &'static [(Rung, &'static str)]) -> Hook {
+    Hook {
+        observer: "status",
+        name,
+        minimum: (5, 10),
+        need,
+        rungs,
+    }
+}
+
+use Need::{Optional, Required};
+use Rung::{RawTp, TpBtf, Tracepoint};
+
+const NETWORK: &[Variant] = &[Variant {
+    object: Object::Network,
+    hooks: &[
+        both(
+            "network",
+            "inet_sock_set_state",
+            Required,
+            &[(TpBtf, "state_btf"), (RawTp, "state_raw")],
+        ),
+        both(
+            "link",
+            "tcp_retransmit_skb",
+            Optional,
+            &[(TpBtf, "retransmit_btf"), (RawTp, "retransmit_raw")],
+        ),
+    ],
+}];
+
+const STATUS: &[Variant] = &[
+    Variant {
+        object: Object::Status,
+        hooks: &[
+            socket("sock_send_length", &[(TpBtf, "sent_btf")]),
+            socket("sock_recv_length", &[(TpBtf, "received_btf")]),
+        ],
+    },
+    Variant {
+        object: Object::StatusSyscalls,
+        hooks: &[
+            syscall("sys_enter_write", Required, &[(Tracepoint, "enter_write")]),
+            syscall("sys_enter_sendto", Required, &[(Tracepoint, "enter_sendto")]),
+            syscall("sys_enter_writev", Optional, &[(Tracepoint, "enter_writev")]),
+            syscall("sys_enter_sendmsg", Optional, &[(Tracepoint, "enter_sendmsg")]),
+            syscall("sys_enter_read", Required, &[(Tracepoint, "enter_read")]),
+            syscall("sys_enter_recvfrom", Required, &[(Tracepoint, "enter_recvfrom")]),
+            syscall("sys_enter_readv", Optional, &[(Tracepoint, "enter_readv")]),
+            syscall("sys_enter_recvmsg", Optional, &[(Tracepoint, "enter_recvmsg")]),
+            syscall("sys_exit_read", Required, &[(Tracepoint, "exit_read")]),
+            syscall("sys_exit_recvfrom", Required, &[(Tracepoint, "exit_recvfrom")]),
+            syscall("sys_exit_readv", Optional, &[(Tracepoint, "exit_readv")]),
+            syscall("sys_exit_recvmsg", Optional, &[(Tracepoint, "exit_recvmsg")]),
+        ],
+    },
+];
+
+const PROCESS: &[Variant] = &[Variant {
+    object: Object::Process,
+    hooks: &[
+        both(
+            "process-signals",
+            "sched_process_exec",
+            Required,
+            &[(TpBtf, "exec_btf"), (RawTp, "exec_raw")],
+        ),
+        both(
+            "process-signals",
+            "sched_process_exit",
+            Required,
+            &[(TpBtf, "exit_btf"), (RawTp, "exit_raw")],
+        ),
+        both(
+            "process-signals",
+            "signal_generate",
+            Required,
+            &[(TpBtf, "signal_btf"), (RawTp, "signal_raw")],
+        ),
+    ],
+}];
+
+const CONTAINER: &[Variant] = &[Variant {
+    object: Object::Container,
+    hooks: &[
+        both(
+            "container-runtime",
+            "mark_victim",
+            Required,
+            &[(TpBtf, "oom_btf"), (RawTp, "oom_raw")],
+        ),
+        both(
+            "container-runtime",
+            "signal_generate",
+            Optional,
+            &[(TpBtf, "killed_btf"), (RawTp, "killed_raw")],
+        ),
+        both(
+            "container-runtime",
+            "cgroup_mkdir",
+            Required,
+            &[(TpBtf, "mkdir_btf"), (RawTp, "mkdir_raw")],
+        ),
+        both(
+            "container-runtime",
+            "cgroup_rmdir",
+            Optional,
+            &[(TpBtf, "rmdir_btf"), (RawTp, "rmdir_raw")],
+        ),
+    ],
+}];

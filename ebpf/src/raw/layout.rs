@@ -1,0 +1,166 @@
+//! What all mirrors share: the head, the task, and the macro that pairs a struct with its C layout.
+#![expect(
+    unsafe_code,
+    reason = "records are plain integers copied out of bytes whose length was checked"
+)]
+
+/// Why bytes are not a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// Fewer bytes than the C struct has.
+    #[error("{name} needs {expected} bytes, got {got}")]
+    Short {
+        /// The C struct.
+        name: &'static str,
+        /// Its size, bytes.
+        expected: usize,
+        /// What came, bytes.
+        got: usize,
+    },
+    /// A kind this version does not know.
+    #[error("unknown record kind {0}")]
+    Kind(u32),
+}
+
+/// One field of a C struct.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Field {
+    /// Its name, the same in C and Rust.
+    pub name: &'static str,
+    /// Bytes from the start.
+    pub offset: usize,
+    /// Bytes.
+    pub size: usize,
+}
+
+/// A mirror's own account of its layout, compared with the object's BTF by a test.
+pub trait Layout: Copy {
+    /// The C struct's name.
+    const NAME: &'static str;
+    /// Every field in order.
+    const FIELDS: &'static [Field];
+
+    /// Copies the struct out of the front of `bytes`.
+    fn parse(bytes: &[u8]) -> Result<Self, Error>;
+}
+
+/// Declares a `#[repr(C)]` mirror of integers only, with its [`Layout`].
+macro_rules! mirror {
+    ($(#[$doc:meta])* $name:ident = $c:literal { $($(#[$field_doc:meta])* $field:ident: $type:ty,)* }) => {
+        $(#[$doc])*
+        #[repr(C)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub struct $name {
+            $($(#[$field_doc])* pub $field: $type,)*
+        }
+
+        // SAFETY: repr(C), integers and arrays of them only, and the C side leaves no implicit padding (its sizes are
+        // asserted and the layout test compares every field), so any bytes are a valid value.
+        unsafe impl aya::Pod for $name {}
+
+        impl $crate::raw::layout::Layout for $name {
+            const NAME: &'static str = $c;
+            const FIELDS: &'static [$crate::raw::layout::Field] = &[
+                $($crate::raw::layout::Field {
+                    name: stringify!($field),
+                    offset: std::mem::offset_of!($name, $field),
+                    size: size_of::<$type>(),
+                },)*
+            ];
+
+            fn parse(bytes: &[u8]) -> Result<Self, $crate::raw::layout::Error> {
+                $crate::raw::layout::read(bytes, $c)
+            }
+        }
+    };
+}
+pub(super) use mirror;
+
+/// Copies a `T` out of the front of `bytes`.
+pub(super) fn read<T: aya::Pod>(bytes: &[u8], name: &'static str) -> Result<T, Error> {
+    let expected = size_of::<T>();
+    if bytes.len() < expected {
+        return Err(Error::Short {
+            name,
+            expected,
+            got: bytes.len(),
+        });
+    }
+    // SAFETY: the length was checked, the read is unaligned, and Pod admits any bytes.
+    Ok(unsafe { bytes.as_ptr().cast::<T>().read_unaligned() })
+}
+
+mirror! {
+    /// The front of every record.
+    Head = "tapio_head" {
+        /// A [`Kind`].
+        kind: u32,
+        /// The whole record, bytes.
+        size: u32,
+        /// When it happened: `CLOCK_BOOTTIME`, ns.
+        time_ns: u64,
+    }
+}
+
+mirror! {
+    /// A process as the kernel knew it at that moment; zeros where unknown.
+    Task = "tapio_task" {
+        /// When its leader started: `CLOCK_BOOTTIME`, ns. With `tgid` it names the process for ever.
+        start_ns: u64,
+        /// Inode of its directory in the memory hierarchy (v1) or the unified one (v2).
+        cgroup_id: u64,
+        /// The process, in the root pid namespace.
+        tgid: u32,
+        /// The thread.
+        tid: u32,
+        /// The thread's name.
+        comm: [u8; 16],
+    }
+}
+
+/// What a record is about; also the index of its loss counter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u32)]
+pub enum Kind {
+    /// [`super::ConnectFailed`]; its losses also count edges for which the table was full.
+    ConnectFailed = 1,
+    /// [`super::Listen`]
+    Listen = 2,
+    /// [`super::HttpError`]; its losses also count exchanges for which the table was full.
+    HttpError = 3,
+    /// [`super::Exec`]
+    Exec = 4,
+    /// [`super::Exit`]
+    Exit = 5,
+    /// [`super::Signal`]
+    Signal = 6,
+    /// [`super::OomKill`]
+    OomKill = 7,
+    /// [`super::Cgroup`]
+    Cgroup = 8,
+}
+
+impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::ConnectFailed,
+        Self::Listen,
+        Self::HttpError,
+        Self::Exec,
+        Self::Exit,
+        Self::Signal,
+        Self::OomKill,
+        Self::Cgroup,
+    ];
+}
+
+impl TryFrom<u32> for Kind {
+    type Error = Error;
+
+    fn try_from(number: u32) -> Result<Self, Error> {
+        Self::ALL
+            .into_iter()
+            .find(|kind| *kind as u32 == number)
+            .ok_or(Error::Kind(number))
+    }
+}

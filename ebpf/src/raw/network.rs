@@ -1,0 +1,133 @@
+//! Mirrors of `bpf/network.h`.
+#![expect(
+    unsafe_code,
+    reason = "the mirrors vouch for their own layout, which a test compares with BTF"
+)]
+
+use super::layout::{Head, Task, mirror};
+
+/// Slots of a latency histogram: slot i counts `[2^i, 2^(i+1))` microseconds, the first also less, the last also more.
+pub const SLOTS: usize = 24;
+
+/// Which end of a connection the process is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u32)]
+pub enum Role {
+    /// It connected.
+    Client = 1,
+    /// It listened.
+    Server = 2,
+}
+
+impl Role {
+    /// The role a key's number stands for.
+    pub fn from_number(number: u32) -> Option<Self> {
+        [Self::Client, Self::Server]
+            .into_iter()
+            .find(|role| *role as u32 == number)
+    }
+}
+
+mirror! {
+    /// The first failure per (cgroup, peer, port, error) in a second; the rest is counted in edges.
+    ConnectFailed = "tapio_connect_failed" {
+        /// Kind, size, time.
+        head: Head,
+        /// Who called connect(2).
+        task: Task,
+        /// Whom it wanted.
+        peer: [u32; 4],
+        /// Its port.
+        peer_port: u32,
+        /// The local port; 0 before one was chosen.
+        local_port: u32,
+        /// errno; `ECANCELED` (125): the owner closed the socket before an answer came.
+        error: u32,
+        /// Inode of the network namespace.
+        netns: u32,
+        /// From SYN to failure, ns.
+        waited_ns: u64,
+    }
+}
+
+mirror! {
+    /// A socket began or ceased to listen.
+    Listen = "tapio_listen" {
+        /// Kind, size, time.
+        head: Head,
+        /// Who called listen(2).
+        task: Task,
+        /// The local address.
+        local: [u32; 4],
+        /// The local port.
+        local_port: u32,
+        /// Inode of the network namespace.
+        netns: u32,
+        /// 1: began, 0: ceased.
+        begins: u32,
+        /// Zero.
+        pad: u32,
+    }
+}
+
+mirror! {
+    /// What an edge's counters are kept by.
+    EdgeKey = "tapio_edge_key" {
+        /// The local process's cgroup; 0: the listener is older than the observer.
+        cgroup_id: u64,
+        /// Internal; always the drained one.
+        generation: u32,
+        /// Inode of the network namespace.
+        netns: u32,
+        /// A [`Role`].
+        role: u32,
+        /// 0: established; else errno as in [`ConnectFailed`].
+        error: u32,
+        /// The other end.
+        peer: [u32; 4],
+        /// The server's port, on both roles.
+        port: u32,
+        /// Zero.
+        pad: u32,
+    }
+}
+
+mirror! {
+    /// One edge's counters since the last drain.
+    Edge = "tapio_edge" {
+        /// Attempts that ended so (client), or accepted connections (server).
+        count: u64,
+        /// Sum over `count` of SYN to outcome, ns; client only.
+        latency_sum_ns: u64,
+        /// Established connections that closed.
+        closed: u64,
+        /// Acknowledged by the peer, over closed connections.
+        bytes_sent: u64,
+        /// Received, over closed connections.
+        bytes_received: u64,
+        /// Segments sent again, over closed connections.
+        retransmits: u64,
+        /// Sum over `closed` of the smoothed RTT, microseconds.
+        srtt_sum_us: u64,
+        /// Sum over `closed` of established to closed, ns.
+        duration_sum_ns: u64,
+        /// The newest of them: `CLOCK_BOOTTIME`, ns.
+        last_ns: u64,
+        /// One process of them (the first).
+        task: Task,
+        /// SYN to outcome, see [`SLOTS`]; client only.
+        latency_slots: [u32; SLOTS],
+    }
+}
+
+mirror! {
+    /// Where someone listens, to be told to the kernel for listeners older than the observer.
+    Listener = "tapio_listener_key" {
+        /// The local address; all zero for any.
+        local: [u32; 4],
+        /// The local port.
+        port: u32,
+        /// Inode of the network namespace.
+        netns: u32,
+    }
+}
