@@ -1,1 +1,13 @@
 //! NATS JetStream as the bus: publisher with spool, cursor reader, checkpoints, leases.
+#![forbid(unsafe_code)]
+
+pub mod checkpoints;
+pub mod codec;
+pub mod connection;
+pub mod leases;
+pub mod publisher;
+pub mod reader;
+pub mod spool;
+pub mod streams;
+
+pub use connection::{Bus, Config};

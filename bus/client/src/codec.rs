@@ -1,0 +1,159 @@
+//! Batches as payloads: MessagePack, compressed by zstd level 1 where that pays.
+
+use bus_schema::batch::{self, DecodeError, EncodeError};
+use bus_schema::{Batch, Event, Header};
+
+/// Smaller payloads are not worth a frame header.
+const COMPRESS_FROM_BYTES: usize = 512;
+/// Level 1 costs about 0.4 µs per event and shrinks batches three- to sixfold.
+const LEVEL: i32 = 1;
+/// First bytes of a zstd frame; no MessagePack map begins so.
+const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+/// A payload may not unpack to more: a small hostile message must not take the reader's memory.
+const MOST_UNPACKED_BYTES: usize = 8 * 1024 * 1024;
+
+/// Why a batch could not become a payload.
+#[derive(Debug, thiserror::Error)]
+pub enum PackError {
+    /// It could not be encoded.
+    #[error(transparent)]
+    Encode(#[from] EncodeError),
+    /// It could not be compressed.
+    #[error("batch could not be compressed")]
+    Compress(#[source] std::io::Error),
+}
+
+/// Why a payload is no batch.
+#[derive(Debug, thiserror::Error)]
+pub enum UnpackError {
+    /// It could not be uncompressed, or would unpack to too much.
+    #[error("payload could not be uncompressed within {MOST_UNPACKED_BYTES} bytes")]
+    Uncompress(#[source] std::io::Error),
+    /// It is not a batch of this version.
+    #[error(transparent)]
+    Decode(#[from] DecodeError),
+}
+
+/// Packs and unpacks, keeping its buffers and compression contexts.
+pub struct Codec {
+    compressor: zstd::bulk::Compressor<'static>,
+    decompressor: zstd::bulk::Decompressor<'static>,
+    plain: Vec<u8>,
+}
+
+impl std::fmt::Debug for Codec {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Codec").finish_non_exhaustive()
+    }
+}
+
+impl Codec {
+    /// Empty buffers, fresh contexts.
+    ///
+    /// # Errors
+    /// When zstd cannot allocate its contexts.
+    pub fn new() -> std::io::Result<Self> {
+        let (compressor, decompressor) = (
+            zstd::bulk::Compressor::new(LEVEL)?,
+            zstd::bulk::Decompressor::new()?,
+        );
+        Ok(Self {
+            compressor,
+            decompressor,
+            plain: Vec::new(),
+        })
+    }
+
+    /// Header and events as a payload.
+    pub fn pack(&mut self, header: &Header, events: &[Event]) -> Result<Vec<u8>, PackError> {
+        self.plain.clear();
+        batch::encode_events(header, events, &mut self.plain)?;
+        if self.plain.len() < COMPRESS_FROM_BYTES {
+            return Ok(self.plain.clone());
+        }
+        self.compressor.compress(&self.plain).map_err(PackError::Compress)
+    }
+
+    /// A payload as a batch.
+    pub fn unpack(&mut self, payload: &[u8]) -> Result<Batch, UnpackError> {
+        if !payload.starts_with(&ZSTD_MAGIC) {
+            return Ok(Batch::decode(payload)?);
+        }
+        self.plain = self
+            .decompressor
+            .decompress(payload, unpacked_size(payload))
+            .map_err(UnpackError::Uncompress)?;
+        Ok(Batch::decode(&self.plain)?)
+    }
+}
+
+/// What a frame says of its size, within the bound; the bound where it says nothing.
+fn unpacked_size(frame: &[u8]) -> usize {
+    let said = zstd::zstd_safe::get_frame_content_size(frame).ok().flatten();
+    said.and_then(|size| usize::try_from(size).ok())
+        .unwrap_or(MOST_UNPACKED_BYTES)
+        .min(MOST_UNPACKED_BYTES)
+}
+
+/// A payload as plain MessagePack (or whatever else it holds), for tools that show it.
+///
+/// # Errors
+/// When a compressed payload is damaged or unpacks to too much.
+pub fn plain(payload: &[u8]) -> std::io::Result<Vec<u8>> {
+    if payload.starts_with(&ZSTD_MAGIC) {
+        zstd::bulk::decompress(payload, unpacked_size(payload))
+    } else {
+        Ok(payload.to_vec())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bus_schema::event::node::Loss;
+    use bus_schema::event::{Body, Event};
+    use bus_schema::{Entity, EventId, SCHEMA_VERSION, Severity};
+
+    use super::*;
+
+    fn events(count: u64) -> Vec<Event> {
+        let event = |number| Event {
+            id: EventId(u128::from(number)),
+            time_ns: number,
+            observed_ns: number,
+            severity: Severity::Info,
+            subject: Entity::of_node("n"),
+            object: None,
+            count: 1,
+            window_ns: 0,
+            trace: None,
+            body: Body::Loss(Loss::default()),
+        };
+        (0..count).map(event).collect()
+    }
+
+    #[test]
+    fn small_and_large_batches_come_back_as_they_were() {
+        let mut codec = Codec::new().unwrap();
+        let header = Header {
+            schema: SCHEMA_VERSION,
+            ..Header::default()
+        };
+        for count in [0, 1, 256] {
+            let payload = codec.pack(&header, &events(count)).unwrap();
+            assert_eq!(payload.starts_with(&ZSTD_MAGIC), count == 256);
+            assert_eq!(codec.unpack(&payload).unwrap().events, events(count));
+        }
+    }
+
+    #[test]
+    fn a_bomb_and_a_damaged_frame_are_errors() {
+        let mut codec = Codec::new().unwrap();
+        let bomb = zstd::bulk::compress(&vec![0; MOST_UNPACKED_BYTES + 1], 19).unwrap();
+        assert!(matches!(codec.unpack(&bomb), Err(UnpackError::Uncompress(_))));
+        assert!(matches!(
+            codec.unpack(&ZSTD_MAGIC),
+            Err(UnpackError::Uncompress(_))
+        ));
+        assert!(matches!(codec.unpack(b"x"), Err(UnpackError::Decode(_))));
+    }
+}

@@ -1,0 +1,217 @@
+//! Who works on which partition: keys in a bucket that the server removes when they are not renewed.
+//!
+//! Only the server's clock counts. The revision under which a lease was created is its epoch: it grows with every hand-over,
+//! so a holder that was asleep cannot pass for the present one.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use async_nats::jetstream::kv::{CreateErrorKind, Store};
+use bus_schema::names::{LEASE_RENEWAL, LEASE_TTL, LEASES_BUCKET};
+use bytes::Bytes;
+use futures_util::StreamExt;
+use tokio::time::Instant;
+
+use crate::connection::Bus;
+use crate::streams;
+
+/// Longest wait for one answer of the bucket: several fit into a lease.
+const REQUEST_TIMEOUT: Duration = Duration::from_millis(1500);
+
+/// A partition that this member holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lease {
+    /// Which partition.
+    pub partition: u16,
+    /// Grows with every hand-over.
+    pub epoch: u64,
+}
+
+#[derive(Debug)]
+struct Held {
+    revision: u64,
+    renewed: Instant,
+}
+
+/// What changed in one round.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// Partitions to begin with.
+    pub gained: Vec<Lease>,
+    /// Partitions to stop at once: they are, or may be, somebody else's.
+    pub lost: Vec<u16>,
+    /// Partitions to hand over in good order, because another member has too few.
+    pub surplus: Vec<u16>,
+}
+
+/// This process as a member of a stage.
+#[derive(Debug)]
+pub struct Member {
+    store: Store,
+    stage: &'static str,
+    name: String,
+    partitions: u16,
+    held: BTreeMap<u16, Held>,
+}
+
+impl Member {
+    /// A member called `name` of a stage with that many partitions.
+    pub async fn new(
+        bus: &Bus,
+        stage: &'static str,
+        name: &str,
+        partitions: u16,
+    ) -> Result<Self, streams::Error> {
+        let store = streams::bucket(bus, LEASES_BUCKET).await?;
+        Ok(Self {
+            store,
+            stage,
+            name: name.to_owned(),
+            partitions,
+            held: BTreeMap::new(),
+        })
+    }
+
+    /// How often [`Self::round`] wants to be called.
+    pub fn interval(&self) -> Duration {
+        LEASE_RENEWAL
+    }
+
+    /// Says that it lives, renews what it holds, takes what is free up to its share.
+    pub async fn round(&mut self, now: Instant) -> Changes {
+        let mut changes = Changes {
+            lost: self.renew(now).await,
+            ..Changes::default()
+        };
+        self.announce().await;
+        let Some((members, taken)) = self.look().await else {
+            return changes;
+        };
+        let share = usize::from(self.partitions).div_ceil(members.max(1));
+        for partition in (0..self.partitions).filter(|partition| !taken.contains(partition)) {
+            if self.held.len() < share && !self.held.contains_key(&partition) {
+                changes.gained.extend(self.take(partition, now).await);
+            }
+        }
+        changes.surplus = self
+            .held
+            .keys()
+            .rev()
+            .take(self.held.len().saturating_sub(share))
+            .copied()
+            .collect();
+        changes
+    }
+
+    /// Gives a partition back, so that another member need not wait for its lease to end.
+    pub async fn release(&mut self, partition: u16) {
+        if let Some(held) = self.held.remove(&partition) {
+            let deletion = self
+                .store
+                .delete_expect_revision(self.lease_key(partition), Some(held.revision));
+            drop(tokio::time::timeout(REQUEST_TIMEOUT, deletion).await);
+        }
+    }
+
+    /// Gives everything back and leaves.
+    pub async fn leave(&mut self) {
+        for partition in self.held.keys().copied().collect::<Vec<_>>() {
+            self.release(partition).await;
+        }
+        drop(tokio::time::timeout(REQUEST_TIMEOUT, self.store.delete(self.member_key())).await);
+    }
+
+    async fn renew(&mut self, now: Instant) -> Vec<u16> {
+        let mut lost = Vec::new();
+        for partition in self.held.keys().copied().collect::<Vec<_>>() {
+            let key = self.lease_key(partition);
+            let Some(held) = self.held.get_mut(&partition) else {
+                continue;
+            };
+            let renewal = self.store.update(key, self.name.clone().into(), held.revision);
+            match tokio::time::timeout(REQUEST_TIMEOUT, renewal).await {
+                Ok(Ok(revision)) => (held.revision, held.renewed) = (revision, now),
+                // Somebody else has it, or it ran out.
+                Ok(Err(error))
+                    if error.kind() == async_nats::jetstream::kv::UpdateErrorKind::WrongLastRevision =>
+                {
+                    lost.push(partition);
+                }
+                Ok(Err(_)) | Err(_) if now.duration_since(held.renewed) >= LEASE_TTL => lost.push(partition),
+                Ok(Err(_)) | Err(_) => {}
+            }
+        }
+        self.held.retain(|partition, _| !lost.contains(partition));
+        lost
+    }
+
+    async fn announce(&self) {
+        let announcement = self.store.put(self.member_key(), Bytes::new());
+        if !matches!(
+            tokio::time::timeout(REQUEST_TIMEOUT, announcement).await,
+            Ok(Ok(_))
+        ) {
+            tracing::debug!(stage = self.stage, "membership not announced");
+        }
+    }
+
+    /// Live members, and partitions that somebody holds.
+    async fn look(&self) -> Option<(usize, Vec<u16>)> {
+        let listing = async {
+            self.store
+                .keys()
+                .await
+                .ok()?
+                .collect::<Vec<_>>()
+                .await
+                .into_iter()
+                .collect::<Result<Vec<_>, _>>()
+                .ok()
+        };
+        let keys: Vec<String> = tokio::time::timeout(REQUEST_TIMEOUT, listing)
+            .await
+            .ok()
+            .flatten()?;
+        let (member_prefix, lease_prefix) = (
+            format!("{}.member.", self.stage),
+            format!("{}.lease.", self.stage),
+        );
+        let members = keys.iter().filter(|key| key.starts_with(&member_prefix)).count();
+        let taken = keys
+            .iter()
+            .filter_map(|key| key.strip_prefix(&lease_prefix)?.parse().ok())
+            .collect();
+        Some((members, taken))
+    }
+
+    async fn take(&mut self, partition: u16, now: Instant) -> Option<Lease> {
+        let creation = self
+            .store
+            .create(self.lease_key(partition), self.name.clone().into());
+        match tokio::time::timeout(REQUEST_TIMEOUT, creation).await {
+            Ok(Ok(revision)) => {
+                self.held.insert(
+                    partition,
+                    Held {
+                        revision,
+                        renewed: now,
+                    },
+                );
+                Some(Lease {
+                    partition,
+                    epoch: revision,
+                })
+            }
+            Ok(Err(error)) if error.kind() == CreateErrorKind::AlreadyExists => None,
+            Ok(Err(_)) | Err(_) => None,
+        }
+    }
+
+    fn member_key(&self) -> String {
+        format!("{}.member.{}", self.stage, self.name)
+    }
+
+    fn lease_key(&self, partition: u16) -> String {
+        format!("{}.lease.{partition}", self.stage)
+    }
+}

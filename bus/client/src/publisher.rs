@@ -1,0 +1,250 @@
+//! Sends one producer's batches in order, one at a time: while one is on its way the next grows, so order, back-pressure
+//! and retry come for free.
+//!
+//! What cannot be sent waits in memory, then on disk, then the oldest is dropped and counted.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_nats::jetstream::message::PublishMessage;
+use bus_schema::names::PUBLISH_TIMEOUT;
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::connection::Bus;
+use crate::spool::{Dropped, Spool};
+
+/// Memory for batches that wait; beyond it they go to disk.
+const RING_BYTES: usize = 4 * 1024 * 1024;
+/// Delay after a failed attempt, doubled up to the longest.
+const RETRY_DELAY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
+
+/// A message to send.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outgoing {
+    /// Its subject.
+    pub subject: String,
+    /// Its id, by which the server drops a repetition.
+    pub message_id: String,
+    /// How many events it carries, for the count of what is lost with it.
+    pub events: u64,
+    /// Its body.
+    #[serde(with = "payload")]
+    pub payload: Bytes,
+}
+
+/// Events lost so far, by reason. Shared with whoever reports them.
+#[derive(Debug, Clone, Default)]
+pub struct Losses(Arc<Mutex<BTreeMap<&'static str, u64>>>);
+
+impl Losses {
+    /// Counts `events` lost for `reason`.
+    pub fn add(&self, reason: &'static str, events: u64) {
+        if events > 0 {
+            *self
+                .0
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .entry(reason)
+                .or_default() += events;
+        }
+    }
+
+    /// What was lost since the last call.
+    pub fn take(&self) -> BTreeMap<&'static str, u64> {
+        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// One producer's way to the bus.
+#[derive(Debug)]
+pub struct Publisher {
+    bus: Bus,
+    ring: VecDeque<Outgoing>,
+    ring_bytes: usize,
+    spool: Option<Spool>,
+    losses: Losses,
+}
+
+impl Publisher {
+    /// A publisher that puts what does not fit into memory into `spool`, where there is one.
+    pub fn new(bus: Bus, spool: Option<Spool>, losses: Losses) -> Self {
+        Self {
+            bus,
+            ring: VecDeque::new(),
+            ring_bytes: 0,
+            spool,
+            losses,
+        }
+    }
+
+    /// Sends what comes until `queue` is closed and everything is sent, or `stop` is cancelled; then what is left goes to
+    /// the spool.
+    pub async fn run(mut self, mut queue: mpsc::Receiver<Outgoing>, stop: CancellationToken) {
+        let mut is_closed = false;
+        let mut attempt = 0;
+        while !(is_closed && self.is_idle()) {
+            if self.is_idle() {
+                tokio::select! {
+                    received = queue.recv() => match received {
+                        Some(message) => self.keep(message),
+                        None => is_closed = true,
+                    },
+                    () = stop.cancelled() => break,
+                }
+                continue;
+            }
+            let Some((message, from_spool)) = self.oldest() else {
+                continue;
+            };
+            let sending = send(self.bus.clone(), message, attempt);
+            tokio::pin!(sending);
+            let is_sent = loop {
+                tokio::select! {
+                    is_sent = &mut sending => break is_sent,
+                    received = queue.recv(), if !is_closed => match received {
+                        Some(message) => self.keep(message),
+                        None => is_closed = true,
+                    },
+                    () = stop.cancelled() => return self.save(),
+                }
+            };
+            attempt = if is_sent { 0 } else { attempt + 1 };
+            if is_sent {
+                self.forget_oldest(from_spool);
+            }
+        }
+        self.save();
+    }
+
+    fn is_idle(&self) -> bool {
+        self.ring.is_empty() && self.spool.as_ref().is_none_or(Spool::is_empty)
+    }
+
+    /// What is on disk is older than what is in memory.
+    fn oldest(&mut self) -> Option<(Outgoing, bool)> {
+        while let Some(record) = self.spool.as_mut().and_then(Spool::front) {
+            match rmp_serde::from_slice(record) {
+                Ok(message) => return Some((message, true)),
+                Err(error) => {
+                    tracing::warn!(error = %error, "spooled batch is not readable, skipped");
+                    self.losses.add("disk_error", 1);
+                    self.spool.as_mut().into_iter().for_each(Spool::pop);
+                }
+            }
+        }
+        self.ring.front().map(|message| (message.clone(), false))
+    }
+
+    fn forget_oldest(&mut self, from_spool: bool) {
+        if from_spool {
+            self.spool.as_mut().into_iter().for_each(Spool::pop);
+        } else if let Some(message) = self.ring.pop_front() {
+            self.ring_bytes -= message.payload.len();
+        }
+    }
+
+    fn keep(&mut self, message: Outgoing) {
+        self.ring_bytes += message.payload.len();
+        self.ring.push_back(message);
+        while self.ring_bytes > RING_BYTES {
+            let Some(oldest) = self.ring.pop_front() else {
+                return;
+            };
+            self.ring_bytes -= oldest.payload.len();
+            self.spill(&oldest);
+        }
+    }
+
+    fn spill(&mut self, message: &Outgoing) {
+        let Some(spool) = &mut self.spool else {
+            return self.losses.add("ram_ring", message.events);
+        };
+        let Ok(record) = rmp_serde::to_vec_named(message) else {
+            return self.losses.add("disk_error", message.events);
+        };
+        let Dropped { full, disk } = spool.append(&record);
+        // Dropped records are batches; the oldest are about as large as this one.
+        self.losses.add("spool_full", full * message.events.max(1));
+        self.losses.add("disk_error", disk * message.events.max(1));
+    }
+
+    fn save(mut self) {
+        for message in std::mem::take(&mut self.ring) {
+            self.spill(&message);
+        }
+    }
+}
+
+/// Sends one message and waits for the server to have it. After a failure the next attempt waits first.
+async fn send(bus: Bus, message: Outgoing, attempt: u32) -> bool {
+    if attempt > 0 {
+        let (first, longest) = RETRY_DELAY;
+        tokio::time::sleep(first.saturating_mul(1 << attempt.min(6)).min(longest)).await;
+    }
+    match publish(&bus, &message).await {
+        Ok(()) => true,
+        Err(error) => {
+            tracing::debug!(subject = message.subject, error = %error, "batch not acknowledged, will be sent again");
+            false
+        }
+    }
+}
+
+/// Why a message was not acknowledged.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The connection did not take it, or the server did not confirm it, in time.
+    #[error("no acknowledgement within {} s", PUBLISH_TIMEOUT.as_secs())]
+    Timeout,
+    /// The server refused it.
+    #[error("publish failed")]
+    Publish(#[source] async_nats::jetstream::context::PublishError),
+}
+
+/// Publishes and waits for the acknowledgement, [`PUBLISH_TIMEOUT`] at most.
+pub async fn publish(bus: &Bus, message: &Outgoing) -> Result<(), Error> {
+    let publish = PublishMessage::build()
+        .message_id(&message.message_id)
+        .payload(message.payload.clone());
+    let acknowledged = async {
+        let acknowledgement = bus
+            .jetstream()
+            .send_publish(message.subject.clone(), publish)
+            .await?;
+        acknowledgement.await
+    };
+    match tokio::time::timeout(PUBLISH_TIMEOUT, acknowledged).await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(source)) => Err(Error::Publish(source)),
+        Err(_) => Err(Error::Timeout),
+    }
+}
+
+/// `Bytes` as MessagePack binary instead of an array of numbers.
+mod payload {
+    use bytes::Bytes;
+    use serde::de::{self, Visitor};
+    use serde::{Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(bytes: &Bytes, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(bytes)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Bytes, D::Error> {
+        struct Body;
+        impl Visitor<'_> for Body {
+            type Value = Bytes;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("bytes")
+            }
+            fn visit_bytes<E: de::Error>(self, bytes: &[u8]) -> Result<Bytes, E> {
+                Ok(Bytes::copy_from_slice(bytes))
+            }
+        }
+        deserializer.deserialize_bytes(Body)
+    }
+}

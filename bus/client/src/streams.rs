@@ -1,0 +1,163 @@
+//! Creates the streams and buckets, once; what is there already is left as it is.
+
+use std::time::Duration;
+
+use async_nats::jetstream::context::{CreateStreamErrorKind, KeyValueErrorKind};
+use async_nats::jetstream::kv;
+use async_nats::jetstream::stream::{Config, DiscardPolicy, StorageType};
+use bus_schema::names::{
+    CHECKPOINTS_BUCKET, DUPLICATE_WINDOW, ENRICHED, ENRICHED_MAX_AGE, ENRICHED_STREAM, EPISODES,
+    EPISODES_MAX_AGE, EPISODES_MAX_BYTES, EPISODES_STREAM, EVENTS, EVENTS_MAX_AGE, EVENTS_MAX_BYTES,
+    EVENTS_STREAM, INCIDENTS, INCIDENTS_BUCKET, INCIDENTS_DUPLICATE_WINDOW, INCIDENTS_MAX_AGE,
+    INCIDENTS_MAX_BYTES, INCIDENTS_STREAM, LEASE_TTL, LEASES_BUCKET, TOPOLOGY_BUCKET, partition_stream,
+    partition_subjects,
+};
+
+use crate::connection::Bus;
+
+/// Why the streams are not there.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A stream could not be created.
+    #[error("stream {name} could not be created; is JetStream enabled, and may this user create streams?")]
+    Stream {
+        /// Which.
+        name: String,
+        /// Why.
+        #[source]
+        source: async_nats::jetstream::context::CreateStreamError,
+    },
+    /// A bucket could not be created.
+    #[error("bucket {name} could not be created")]
+    Bucket {
+        /// Which.
+        name: &'static str,
+        /// Why.
+        #[source]
+        source: async_nats::jetstream::context::CreateKeyValueError,
+    },
+    /// A bucket that should be there is not.
+    #[error("bucket {name} cannot be opened")]
+    Open {
+        /// Which.
+        name: &'static str,
+        /// Why.
+        #[source]
+        source: async_nats::jetstream::context::KeyValueError,
+    },
+}
+
+/// Creates every stream for `partitions` partitions, and every bucket. Safe to call from everybody at once.
+pub async fn provision(bus: &Bus, partitions: u16) -> Result<(), Error> {
+    for config in configs(partitions) {
+        let name = config.name.clone();
+        match bus.jetstream().create_stream(config).await {
+            Ok(_) => {}
+            // It exists with other settings: they are its owner's business.
+            Err(error) if is_other_settings(error.kind()) => {
+                tracing::info!(stream = name, "stream exists with other settings");
+            }
+            Err(source) => return Err(Error::Stream { name, source }),
+        }
+    }
+    for name in [
+        TOPOLOGY_BUCKET,
+        INCIDENTS_BUCKET,
+        LEASES_BUCKET,
+        CHECKPOINTS_BUCKET,
+    ] {
+        create_bucket(bus, name).await?;
+    }
+    Ok(())
+}
+
+/// Opens a bucket.
+pub async fn bucket(bus: &Bus, name: &'static str) -> Result<kv::Store, Error> {
+    bus.jetstream()
+        .get_key_value(name)
+        .await
+        .map_err(|source| Error::Open { name, source })
+}
+
+async fn create_bucket(bus: &Bus, name: &'static str) -> Result<(), Error> {
+    match bus.jetstream().get_key_value(name).await {
+        Ok(_) => return Ok(()),
+        Err(error) if error.kind() == KeyValueErrorKind::GetBucket => {}
+        Err(source) => return Err(Error::Open { name, source }),
+    }
+    // A lease is free when its holder has not renewed it: the server's clock alone decides.
+    let max_age = if name == LEASES_BUCKET {
+        LEASE_TTL
+    } else {
+        Duration::ZERO
+    };
+    let config = kv::Config {
+        bucket: name.to_owned(),
+        history: 1,
+        max_age,
+        ..kv::Config::default()
+    };
+    bus.jetstream()
+        .create_key_value(config)
+        .await
+        .map_err(|source| Error::Bucket { name, source })?;
+    Ok(())
+}
+
+fn is_other_settings(kind: CreateStreamErrorKind) -> bool {
+    /// `JSStreamNameExistErr`: a stream of that name has other settings.
+    const STREAM_NAME_EXISTS: u64 = 10058;
+    matches!(kind, CreateStreamErrorKind::JetStream(error) if error.error_code().0 == STREAM_NAME_EXISTS)
+}
+
+fn configs(partitions: u16) -> Vec<Config> {
+    let mut configs = Vec::new();
+    for partition in 0..partitions.max(1) {
+        let raw = partition_subjects(EVENTS, partition, partitions);
+        configs.push(config(
+            partition_stream(EVENTS_STREAM, partition),
+            raw,
+            EVENTS_MAX_AGE,
+            EVENTS_MAX_BYTES,
+        ));
+        let enriched = partition_subjects(ENRICHED, partition, partitions);
+        configs.push(config(
+            partition_stream(ENRICHED_STREAM, partition),
+            enriched,
+            ENRICHED_MAX_AGE,
+            EVENTS_MAX_BYTES,
+        ));
+    }
+    configs.push(config(
+        EPISODES_STREAM.to_owned(),
+        vec![format!("{EPISODES}.>")],
+        EPISODES_MAX_AGE,
+        EPISODES_MAX_BYTES,
+    ));
+    let incidents = config(
+        INCIDENTS_STREAM.to_owned(),
+        vec![format!("{INCIDENTS}.>")],
+        INCIDENTS_MAX_AGE,
+        INCIDENTS_MAX_BYTES,
+    );
+    configs.push(Config {
+        duplicate_window: INCIDENTS_DUPLICATE_WINDOW,
+        ..incidents
+    });
+    configs
+}
+
+fn config(name: String, subjects: Vec<String>, max_age: Duration, max_bytes: i64) -> Config {
+    Config {
+        name,
+        subjects,
+        max_age,
+        max_bytes,
+        storage: StorageType::File,
+        discard: DiscardPolicy::Old,
+        duplicate_window: DUPLICATE_WINDOW,
+        allow_direct: true,
+        deny_delete: true,
+        ..Config::default()
+    }
+}
