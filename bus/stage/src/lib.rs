@@ -1,1 +1,15 @@
 //! The skeleton of every Tapio process: configuration, telemetry, health, partitions, drain.
+#![forbid(unsafe_code)]
+
+pub mod clock;
+pub mod config;
+pub mod exit;
+pub mod health;
+pub mod high_water;
+pub mod metrics;
+pub mod partitioned;
+pub mod process;
+pub mod telemetry;
+
+pub use config::Args;
+pub use process::Process;

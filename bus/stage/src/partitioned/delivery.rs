@@ -1,0 +1,85 @@
+//! One output on its way to the bus.
+//!
+//! Outputs are handed to the connection one after the other, which keeps their order, and their acknowledgements are
+//! awaited together, which keeps the pace. What is not acknowledged is published again until it is; its id makes a repetition
+//! harmless, and readers allow for neighbours that changed places.
+
+use std::time::Duration;
+
+use async_nats::jetstream::context::PublishAckFuture;
+use async_nats::jetstream::message::PublishMessage;
+use bus_client::Bus;
+use bus_client::publisher::{Outgoing, publish};
+use bus_schema::names::PUBLISH_TIMEOUT;
+
+use super::{Output, Put};
+
+/// First and longest delay before something is published again.
+const RETRY_DELAY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
+
+/// Hands the output to the connection; the future ends when the server has it, and gives the number of its events.
+pub(super) async fn start(bus: &Bus, output: Output) -> impl Future<Output = u64> + Send + use<> {
+    let message = PublishMessage::build()
+        .message_id(&output.message_id)
+        .payload(output.payload.clone());
+    let sending = bus.jetstream().send_publish(output.subject.clone(), message);
+    let sent = tokio::time::timeout(PUBLISH_TIMEOUT, sending).await;
+    finish(bus.clone(), output, sent.ok().and_then(Result::ok))
+}
+
+async fn finish(bus: Bus, output: Output, sent: Option<PublishAckFuture>) -> u64 {
+    let Output {
+        subject,
+        message_id,
+        payload,
+        events,
+        put,
+    } = output;
+    let is_acknowledged = match sent {
+        Some(acknowledgement) => matches!(
+            tokio::time::timeout(PUBLISH_TIMEOUT, acknowledgement).await,
+            Ok(Ok(_))
+        ),
+        None => false,
+    };
+    if !is_acknowledged {
+        publish_again(
+            &bus,
+            &Outgoing {
+                subject,
+                message_id,
+                events,
+                payload,
+            },
+        )
+        .await;
+    }
+    if let Some(put) = put {
+        set(&bus, &put).await;
+    }
+    events
+}
+
+async fn publish_again(bus: &Bus, message: &Outgoing) {
+    let (mut delay, longest) = RETRY_DELAY;
+    while let Err(error) = publish(bus, message).await {
+        tracing::debug!(subject = message.subject, error = %error, "not acknowledged, publishing again");
+        tokio::time::sleep(delay).await;
+        delay = (delay * 2).min(longest);
+    }
+}
+
+async fn set(bus: &Bus, put: &Put) {
+    let (mut delay, longest) = RETRY_DELAY;
+    loop {
+        let stored = async {
+            let store = bus.jetstream().get_key_value(put.bucket).await.ok()?;
+            store.put(&put.key, put.value.clone()).await.ok()
+        };
+        if matches!(tokio::time::timeout(PUBLISH_TIMEOUT, stored).await, Ok(Some(_))) {
+            return;
+        }
+        tokio::time::sleep(delay).await;
+        delay = (delay * 2).min(longest);
+    }
+}
