@@ -8,3 +8,4 @@ pub mod condition;
 pub mod fold;
 pub mod graph;
 pub mod rules;
+pub mod run;

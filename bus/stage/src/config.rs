@@ -2,9 +2,12 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use bus_schema::names::MAX_PARTITIONS;
 use clap::ValueEnum;
+
+use crate::exit;
 
 // Not doc comments: clap would take them for the program's own text.
 // Flattened into the command line of every process.
@@ -112,5 +115,17 @@ impl Args {
             tls_ca: self.nats_ca.clone(),
             inbox_prefix: self.nats_inbox_prefix.clone(),
         }
+    }
+}
+
+/// Prints why a command line was not understood (or the help that was asked for), and gives the exit code for it.
+pub fn refuse(error: &clap::Error) -> ExitCode {
+    if error.print().is_err() {
+        tracing::debug!("the terminal is gone");
+    }
+    if error.use_stderr() {
+        ExitCode::from(exit::USAGE)
+    } else {
+        ExitCode::SUCCESS
     }
 }

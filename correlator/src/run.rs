@@ -1,0 +1,5 @@
+//! Wires the pure core to the bus: two stages in one process.
+
+pub mod causes;
+pub mod config;
+pub mod episodes;

@@ -1,0 +1,126 @@
+//! Step one as a partitioned stage: enriched partitions in, episodes out.
+
+use bus_client::codec::{Codec, UnpackError};
+use bus_client::reader::Incoming;
+use bus_schema::batch::DecodeError;
+use bus_schema::names::{ENRICHED_STREAM, episodes_subject, parse_slot_and_family, partition_stream};
+use bus_stage::high_water::{Admission, HighWater};
+use bus_stage::partitioned::{Applied, Output, Reject, Stage, Work};
+use serde::{Deserialize, Serialize};
+
+use crate::fold::Folder;
+
+/// All incidents of a cluster are found in one place: its episodes are few.
+pub const CELL: u16 = 0;
+/// Theme of reports that hold more than one.
+const THEME: &str = "mixed";
+
+/// The stage.
+#[derive(Debug)]
+pub struct Episodes {
+    /// Partitions of the enriched side.
+    pub partitions: u16,
+}
+
+/// One enriched partition.
+#[derive(Debug)]
+pub struct Partition {
+    codec: Codec,
+    state: State,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct State {
+    folder: Folder,
+    marks: HighWater,
+}
+
+impl Stage for Episodes {
+    type Work = Partition;
+
+    const NAME: &'static str = "episodes";
+
+    fn partitions(&self) -> u16 {
+        self.partitions
+    }
+
+    fn stream(&self, partition: u16) -> String {
+        partition_stream(ENRICHED_STREAM, partition)
+    }
+
+    fn restore(&self, partition: u16, state: Option<&[u8]>) -> Result<Partition, String> {
+        let state = match state {
+            Some(bytes) => rmp_serde::from_slice(bytes).map_err(|error| error.to_string())?,
+            None => State {
+                folder: Folder::new(partition),
+                marks: HighWater::default(),
+            },
+        };
+        Ok(Partition {
+            codec: Codec::new().map_err(|error| error.to_string())?,
+            state,
+        })
+    }
+}
+
+impl Work for Partition {
+    fn apply(&mut self, message: &Incoming) -> Result<Applied, Reject> {
+        let slot = parse_slot_and_family(&message.subject).map_or(0, |(slot, _)| slot);
+        let batch = self
+            .codec
+            .unpack(&message.payload)
+            .map_err(|error| reject(&error))?;
+        let (received, unknown) = (
+            batch.events.len() as u64,
+            batch.unknown_kinds.values().sum::<u64>(),
+        );
+        if self.state.marks.admit(&batch.header, slot, received + unknown) == Admission::Repeated {
+            return Ok(Applied::default());
+        }
+        let report = self.state.folder.apply(message.sequence, &batch);
+        let outputs = report.map(|report| {
+            let payload = report.encode().map_err(|error| Reject {
+                kind: "unencodable",
+                detail: error.to_string(),
+            })?;
+            let events = report.episodes.len() as u64;
+            let subject = episodes_subject(CELL, THEME);
+            Ok(Output {
+                subject,
+                message_id: report.message_id(),
+                payload: payload.into(),
+                events,
+                put: None,
+            })
+        });
+        let outputs = outputs.transpose()?.into_iter().collect();
+        let skipped = (unknown > 0)
+            .then_some(("unknown_kind", unknown))
+            .into_iter()
+            .collect();
+        Ok(Applied {
+            outputs,
+            received,
+            time_ns: batch.header.watermark_ns,
+            skipped,
+        })
+    }
+
+    fn miss(&mut self, _missed: u64) {}
+
+    fn snapshot(&self) -> Result<Vec<u8>, String> {
+        rmp_serde::to_vec_named(&self.state).map_err(|error| error.to_string())
+    }
+}
+
+fn reject(error: &UnpackError) -> Reject {
+    let kind = match error {
+        UnpackError::Decode(DecodeError::NewerSchema { .. }) => "newer_schema",
+        UnpackError::Decode(DecodeError::Malformed(_) | DecodeError::TrailingBytes(_))
+        | UnpackError::Uncompress(_) => "undecodable",
+    };
+    Reject {
+        kind,
+        detail: bus_stage::process::chain(error),
+    }
+}
