@@ -206,7 +206,9 @@ struct sock {
 
 struct tcp_sock {
 	u64 bytes_received;
-	u64 bytes_acked;
+	u64 bytes_sent;
+	u32 segs_out;
+	u64 bytes_retrans;
 	u32 srtt_us;
 	u32 total_retrans;
 };
