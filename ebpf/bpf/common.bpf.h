@@ -8,6 +8,9 @@
 
 char LICENSE[] SEC("license") = "GPL";
 
+/* Keeps a record's type in the object's BTF, where the layout test compares it with its mirror. */
+#define DESCRIBE(record) const struct record *describe_##record
+
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 1 << 20);

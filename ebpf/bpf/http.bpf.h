@@ -7,6 +7,8 @@
 #include "sock.bpf.h"
 #include "status.h"
 
+DESCRIBE(tapio_http_error);
+
 #define WORD(a, b, c, d)                                                                                             \
 	((__u32)(a) | (__u32)(b) << 8 | (__u32)(c) << 16 | (__u32)(d) << 24) /* little endian, as bpfel is */
 

@@ -2,6 +2,9 @@
 /* TCP connections by their state changes: who connected to whom, what came of it, who listens. */
 #include "sock.bpf.h"
 
+DESCRIBE(tapio_connect_failed);
+DESCRIBE(tapio_listen);
+
 enum { TCP_ESTABLISHED = 1, TCP_SYN_SENT = 2, TCP_SYN_RECV = 3, TCP_CLOSE = 7, TCP_LISTEN = 10 };
 enum { EADDRNOTAVAIL = 99, ECANCELED = 125 };
 

@@ -3,6 +3,10 @@
 #include "common.bpf.h"
 #include "process.h"
 
+DESCRIBE(tapio_exec);
+DESCRIBE(tapio_exit);
+DESCRIBE(tapio_signal);
+
 enum { SIGKILL = 9, SIGCHLD = 17, SIGCONT = 18, SIGURG = 23, SIGWINCH = 28 };
 
 /* Signals that end a process by default; the rest is traffic. */

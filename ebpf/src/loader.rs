@@ -25,6 +25,8 @@ pub struct Settings {
     pub wakeup_bytes: u32,
     /// Size of the ring buffer, bytes: a power of two and a multiple of the page size.
     pub ring_bytes: u32,
+    /// The rungs that may be used; all of them unless a lower one is to be tried.
+    pub rungs: &'static [Rung],
 }
 
 impl Default for Settings {
@@ -34,6 +36,7 @@ impl Default for Settings {
             own_tgid: std::process::id(),
             wakeup_bytes: 16 << 10,
             ring_bytes: 1 << 20,
+            rungs: Rung::ALL,
         }
     }
 }
@@ -99,7 +102,7 @@ fn load_best(family: Family, settings: Settings, btf: &Btf, locked_down: bool) -
         let own: Vec<_> = variant
             .hooks
             .iter()
-            .map(|hook| attach(&mut bpf, hook, btf))
+            .map(|hook| attach(&mut bpf, hook, settings.rungs, btf))
             .collect();
         let complete = !own.iter().any(HookReport::is_blind);
         reports.extend(own);
@@ -145,10 +148,13 @@ fn reader(bpf: &mut Ebpf) -> Result<Reader, Error> {
     Ok(Reader::new(ring))
 }
 
-fn attach(bpf: &mut Ebpf, hook: &Hook, btf: &Btf) -> HookReport {
+fn attach(bpf: &mut Ebpf, hook: &Hook, allowed: &[Rung], btf: &Btf) -> HookReport {
     let mut refused = Vec::new();
     let mut on = None;
     for &(rung, program) in hook.rungs {
+        if !allowed.contains(&rung) {
+            continue;
+        }
         match attach_on(bpf, hook.name, rung, program, btf) {
             Ok(()) => {
                 on = Some(rung);

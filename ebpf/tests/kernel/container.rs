@@ -71,16 +71,20 @@ impl Drop for Limited {
 }
 
 fn kill_of(records: &[Record], pid: u32) -> Option<OomKill> {
-    records.iter().find_map(|record| match record {
-        Record::OomKill(kill) if kill.victim.tgid == pid => Some(*kill),
-        _ => None,
+    records.iter().find_map(|record| {
+        let Record::OomKill(kill) = record else {
+            return None;
+        };
+        (kill.victim.tgid == pid).then_some(*kill)
     })
 }
 
 fn made(records: &[Record], id: u64, created: u32) -> Option<Cgroup> {
-    records.iter().find_map(|record| match record {
-        Record::Cgroup(cgroup) if cgroup.cgroup_id == id && cgroup.created == created => Some(*cgroup),
-        _ => None,
+    records.iter().find_map(|record| {
+        let Record::Cgroup(cgroup) = record else {
+            return None;
+        };
+        (cgroup.cgroup_id == id && cgroup.created == created).then_some(*cgroup)
     })
 }
 

@@ -40,9 +40,12 @@ fn a_refused_connection_names_its_owner_and_an_open_one_is_no_failure() {
         .raw_os_error()
         .unwrap();
     let failures = |records: &[Record]| -> Vec<_> {
-        let failure = |record: &Record| match record {
-            Record::ConnectFailed(failed) => Some(*failed),
-            _ => None,
+        let failure = |record: &Record| {
+            if let Record::ConnectFailed(failed) = record {
+                Some(*failed)
+            } else {
+                None
+            }
         };
         records.iter().filter_map(failure).collect()
     };
@@ -79,13 +82,11 @@ fn a_storm_of_refusals_is_one_record_and_a_full_count() {
     assert_eq!((key.error, edge.count), (111, 200));
     assert_eq!(edge.latency_slots.iter().sum::<u32>(), 200);
     let mut records = 0;
-    loaded
-        .reader()
-        .unwrap()
-        .drain(|_, bytes| match Record::parse(bytes).unwrap() {
-            Record::ConnectFailed(failed) if failed.peer_port == u32::from(closed) => records += 1,
-            _ => (),
-        });
+    loaded.reader().unwrap().drain(|_, bytes| {
+        if let Record::ConnectFailed(failed) = Record::parse(bytes).unwrap() {
+            records += usize::from(failed.peer_port == u32::from(closed));
+        }
+    });
     assert!((1..=3).contains(&records), "{records} records");
     assert!(
         !loaded.drain_edges().unwrap().iter().any(edges_of(closed)),
@@ -149,13 +150,13 @@ fn a_listener_begins_and_ends_and_a_bound_socket_does_not() {
     };
     drop(listener);
     let of = |records: &[Record], begins: u32| {
-        records.iter().any(|record| match record {
-            Record::Listen(listen) => {
-                let here = listen.local_port == u32::from(at.port())
-                    && address(listen.local) == IpAddr::V6(*at.ip());
-                here && listen.begins == begins && listen.task.tgid == process::id()
-            }
-            _ => false,
+        records.iter().any(|record| {
+            let Record::Listen(listen) = record else {
+                return false;
+            };
+            let here =
+                listen.local_port == u32::from(at.port()) && address(listen.local) == IpAddr::V6(*at.ip());
+            here && listen.begins == begins && listen.task.tgid == process::id()
         })
     };
     let seen = records_until(&mut loaded, |records| of(records, 1) && of(records, 0));

@@ -9,23 +9,25 @@ use ebpf::raw::{Exec, Exit, Record, Signal, text};
 use crate::support::{as_ticks, attached, own_cgroup_id, records_until, start_ticks};
 
 fn exec_of(records: &[Record], pid: u32) -> Option<Exec> {
-    records.iter().rev().find_map(|record| match record {
-        Record::Exec(exec) if exec.task.tgid == pid => Some(*exec),
-        _ => None,
+    records.iter().rev().find_map(|record| {
+        let Record::Exec(exec) = record else { return None };
+        (exec.task.tgid == pid).then_some(*exec)
     })
 }
 
 fn exit_of(records: &[Record], pid: u32) -> Option<Exit> {
-    records.iter().find_map(|record| match record {
-        Record::Exit(exit) if exit.task.tgid == pid => Some(*exit),
-        _ => None,
+    records.iter().find_map(|record| {
+        let Record::Exit(exit) = record else { return None };
+        (exit.task.tgid == pid).then_some(*exit)
     })
 }
 
 fn signals_to(records: &[Record], pid: u32) -> Vec<Signal> {
-    let signal = |record: &Record| match record {
-        Record::Signal(signal) if signal.target.tgid == pid => Some(*signal),
-        _ => None,
+    let signal = |record: &Record| {
+        let Record::Signal(signal) = record else {
+            return None;
+        };
+        (signal.target.tgid == pid).then_some(*signal)
     };
     records.iter().filter_map(signal).collect()
 }

@@ -40,9 +40,12 @@ fn get(port: u16, path: &str) -> u32 {
 }
 
 fn errors_at(records: &[Record], port: u16) -> Vec<HttpError> {
-    let error = |record: &Record| match record {
-        Record::HttpError(error) => Some(*error),
-        _ => None,
+    let error = |record: &Record| {
+        if let Record::HttpError(error) = record {
+            Some(*error)
+        } else {
+            None
+        }
     };
     let here = |error: &HttpError| [error.peer_port, error.local_port].contains(&u32::from(port));
     records.iter().filter_map(error).filter(here).collect()
