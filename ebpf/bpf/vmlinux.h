@@ -95,8 +95,6 @@ struct mm_rss_stat {
 
 struct mm_struct {
 	unsigned long total_vm;
-	unsigned long arg_start;
-	unsigned long arg_end;
 	struct percpu_counter rss_stat[4];
 };
 

@@ -87,7 +87,7 @@ pub fn load(family: Family, settings: Settings) -> Result<Loaded, Error> {
     // best effort: kernels from 5.11 on charge maps to the cgroup instead
     let _ = setrlimit(Resource::Memlock, unlimited);
     let locked_down = lockdown::forbids_probing(&btf);
-    tracefs::within(move || load_best(family, settings, &btf, locked_down))
+    load_best(family, settings, &btf, locked_down)
 }
 
 fn load_best(family: Family, settings: Settings, btf: &Btf, locked_down: bool) -> Result<Loaded, Error> {
@@ -99,11 +99,7 @@ fn load_best(family: Family, settings: Settings, btf: &Btf, locked_down: bool) -
             report.superseded = true;
             report.rung = None;
         }
-        let own: Vec<_> = variant
-            .hooks
-            .iter()
-            .map(|hook| attach(&mut bpf, hook, settings.rungs, btf))
-            .collect();
+        let own = attach_all(&mut bpf, variant, settings, btf, locked_down);
         let complete = !own.iter().any(HookReport::is_blind);
         reports.extend(own);
         best = Some(bpf);
@@ -114,6 +110,29 @@ fn load_best(family: Family, settings: Settings, btf: &Btf, locked_down: bool) -
     let mut bpf = best.ok_or(Error::Stub)?;
     let reader = reader(&mut bpf)?;
     Ok(Loaded::new(family, bpf, reader, reports, locked_down))
+}
+
+fn attach_all(
+    bpf: &mut Ebpf,
+    variant: &Variant,
+    settings: Settings,
+    btf: &Btf,
+    locked_down: bool,
+) -> Vec<HookReport> {
+    let classic = |hook: &Hook| hook.rungs.iter().any(|(rung, _)| *rung == Rung::Tracepoint);
+    let mut attach_each = || {
+        variant
+            .hooks
+            .iter()
+            .map(|hook| attach(bpf, hook, settings.rungs, btf))
+            .collect()
+    };
+    // under lockdown tracefs is empty, and unmounting it has crashed kernels from 6.12 on: never touch it there
+    if locked_down || !variant.hooks.iter().any(classic) {
+        attach_each()
+    } else {
+        tracefs::within(attach_each)
+    }
 }
 
 fn open(
