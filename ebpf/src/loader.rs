@@ -16,6 +16,9 @@ use crate::{lockdown, tracefs};
 /// A refusal's reason is cut here; a verifier's log can be megabytes.
 const REASON_CHARS: usize = 300;
 
+/// What a verifier's log says after its verdict.
+const NOISE: [&str; 4] = ["processed ", "verification time ", "stack depth ", "main "];
+
 /// What a program cannot know by itself.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
@@ -240,7 +243,7 @@ fn brief(error: &ProgramError) -> String {
     let text = error.to_string();
     let lines: Vec<_> = text
         .lines()
-        .filter(|line| !line.starts_with("processed "))
+        .filter(|line| !NOISE.iter().any(|noise| line.starts_with(noise)))
         .collect();
     let last = lines.len().saturating_sub(3);
     lines.get(last..).unwrap_or_default().join(" ")
