@@ -172,7 +172,8 @@ static __always_inline enum tapio_payload kind_of(const void *buffer, __u64 leng
 	return is_request(word) ? REQUEST : OTHER;
 }
 
-static __always_inline void payload(struct sock *sk, const void *buffer, __u64 length, __u32 direction,
+/* Tells whether it was HTTP. */
+static __always_inline bool payload(struct sock *sk, const void *buffer, __u64 length, __u32 direction,
 				    const bool direct)
 {
 	__u8 line[MINIMUM];
@@ -182,6 +183,7 @@ static __always_inline void payload(struct sock *sk, const void *buffer, __u64 l
 		finish(sk, line, direction, direct);
 	else if (kind == REQUEST)
 		begin(sk, buffer, length, direction);
+	return kind != OTHER;
 }
 
 /* The first non-empty of the first two parts. */
