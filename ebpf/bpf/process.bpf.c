@@ -7,8 +7,6 @@ DESCRIBE(tapio_exec);
 DESCRIBE(tapio_exit);
 DESCRIBE(tapio_signal);
 
-enum { SIGKILL = 9, SIGCHLD = 17, SIGCONT = 18, SIGURG = 23, SIGWINCH = 28 };
-
 /* Signals that end a process by default; the rest is traffic. */
 #define ENDING                                                                                                       \
 	((1ULL << 1) | (1ULL << 2) | (1ULL << 3) | (1ULL << 4) | (1ULL << 5) | (1ULL << 6) | (1ULL << 7) |           \

@@ -22,6 +22,14 @@ pub(crate) fn attached(family: Family) -> Option<Loaded> {
         println!("SKIP: this kernel offers no BTF");
         return None;
     }
+    if family
+        .variants()
+        .iter()
+        .any(|variant| variant.object.bytes().is_empty())
+    {
+        println!("SKIP: built with TAPIO_BPF=stub");
+        return None;
+    }
     let loaded = load(
         family,
         Settings {
