@@ -3,6 +3,9 @@
 #include "common.bpf.h"
 #include "container.h"
 
+DESCRIBE(tapio_oom_kill);
+DESCRIBE(tapio_cgroup);
+
 #define ANCESTORS 12
 #define UNLIMITED (1ULL << 50) /* pages; both cgroup versions mean "max" by anything near LONG_MAX / PAGE_SIZE */
 #define SIGKILL 9

@@ -27,17 +27,18 @@ static __always_inline bool mark_victim_has_task(void)
 }
 
 /* rss_stat became percpu counters in f1a7941243c1 ("mm: convert mm's rss stats into percpu_counter"), 6.2. */
-static __always_inline __u64 rss_pages(struct mm_struct *mm, const int which)
+static __always_inline __u64 rss_pages(struct mm_struct *mm, const __u64 which)
 {
-	s64 pages;
+	void *at = (void *)mm;
+	s64 pages = 0;
 
-	if (bpf_core_type_exists(struct mm_rss_stat)) {
-		struct mm_struct___before_6_2 *old = (void *)mm;
-
-		pages = BPF_CORE_READ(old, rss_stat.count[which].counter);
-	} else {
-		pages = BPF_CORE_READ(mm, rss_stat[which].count);
-	}
+	if (bpf_core_type_exists(struct mm_rss_stat))
+		at += bpf_core_field_offset(struct mm_struct___before_6_2, rss_stat) + which * sizeof(pages);
+	else
+		at += bpf_core_field_offset(struct mm_struct, rss_stat) +
+		      which * bpf_core_type_size(struct percpu_counter) +
+		      bpf_core_field_offset(struct percpu_counter, count);
+	bpf_probe_read_kernel(&pages, sizeof(pages), at);
 	return pages > 0 ? pages : 0;
 }
 

@@ -7,6 +7,8 @@
 #include "sock.bpf.h"
 #include "status.h"
 
+DESCRIBE(tapio_http_error);
+
 #define WORD(a, b, c, d)                                                                                             \
 	((__u32)(a) | (__u32)(b) << 8 | (__u32)(c) << 16 | (__u32)(d) << 24) /* little endian, as bpfel is */
 
@@ -155,19 +157,33 @@ static __always_inline void finish(struct sock *sk, const __u8 *line, __u32 dire
 	bpf_map_delete_elem(&exchanges, &address);
 }
 
-static __always_inline void payload(struct sock *sk, const void *buffer, __u64 length, __u32 direction,
+enum tapio_payload { OTHER = 0, REQUEST = 1, RESPONSE = 2 };
+
+/* The cheap decision, from the first bytes alone. */
+static __always_inline enum tapio_payload kind_of(const void *buffer, __u64 length, __u8 line[MINIMUM])
+{
+	__u32 word;
+
+	if (length < MINIMUM || bpf_probe_read_user(line, MINIMUM, buffer))
+		return OTHER;
+	__builtin_memcpy(&word, line, sizeof(word));
+	if (word == WORD('H', 'T', 'T', 'P'))
+		return RESPONSE;
+	return is_request(word) ? REQUEST : OTHER;
+}
+
+/* Tells whether it was HTTP. */
+static __always_inline bool payload(struct sock *sk, const void *buffer, __u64 length, __u32 direction,
 				    const bool direct)
 {
 	__u8 line[MINIMUM];
-	__u32 word;
+	enum tapio_payload kind = kind_of(buffer, length, line);
 
-	if (length < MINIMUM || bpf_probe_read_user(line, sizeof(line), buffer))
-		return;
-	__builtin_memcpy(&word, line, sizeof(word));
-	if (word == WORD('H', 'T', 'T', 'P'))
+	if (kind == RESPONSE)
 		finish(sk, line, direction, direct);
-	else if (is_request(word))
+	else if (kind == REQUEST)
 		begin(sk, buffer, length, direction);
+	return kind != OTHER;
 }
 
 /* The first non-empty of the first two parts. */

@@ -2,6 +2,9 @@
 /* TCP connections by their state changes: who connected to whom, what came of it, who listens. */
 #include "sock.bpf.h"
 
+DESCRIBE(tapio_connect_failed);
+DESCRIBE(tapio_listen);
+
 enum { TCP_ESTABLISHED = 1, TCP_SYN_SENT = 2, TCP_SYN_RECV = 3, TCP_CLOSE = 7, TCP_LISTEN = 10 };
 enum { EADDRNOTAVAIL = 99, ECANCELED = 125 };
 
@@ -14,6 +17,14 @@ struct {
 	__type(key, __u64);
 	__type(value, struct tapio_connection);
 } connections SEC(".maps");
+
+/* Listening sockets, and who listens where: a new connection knows only its address. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 4096);
+	__type(key, __u64);
+	__type(value, struct tapio_listening);
+} listening SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
@@ -112,14 +123,16 @@ static __always_inline void report_failure(struct sock *sk, struct tapio_connect
 	submit(record, true);
 }
 
-/* No error and no port: none was free. No error otherwise: the owner closed the socket before an answer came. */
+/* No error and no segment sent: no local port was free. No error otherwise: the owner closed the socket before an
+ * answer came. The port itself does not tell, it is given back before the state changes. */
 static __always_inline __u32 error_of(struct sock *sk, const bool direct)
 {
+	struct tcp_sock *tcp = direct ? bpf_skc_to_tcp_sock(sk) : (struct tcp_sock *)sk;
 	int error = GET(direct, sk, sk_err);
 
 	if (error)
 		return error;
-	return local_port_of(sk, direct) ? ECANCELED : EADDRNOTAVAIL;
+	return tcp && !GET(direct, tcp, segs_out) ? EADDRNOTAVAIL : ECANCELED;
 }
 
 static __always_inline void on_connect(struct sock *sk, const bool direct)
@@ -155,6 +168,11 @@ static __always_inline void on_failed(struct sock *sk, struct tapio_connection *
 		count_attempt(edge, now, now - at->since_ns);
 	if (first_of_second(sk, at, error, now, direct))
 		report_failure(sk, at, error, now, direct);
+}
+
+static __always_inline bool is_any(const __u32 address[4])
+{
+	return !address[0] && !address[1] && !address[3] && (!address[2] || address[2] == bpf_htonl(0xffff));
 }
 
 static __always_inline struct tapio_task *listener_of(struct sock *sk, const bool direct)
@@ -199,7 +217,7 @@ static __always_inline void on_closed(struct sock *sk, struct tapio_connection *
 	if (!edge || !tcp)
 		return;
 	__sync_fetch_and_add(&edge->closed, 1);
-	__sync_fetch_and_add(&edge->bytes_sent, GET(direct, tcp, bytes_acked));
+	__sync_fetch_and_add(&edge->bytes_sent, GET(direct, tcp, bytes_sent) - GET(direct, tcp, bytes_retrans));
 	__sync_fetch_and_add(&edge->bytes_received, GET(direct, tcp, bytes_received));
 	__sync_fetch_and_add(&edge->retransmits, GET(direct, tcp, total_retrans));
 	__sync_fetch_and_add(&edge->srtt_sum_us, GET(direct, tcp, srtt_us) >> 3);
@@ -207,51 +225,47 @@ static __always_inline void on_closed(struct sock *sk, struct tapio_connection *
 	edge->last_ns = now;
 }
 
-static __always_inline void report_listen(struct sock *sk, struct tapio_task *owner, __u32 begins, const bool direct)
+static __always_inline void report_listen(struct tapio_listening *at, __u32 begins)
 {
 	struct tapio_listen *record = reserve(TAPIO_LISTEN, sizeof(*record));
 
 	if (!record)
 		return;
-	record->task = *owner;
-	local_of(sk, record->local, direct);
-	record->local_port = local_port_of(sk, direct);
-	record->netns = netns_of(sk, direct);
+	record->task = at->owner;
+	__builtin_memcpy(record->local, at->at.local, sizeof(record->local));
+	record->local_port = at->at.port;
+	record->netns = at->at.netns;
 	record->begins = begins;
 	submit(record, true);
 }
 
-static __always_inline void listener_key(struct sock *sk, struct tapio_listener_key *key, const bool direct)
-{
-	key->port = local_port_of(sk, direct);
-	key->netns = netns_of(sk, direct);
-	local_of(sk, key->local, direct);
-	if (!key->local[3] && !key->local[0] && !key->local[1]) /* 0.0.0.0 is :: */
-		key->local[2] = 0;
-}
-
 static __always_inline void on_listen(struct sock *sk, const bool direct)
 {
-	struct tapio_listener_key key = {};
-	struct tapio_task owner = {};
+	struct tapio_listening at = {};
+	__u64 key = (__u64)sk;
 
-	fill_current(&owner);
-	listener_key(sk, &key, direct);
-	bpf_map_update_elem(&listeners, &key, &owner, BPF_ANY);
-	report_listen(sk, &owner, 1, direct);
+	fill_current(&at.owner);
+	at.at.port = local_port_of(sk, direct);
+	at.at.netns = netns_of(sk, direct);
+	local_of(sk, at.at.local, direct);
+	if (is_any(at.at.local)) /* 0.0.0.0 is :: */
+		at.at.local[2] = 0;
+	bpf_map_update_elem(&listening, &key, &at, BPF_ANY);
+	bpf_map_update_elem(&listeners, &at.at, &at.owner, BPF_ANY);
+	report_listen(&at, 1);
 }
 
-static __always_inline void on_listen_end(struct sock *sk, const bool direct)
+/* The port is already given back here, so what was said at the beginning is repeated. */
+static __always_inline void on_listen_end(struct sock *sk)
 {
-	struct tapio_listener_key key = {};
-	struct tapio_task owner = {}, *known;
+	__u64 key = (__u64)sk;
+	struct tapio_listening *at = bpf_map_lookup_elem(&listening, &key);
 
-	listener_key(sk, &key, direct);
-	known = bpf_map_lookup_elem(&listeners, &key);
-	if (known)
-		owner = *known;
-	report_listen(sk, &owner, 0, direct);
-	bpf_map_delete_elem(&listeners, &key);
+	if (!at)
+		return;
+	report_listen(at, 0);
+	bpf_map_delete_elem(&listeners, &at->at);
+	bpf_map_delete_elem(&listening, &key);
 }
 
 static __always_inline void on_left(struct sock *sk, int from, int to, const bool direct)
@@ -281,7 +295,7 @@ static __always_inline int state(struct sock *sk, int from, int to, const bool d
 	else if (to == TCP_LISTEN)
 		on_listen(sk, direct);
 	else if (from == TCP_LISTEN && to == TCP_CLOSE)
-		on_listen_end(sk, direct);
+		on_listen_end(sk);
 	else if (from == TCP_SYN_RECV && to == TCP_ESTABLISHED)
 		on_accepted(sk, direct);
 	else

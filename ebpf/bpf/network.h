@@ -80,6 +80,11 @@ struct tapio_listener_key {
 };
 _Static_assert(sizeof(struct tapio_listener_key) == 24, "tapio_listener_key");
 
+struct tapio_listening {
+	struct tapio_listener_key at;
+	struct tapio_task owner;
+};
+
 struct tapio_failure_key {
 	__u64 cgroup_id;
 	__u32 peer[4];

@@ -3,7 +3,9 @@
 #include "common.bpf.h"
 #include "process.h"
 
-enum { SIGKILL = 9, SIGCHLD = 17, SIGCONT = 18, SIGURG = 23, SIGWINCH = 28 };
+DESCRIBE(tapio_exec);
+DESCRIBE(tapio_exit);
+DESCRIBE(tapio_signal);
 
 /* Signals that end a process by default; the rest is traffic. */
 #define ENDING                                                                                                       \
@@ -18,21 +20,14 @@ static __always_inline void fill_parent(struct tapio_task *out, struct task_stru
 	fill_task(out, parent, direct);
 }
 
-/* Under lockdown kernel text cannot be read, but the new program's own argv[0] can. */
-static __always_inline void fill_filename(struct tapio_exec *record, struct task_struct *task,
-					  struct linux_binprm *program, const bool direct)
+/* Under lockdown the name cannot be read; user space finds it in /proc while the process lives. */
+static __always_inline void fill_filename(struct tapio_exec *record, struct linux_binprm *program, const bool direct)
 {
-	if (!locked_down) {
+	if (locked_down)
+		record->filename_unknown = 1;
+	else
 		bpf_probe_read_kernel_str(record->filename, sizeof(record->filename),
 					  GET(direct, program, filename));
-		return;
-	}
-	if (direct) {
-		struct mm_struct *mm = task->mm;
-
-		bpf_probe_read_user_str(record->filename, sizeof(record->filename), (void *)mm->arg_start);
-		record->filename_is_argv0 = 1;
-	}
 }
 
 static __always_inline int exec(struct task_struct *task, struct linux_binprm *program, const bool direct)
@@ -43,7 +38,7 @@ static __always_inline int exec(struct task_struct *task, struct linux_binprm *p
 		return 0;
 	fill_task(&record->task, task, direct);
 	fill_parent(&record->parent, task, direct);
-	fill_filename(record, task, program, direct);
+	fill_filename(record, program, direct);
 	submit(record, false);
 	return 0;
 }
@@ -94,8 +89,9 @@ static __always_inline bool matters(int number)
 	return number > 0 && number < 64 && (ENDING >> number & 1);
 }
 
-/* `info` is 0 for kill(2) without details, 1 for the kernel, a real address otherwise. */
-static __always_inline void fill_origin(struct tapio_signal *record, struct kernel_siginfo *info, const bool direct)
+/* `info` is 0 for kill(2) without details, 1 for the kernel, a real address otherwise; newer verifiers therefore let
+ * nobody follow it directly. */
+static __always_inline void fill_origin(struct tapio_signal *record, struct kernel_siginfo *info)
 {
 	unsigned long origin = (unsigned long)info;
 	int code;
@@ -104,9 +100,9 @@ static __always_inline void fill_origin(struct tapio_signal *record, struct kern
 		record->from_kernel = 1;
 		return;
 	}
-	if (!origin)
+	if (!origin || locked_down)
 		return;
-	code = GET(direct, info, si_code);
+	code = BPF_CORE_READ(info, si_code);
 	record->code = code;
 	record->from_kernel = code > 0;
 }
@@ -127,7 +123,7 @@ static __always_inline int signal(int number, struct kernel_siginfo *info, struc
 		return 0;
 	fill_current(&record->sender);
 	fill_task(&record->target, target, direct);
-	fill_origin(record, info, direct);
+	fill_origin(record, info);
 	record->signal = number;
 	record->result = result;
 	submit(record, true);

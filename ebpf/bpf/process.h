@@ -11,7 +11,7 @@ struct tapio_exec {
 	struct tapio_head head;
 	struct tapio_task task;
 	struct tapio_task parent;
-	__u32 filename_is_argv0; /* lockdown hides the file's name: this is what the process calls itself */
+	__u32 filename_unknown; /* lockdown hides it */
 	__u32 pad;
 	__u8 filename[TAPIO_FILENAME];
 };

@@ -18,6 +18,28 @@ enum { READ = 0, WRITE = 1, READV = 19, WRITEV = 20, SENDTO = 44, RECVFROM = 45,
 enum { READ = 63, WRITE = 64, READV = 65, WRITEV = 66, SENDTO = 206, RECVFROM = 207, SENDMSG = 211, RECVMSG = 212 };
 #endif
 
+/* Reading user memory is most of a run's cost, so a socket that never spoke HTTP is asked ever more rarely. */
+#define PATIENCE 16
+#define SELDOM 63
+#define SPOKE_HTTP 0xffffffff
+
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, __u32);
+} silent SEC(".maps");
+
+static __always_inline bool is_worth_reading(__u32 *misses)
+{
+	if (*misses == SPOKE_HTTP || *misses < PATIENCE)
+		return true;
+	*misses += 1;
+	if (*misses == SPOKE_HTTP)
+		*misses = PATIENCE;
+	return !(*misses & SELDOM);
+}
+
 static __always_inline const void *buffer_of(struct pt_regs *regs, __u64 *length)
 {
 	__u64 number = NUMBER(regs);
@@ -36,14 +58,24 @@ static __always_inline int transfer(struct sock *sk, int moved, __u32 direction)
 	struct task_struct *task = bpf_get_current_task_btf();
 	__u64 length = moved;
 	const void *buffer;
+	__u32 *misses;
 
 	if (moved < MINIMUM || !is_tcp(sk, true) || task->flags & PF_KTHREAD)
 		return 0;
 	if (own_tgid && current_tgid() == own_tgid)
 		return 0;
+	misses = bpf_sk_storage_get(&silent, sk, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	if (misses && !is_worth_reading(misses))
+		return 0;
 	buffer = buffer_of((struct pt_regs *)bpf_task_pt_regs(task), &length);
-	if (buffer)
-		payload(sk, buffer, length, direction, true);
+	if (!buffer)
+		return 0;
+	if (payload(sk, buffer, length, direction, true)) {
+		if (misses)
+			*misses = SPOKE_HTTP;
+	} else if (misses && *misses < PATIENCE) {
+		*misses += 1;
+	}
 	return 0;
 }
 

@@ -69,19 +69,21 @@ static __always_inline const void *part_of(__u64 buffer, __u64 count, enum shape
 	return (const void *)buffer;
 }
 
+/* What is sent is already there, so the bytes decide before the descriptor is followed. */
 static __always_inline int send(struct syscall_enter *ctx, enum shape shape)
 {
 	__u64 length = shape == PLAIN ? ctx->args[2] : TAPIO_REQUEST;
+	__u8 line[MINIMUM];
 	const void *buffer;
 	struct sock *sk;
 
 	if (length < MINIMUM || (own_tgid && current_tgid() == own_tgid))
 		return 0;
-	sk = socket_of(ctx->args[0]);
-	if (!sk)
-		return 0;
 	buffer = part_of(ctx->args[1], ctx->args[2], shape, &length);
-	if (buffer)
+	if (!buffer || kind_of(buffer, length, line) == OTHER)
+		return 0;
+	sk = socket_of(ctx->args[0]);
+	if (sk)
 		payload(sk, buffer, length, TAPIO_SENT, false);
 	return 0;
 }

@@ -31,12 +31,14 @@ enum bpf_map_type {
 	BPF_MAP_TYPE_ARRAY = 2,
 	BPF_MAP_TYPE_PERCPU_ARRAY = 6,
 	BPF_MAP_TYPE_LRU_HASH = 9,
+	BPF_MAP_TYPE_SK_STORAGE = 24,
 	BPF_MAP_TYPE_RINGBUF = 27,
 };
 
 enum { BPF_ANY = 0, BPF_NOEXIST = 1 };
 enum { BPF_RB_NO_WAKEUP = 1, BPF_RB_FORCE_WAKEUP = 2 };
 enum { BPF_RB_AVAIL_DATA = 0 };
+enum { BPF_F_NO_PREALLOC = 1, BPF_LOCAL_STORAGE_GET_F_CREATE = 1 };
 
 enum bpf_func_id {
 	BPF_FUNC_get_current_task_btf = 158,
@@ -95,8 +97,6 @@ struct mm_rss_stat {
 
 struct mm_struct {
 	unsigned long total_vm;
-	unsigned long arg_start;
-	unsigned long arg_end;
 	struct percpu_counter rss_stat[4];
 };
 
@@ -206,7 +206,9 @@ struct sock {
 
 struct tcp_sock {
 	u64 bytes_received;
-	u64 bytes_acked;
+	u64 bytes_sent;
+	u32 segs_out;
+	u64 bytes_retrans;
 	u32 srtt_us;
 	u32 total_retrans;
 };

@@ -16,6 +16,9 @@ use crate::{lockdown, tracefs};
 /// A refusal's reason is cut here; a verifier's log can be megabytes.
 const REASON_CHARS: usize = 300;
 
+/// What a verifier's log says after its verdict.
+const NOISE: [&str; 4] = ["processed ", "verification time ", "stack depth ", "main "];
+
 /// What a program cannot know by itself.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
@@ -25,6 +28,8 @@ pub struct Settings {
     pub wakeup_bytes: u32,
     /// Size of the ring buffer, bytes: a power of two and a multiple of the page size.
     pub ring_bytes: u32,
+    /// The rungs that may be used; all of them unless a lower one is to be tried.
+    pub rungs: &'static [Rung],
 }
 
 impl Default for Settings {
@@ -34,6 +39,7 @@ impl Default for Settings {
             own_tgid: std::process::id(),
             wakeup_bytes: 16 << 10,
             ring_bytes: 1 << 20,
+            rungs: Rung::ALL,
         }
     }
 }
@@ -84,7 +90,7 @@ pub fn load(family: Family, settings: Settings) -> Result<Loaded, Error> {
     // best effort: kernels from 5.11 on charge maps to the cgroup instead
     let _ = setrlimit(Resource::Memlock, unlimited);
     let locked_down = lockdown::forbids_probing(&btf);
-    tracefs::within(move || load_best(family, settings, &btf, locked_down))
+    load_best(family, settings, &btf, locked_down)
 }
 
 fn load_best(family: Family, settings: Settings, btf: &Btf, locked_down: bool) -> Result<Loaded, Error> {
@@ -96,11 +102,7 @@ fn load_best(family: Family, settings: Settings, btf: &Btf, locked_down: bool) -
             report.superseded = true;
             report.rung = None;
         }
-        let own: Vec<_> = variant
-            .hooks
-            .iter()
-            .map(|hook| attach(&mut bpf, hook, btf))
-            .collect();
+        let own = attach_all(&mut bpf, variant, settings, btf, locked_down);
         let complete = !own.iter().any(HookReport::is_blind);
         reports.extend(own);
         best = Some(bpf);
@@ -111,6 +113,29 @@ fn load_best(family: Family, settings: Settings, btf: &Btf, locked_down: bool) -
     let mut bpf = best.ok_or(Error::Stub)?;
     let reader = reader(&mut bpf)?;
     Ok(Loaded::new(family, bpf, reader, reports, locked_down))
+}
+
+fn attach_all(
+    bpf: &mut Ebpf,
+    variant: &Variant,
+    settings: Settings,
+    btf: &Btf,
+    locked_down: bool,
+) -> Vec<HookReport> {
+    let classic = |hook: &Hook| hook.rungs.iter().any(|(rung, _)| *rung == Rung::Tracepoint);
+    let mut attach_each = || {
+        variant
+            .hooks
+            .iter()
+            .map(|hook| attach(bpf, hook, settings.rungs, btf))
+            .collect()
+    };
+    // under lockdown tracefs is empty, and unmounting it has crashed kernels from 6.12 on: never touch it there
+    if locked_down || !variant.hooks.iter().any(classic) {
+        attach_each()
+    } else {
+        tracefs::within(attach_each)
+    }
 }
 
 fn open(
@@ -145,10 +170,13 @@ fn reader(bpf: &mut Ebpf) -> Result<Reader, Error> {
     Ok(Reader::new(ring))
 }
 
-fn attach(bpf: &mut Ebpf, hook: &Hook, btf: &Btf) -> HookReport {
+fn attach(bpf: &mut Ebpf, hook: &Hook, allowed: &[Rung], btf: &Btf) -> HookReport {
     let mut refused = Vec::new();
     let mut on = None;
     for &(rung, program) in hook.rungs {
+        if !allowed.contains(&rung) {
+            continue;
+        }
         match attach_on(bpf, hook.name, rung, program, btf) {
             Ok(()) => {
                 on = Some(rung);
@@ -215,7 +243,7 @@ fn brief(error: &ProgramError) -> String {
     let text = error.to_string();
     let lines: Vec<_> = text
         .lines()
-        .filter(|line| !line.starts_with("processed "))
+        .filter(|line| !NOISE.iter().any(|noise| line.starts_with(noise)))
         .collect();
     let last = lines.len().saturating_sub(3);
     lines.get(last..).unwrap_or_default().join(" ")

@@ -55,7 +55,7 @@ pub struct Hook {
     pub rungs: &'static [(Rung, &'static str)],
 }
 
-const fn both(
+const fn traced(
     observer: &'static str,
     name: &'static str,
     need: Need,
@@ -96,13 +96,13 @@ use Rung::{RawTp, TpBtf, Tracepoint};
 const NETWORK: &[Variant] = &[Variant {
     object: Object::Network,
     hooks: &[
-        both(
+        traced(
             "network",
             "inet_sock_set_state",
             Required,
             &[(TpBtf, "state_btf"), (RawTp, "state_raw")],
         ),
-        both(
+        traced(
             "link",
             "tcp_retransmit_skb",
             Optional,
@@ -141,19 +141,19 @@ const STATUS: &[Variant] = &[
 const PROCESS: &[Variant] = &[Variant {
     object: Object::Process,
     hooks: &[
-        both(
+        traced(
             "process-signals",
             "sched_process_exec",
             Required,
             &[(TpBtf, "exec_btf"), (RawTp, "exec_raw")],
         ),
-        both(
+        traced(
             "process-signals",
             "sched_process_exit",
             Required,
             &[(TpBtf, "exit_btf"), (RawTp, "exit_raw")],
         ),
-        both(
+        traced(
             "process-signals",
             "signal_generate",
             Required,
@@ -165,25 +165,25 @@ const PROCESS: &[Variant] = &[Variant {
 const CONTAINER: &[Variant] = &[Variant {
     object: Object::Container,
     hooks: &[
-        both(
+        traced(
             "container-runtime",
             "mark_victim",
             Required,
             &[(TpBtf, "oom_btf"), (RawTp, "oom_raw")],
         ),
-        both(
+        traced(
             "container-runtime",
             "signal_generate",
             Optional,
             &[(TpBtf, "killed_btf"), (RawTp, "killed_raw")],
         ),
-        both(
+        traced(
             "container-runtime",
             "cgroup_mkdir",
             Required,
             &[(TpBtf, "mkdir_btf"), (RawTp, "mkdir_raw")],
         ),
-        both(
+        traced(
             "container-runtime",
             "cgroup_rmdir",
             Optional,

@@ -20,10 +20,6 @@ pub use status::{Http, HttpError, HttpKey};
 
 /// One record out of a ring buffer.
 #[derive(Clone, Copy, Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "it lives on the stack between the ring and convert"
-)]
 pub enum Record {
     /// A connection attempt that failed.
     ConnectFailed(ConnectFailed),

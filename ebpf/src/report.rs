@@ -13,6 +13,11 @@ pub enum Rung {
     Tracepoint,
 }
 
+impl Rung {
+    /// All of them, best first.
+    pub const ALL: &[Self] = &[Self::TpBtf, Self::RawTp, Self::Tracepoint];
+}
+
 impl fmt::Display for Rung {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

@@ -39,9 +39,10 @@ mirror! {
         peer: [u32; 4],
         /// Its port.
         peer_port: u32,
-        /// The local port; 0 before one was chosen.
+        /// The local port where the owner had bound one; else 0, since the kernel gives it back first.
         local_port: u32,
-        /// errno; `ECANCELED` (125): the owner closed the socket before an answer came.
+        /// errno; `ECANCELED` (125): the owner closed the socket before an answer came; `EADDRNOTAVAIL` (99): no
+        /// local port was free.
         error: u32,
         /// Inode of the network namespace.
         netns: u32,
@@ -101,9 +102,9 @@ mirror! {
         latency_sum_ns: u64,
         /// Established connections that closed.
         closed: u64,
-        /// Acknowledged by the peer, over closed connections.
+        /// Payload sent, without what was sent again, over closed connections.
         bytes_sent: u64,
-        /// Received, over closed connections.
+        /// Payload received, over closed connections; a connection's FIN counts as one byte.
         bytes_received: u64,
         /// Segments sent again, over closed connections.
         retransmits: u64,

@@ -15,8 +15,8 @@ mirror! {
         task: Task,
         /// Its parent.
         parent: Task,
-        /// 1: lockdown hides the file's name, `filename` is `argv[0]`.
-        filename_is_argv0: u32,
+        /// 1: lockdown hides it; `/proc/PID/exe` may tell.
+        filename_unknown: u32,
         /// Zero.
         pad: u32,
         /// What was executed.
@@ -72,7 +72,7 @@ mirror! {
         target: Task,
         /// Its number.
         signal: u32,
-        /// `si_code`, two's complement.
+        /// `si_code`, two's complement; 0 (also) where lockdown hides it.
         code: u32,
         /// 1: the kernel sent it (OOM, fault, ^C), not a process.
         from_kernel: u32,

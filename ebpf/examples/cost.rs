@@ -1,0 +1,127 @@
+//! What each program costs per run under load, by the kernel's own statistics; `--low` measures the lower rungs.
+#![expect(clippy::print_stdout, reason = "a report for a person")]
+
+use std::error::Error;
+use std::fs::OpenOptions;
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::process::Command;
+use std::thread;
+
+use ebpf::{Family, Loaded, Rung, Settings, enable_stats, load};
+
+/// A program may take this long on its hot path, ns.
+const BUDGET_NS: u64 = 150;
+const LOW: &[Rung] = &[Rung::RawTp, Rung::Tracepoint];
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+fn main() -> Result<()> {
+    let rungs = if std::env::args().any(|argument| argument == "--low") {
+        LOW
+    } else {
+        Rung::ALL
+    };
+    let _statistics = enable_stats()?;
+    for (family, name, work) in [
+        (
+            Family::Status,
+            "200,000 writes to a file",
+            files as fn() -> Result<()>,
+        ),
+        (Family::Status, "100,000 transfers that are not HTTP", || {
+            transfers(b"*1\r\n$4\r\nPING\r\n....", 100_000)
+        }),
+        (Family::Status, "50,000 HTTP exchanges", exchanges),
+        (Family::Network, "5,000 connections", connections),
+        (Family::Process, "300 processes", processes),
+    ] {
+        let mut loaded = load(
+            family,
+            Settings {
+                own_tgid: 0,
+                rungs,
+                ..Settings::default()
+            },
+        )?;
+        work()?;
+        print(name, &mut loaded)?;
+    }
+    Ok(())
+}
+
+fn print(work: &str, loaded: &mut Loaded) -> Result<()> {
+    println!("{work}: {:?}", loaded.family());
+    let mut costs = loaded.costs();
+    costs.retain(|cost| cost.runs > 0);
+    costs.sort_by_key(|cost| std::cmp::Reverse(cost.time_ns));
+    for cost in costs {
+        let mean = cost.ns_per_run().unwrap_or_default();
+        let over = if mean > BUDGET_NS { "over the budget" } else { "" };
+        println!(
+            "  {:16} {:>9} runs {mean:>6} ns/run {over}",
+            cost.program, cost.runs
+        );
+    }
+    println!("  losses: {:?}", loaded.losses()?);
+    Ok(())
+}
+
+fn files() -> Result<()> {
+    let mut file = OpenOptions::new().write(true).open("/dev/null")?;
+    for _ in 0..200_000 {
+        file.write_all(b"a line of a log file, long enough to be read")?;
+    }
+    Ok(())
+}
+
+fn pair() -> Result<(TcpStream, TcpStream)> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    let client = TcpStream::connect(listener.local_addr()?)?;
+    client.set_nodelay(true)?;
+    let (server, _) = listener.accept()?;
+    server.set_nodelay(true)?;
+    Ok((client, server))
+}
+
+fn transfers(message: &[u8], count: usize) -> Result<()> {
+    let (mut client, mut server) = pair()?;
+    let mut buffer = vec![0; message.len()];
+    for _ in 0..count {
+        client.write_all(message)?;
+        server.read_exact(&mut buffer)?;
+    }
+    Ok(())
+}
+
+fn exchanges() -> Result<()> {
+    const REQUEST: &[u8] = b"GET /cart HTTP/1.1\r\nHost: shop\r\n\r\n";
+    const RESPONSE: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+    let (mut client, mut server) = pair()?;
+    let (mut request, mut response) = ([0; REQUEST.len()], [0; RESPONSE.len()]);
+    for _ in 0..50_000 {
+        client.write_all(REQUEST)?;
+        server.read_exact(&mut request)?;
+        server.write_all(RESPONSE)?;
+        client.read_exact(&mut response)?;
+    }
+    Ok(())
+}
+
+fn connections() -> Result<()> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    let at = listener.local_addr()?;
+    let server = thread::spawn(move || listener.incoming().take(5_000).for_each(drop));
+    for _ in 0..5_000 {
+        drop(TcpStream::connect(at)?);
+    }
+    server.join().map_err(|_| "the server panicked")?;
+    Ok(())
+}
+
+fn processes() -> Result<()> {
+    for _ in 0..300 {
+        Command::new("/bin/true").status()?;
+    }
+    Ok(())
+}

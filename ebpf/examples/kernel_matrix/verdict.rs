@@ -1,0 +1,75 @@
+//! What was expected of this kernel, and whether it came.
+
+use ebpf::{Family, Loaded};
+
+/// What became of a fault.
+#[derive(Debug)]
+pub(crate) enum Delivered {
+    /// Its record came.
+    Yes(String),
+    /// It did not; so many others did.
+    No(usize),
+    /// The fault itself could not be made.
+    Unprovoked(String),
+}
+
+/// Collects one family's results.
+#[derive(Debug)]
+pub(crate) struct Verdict {
+    good: bool,
+    /// The kernel leaves no way: syscalls' descriptors cannot be followed under lockdown, and sockets have no
+    /// tracepoints of their own before 6.3.
+    hopeless: bool,
+}
+
+impl Verdict {
+    pub(crate) fn new(loaded: &Loaded) -> Self {
+        let blind = loaded.reports().iter().any(ebpf::HookReport::is_blind);
+        let hopeless = blind && loaded.is_locked_down() && loaded.family() == Family::Status;
+        Self {
+            good: !blind || hopeless,
+            hopeless,
+        }
+    }
+
+    pub(crate) fn judge(&mut self, observer: &str, fault: &str, outcome: Delivered) {
+        match outcome {
+            Delivered::Yes(detail) => println!("DELIVERED {observer} {fault} yes {detail}"),
+            Delivered::No(_) if self.hopeless => println!("DELIVERED {observer} {fault} degraded"),
+            Delivered::No(others) => {
+                self.good = false;
+                println!("DELIVERED {observer} {fault} NO ({others} other records)");
+            }
+            Delivered::Unprovoked(error) => {
+                self.good = false;
+                println!("DELIVERED {observer} {fault} UNPROVOKED {error}");
+            }
+        }
+    }
+
+    pub(crate) fn is_good(&self) -> bool {
+        self.good
+    }
+}
+
+/// One line per hook.
+pub(crate) fn print_hooks(loaded: &Loaded) {
+    for report in loaded.reports() {
+        let missing = if report.superseded { "superseded" } else { "-" };
+        let rung = report
+            .rung
+            .map_or_else(|| missing.to_owned(), |rung| rung.to_string());
+        let refused: Vec<_> = report
+            .refused
+            .iter()
+            .map(|refusal| format!("{}: {}", refusal.rung, refusal.reason))
+            .collect();
+        println!(
+            "HOOK {} {} {rung} {}",
+            report.observer,
+            report.hook,
+            refused.join(" | ")
+        );
+    }
+    println!("LOCKED {:?} {}", loaded.family(), loaded.is_locked_down());
+}

@@ -1,0 +1,21 @@
+//! Every observer against the kernel this runs on: a real fault, an independent witness, and a control without it.
+//! Needs root and BTF; says `SKIP: …` where either is missing.
+
+#[cfg(test)]
+#[path = "kernel/container.rs"]
+mod container;
+#[cfg(test)]
+#[path = "kernel/layout.rs"]
+mod layout;
+#[cfg(test)]
+#[path = "kernel/network.rs"]
+mod network;
+#[cfg(test)]
+#[path = "kernel/process.rs"]
+mod process;
+#[cfg(test)]
+#[path = "kernel/status.rs"]
+mod status;
+#[cfg(test)]
+#[path = "kernel/support.rs"]
+mod support;

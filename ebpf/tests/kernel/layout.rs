@@ -1,0 +1,128 @@
+//! Every mirror against the BTF of the objects: size and offset of each field. Needs neither root nor a kernel.
+
+use std::collections::HashMap;
+
+use ebpf::Family;
+use ebpf::raw::{
+    Cgroup, ConnectFailed, Edge, EdgeKey, Exec, Exit, Field, Head, Http, HttpError, HttpKey, Layout, Listen,
+    Listener, OomKill, Signal, Task,
+};
+use object::{Object as _, ObjectSection as _};
+
+/// A C struct: its size and the offsets of its members, by name and in order.
+struct Described {
+    size: usize,
+    members: Vec<(String, usize)>,
+}
+
+const HEADER_BYTES: usize = 24;
+const STRUCT: u32 = 4;
+
+fn word(bytes: &[u8], at: usize) -> usize {
+    u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap()) as usize
+}
+
+/// Bytes that follow a type's three words, by its kind and count.
+fn tail(kind: u32, count: usize) -> usize {
+    match kind {
+        1 | 14 | 17 => 4,
+        3 => 12,
+        4 | 5 | 15 | 19 => 12 * count,
+        6 | 13 => 8 * count,
+        _ => 0,
+    }
+}
+
+fn name(strings: &[u8], at: usize) -> String {
+    ebpf::raw::text(&strings[at..]).into_owned()
+}
+
+fn structs_of(btf: &[u8]) -> HashMap<String, Described> {
+    let types = &btf[HEADER_BYTES + word(btf, 8)..][..word(btf, 12)];
+    let strings = &btf[HEADER_BYTES + word(btf, 16)..];
+    let (mut structs, mut at) = (HashMap::new(), 0);
+    while at < types.len() {
+        let info = u32::try_from(word(types, at + 4)).unwrap();
+        let (kind, count) = (info >> 24 & 0x1f, (info & 0xffff) as usize);
+        let member = |index: usize| at + 12 + 12 * index;
+        if kind == STRUCT {
+            let describe = |index| {
+                (
+                    name(strings, word(types, member(index))),
+                    word(types, member(index) + 8) / 8,
+                )
+            };
+            let members = (0..count).map(describe).collect();
+            structs.insert(
+                name(strings, word(types, at)),
+                Described {
+                    size: word(types, at + 8),
+                    members,
+                },
+            );
+        }
+        at += 12 + tail(kind, count);
+    }
+    structs
+}
+
+fn described() -> HashMap<String, Described> {
+    let mut all = HashMap::new();
+    for variant in Family::ALL.into_iter().flat_map(Family::variants) {
+        let elf = object::File::parse(variant.object.bytes()).unwrap();
+        all.extend(structs_of(elf.section_by_name(".BTF").unwrap().data().unwrap()));
+    }
+    all
+}
+
+fn check<T: Layout>(all: &HashMap<String, Described>) {
+    let c = all
+        .get(T::NAME)
+        .unwrap_or_else(|| panic!("{} is not in the objects' BTF", T::NAME));
+    assert_eq!(size_of::<T>(), c.size, "{}", T::NAME);
+    let ends = c
+        .members
+        .iter()
+        .skip(1)
+        .map(|(_, offset)| *offset)
+        .chain([c.size]);
+    let with_end = c.members.iter().zip(ends);
+    let expected: Vec<_> = with_end
+        .map(|((name, offset), end)| (name.as_str(), *offset, end - offset))
+        .collect();
+    let mirror = |field: &Field| (field.name, field.offset, field.size);
+    assert_eq!(
+        T::FIELDS.iter().map(mirror).collect::<Vec<_>>(),
+        expected,
+        "{}",
+        T::NAME
+    );
+}
+
+#[test]
+fn every_mirror_has_the_offsets_of_its_c_struct() {
+    if Family::Network
+        .variants()
+        .iter()
+        .any(|variant| variant.object.bytes().is_empty())
+    {
+        println!("SKIP: built with TAPIO_BPF=stub");
+        return;
+    }
+    let all = described();
+    check::<Head>(&all);
+    check::<Task>(&all);
+    check::<ConnectFailed>(&all);
+    check::<Listen>(&all);
+    check::<EdgeKey>(&all);
+    check::<Edge>(&all);
+    check::<Listener>(&all);
+    check::<HttpError>(&all);
+    check::<HttpKey>(&all);
+    check::<Http>(&all);
+    check::<Exec>(&all);
+    check::<Exit>(&all);
+    check::<Signal>(&all);
+    check::<OomKill>(&all);
+    check::<Cgroup>(&all);
+}

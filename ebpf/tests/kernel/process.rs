@@ -1,0 +1,93 @@
+//! exec, exit, signals.
+
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::{self, Command};
+
+use ebpf::Family;
+use ebpf::raw::{Exec, Exit, Record, Signal, text};
+
+use crate::support::{as_ticks, attached, own_cgroup_id, records_until, start_ticks};
+
+fn exec_of(records: &[Record], pid: u32) -> Option<Exec> {
+    records.iter().rev().find_map(|record| {
+        let Record::Exec(exec) = record else { return None };
+        (exec.task.tgid == pid).then_some(*exec)
+    })
+}
+
+fn exit_of(records: &[Record], pid: u32) -> Option<Exit> {
+    records.iter().find_map(|record| {
+        let Record::Exit(exit) = record else { return None };
+        (exit.task.tgid == pid).then_some(*exit)
+    })
+}
+
+fn signals_to(records: &[Record], pid: u32) -> Vec<Signal> {
+    let signal = |record: &Record| {
+        let Record::Signal(signal) = record else {
+            return None;
+        };
+        (signal.target.tgid == pid).then_some(*signal)
+    };
+    records.iter().filter_map(signal).collect()
+}
+
+#[test]
+fn an_exit_code_is_the_one_waitpid_saw() {
+    let Some(mut loaded) = attached(Family::Process) else {
+        return;
+    };
+    let mut good = Command::new("/bin/true").spawn().unwrap();
+    let mut bad = Command::new("/bin/sh").args(["-c", "exit 7"]).spawn().unwrap();
+    let (good_pid, bad_pid) = (good.id(), bad.id());
+    let witness = (good.wait().unwrap(), bad.wait().unwrap());
+    let done =
+        |records: &[Record]| exit_of(records, good_pid).is_some() && exit_of(records, bad_pid).is_some();
+    let records = records_until(&mut loaded, done);
+    let exec = exec_of(&records, bad_pid).unwrap();
+    let exit = exit_of(&records, bad_pid).unwrap();
+    assert_eq!(text(&exec.filename), "/bin/sh");
+    assert_eq!(text(&exec.task.comm), "sh");
+    assert_eq!(
+        (exec.parent.tgid, exec.task.cgroup_id),
+        (process::id(), own_cgroup_id())
+    );
+    assert_eq!(as_ticks(exec.parent.start_ns), start_ticks(process::id()));
+    assert_eq!(exit.task.start_ns, exec.task.start_ns);
+    assert_eq!(
+        exit.code(),
+        witness.1.code().and_then(|code| u32::try_from(code).ok())
+    );
+    assert_eq!(exit_of(&records, good_pid).unwrap().code(), Some(0));
+    assert!(witness.0.success() && signals_to(&records, bad_pid).is_empty());
+}
+
+#[test]
+fn a_kill_names_sender_and_target_and_harmless_signals_are_left_out() {
+    let Some(mut loaded) = attached(Family::Process) else {
+        return;
+    };
+    let mut child = Command::new("/bin/sleep").arg("1000").spawn().unwrap();
+    let pid = child.id();
+    records_until(&mut loaded, |records| exec_of(records, pid).is_some());
+    let target = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(target, rustix::process::Signal::CONT).unwrap();
+    rustix::process::kill_process(target, rustix::process::Signal::TERM).unwrap();
+    let witness = child.wait().unwrap().signal();
+    let records = records_until(&mut loaded, |records| exit_of(records, pid).is_some());
+    let signals = signals_to(&records, pid);
+    assert_eq!(
+        signals.iter().map(|signal| signal.signal).collect::<Vec<_>>(),
+        [15]
+    );
+    assert_eq!(signals[0].sender.tgid, process::id());
+    assert_eq!(as_ticks(signals[0].sender.start_ns), start_ticks(process::id()));
+    assert_eq!(
+        (text(&signals[0].target.comm).as_ref(), signals[0].from_kernel),
+        ("sleep", 0)
+    );
+    assert_eq!(
+        exit_of(&records, pid).unwrap().signal(),
+        witness.and_then(|signal| u32::try_from(signal).ok())
+    );
+}

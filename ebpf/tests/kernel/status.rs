@@ -1,0 +1,114 @@
+//! HTTP exchanges, on both sides.
+
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::process;
+use std::thread;
+
+use ebpf::raw::{Http, HttpError, HttpKey, Record, Role};
+use ebpf::{Family, Loaded};
+
+use crate::support::{attached, own_cgroup_id, records_until};
+
+/// Answers `requests` requests: 500 for paths under /fail, 200 otherwise.
+fn serve(listener: &TcpListener, requests: usize) {
+    for stream in listener.incoming().take(requests) {
+        let mut stream = stream.unwrap();
+        let mut request = [0; 1024];
+        let length = stream.read(&mut request).unwrap();
+        let fails = request[..length].starts_with(b"GET /fail");
+        let status = if fails {
+            "500 Internal Server Error"
+        } else {
+            "200 OK"
+        };
+        stream
+            .write_all(format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n").as_bytes())
+            .unwrap();
+    }
+}
+
+/// One exchange; returns the status the client itself read.
+fn get(port: u16, path: &str) -> u32 {
+    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
+    stream
+        .write_all(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes())
+        .unwrap();
+    let mut response = String::new();
+    stream.read_to_string(&mut response).unwrap();
+    response[9..12].parse().unwrap()
+}
+
+fn errors_at(records: &[Record], port: u16) -> Vec<HttpError> {
+    let error = |record: &Record| {
+        if let Record::HttpError(error) = record {
+            Some(*error)
+        } else {
+            None
+        }
+    };
+    let here = |error: &HttpError| [error.peer_port, error.local_port].contains(&u32::from(port));
+    records.iter().filter_map(error).filter(here).collect()
+}
+
+fn counted(entries: &[(HttpKey, Http)], role: Role, status: u32) -> u64 {
+    let of = entries
+        .iter()
+        .filter(|(key, _)| key.role == role as u32 && key.status == status);
+    of.map(|(_, http)| http.count).sum()
+}
+
+fn entries_at(loaded: &mut Loaded, port: u16) -> Vec<(HttpKey, Http)> {
+    let entries = loaded.drain_http().unwrap();
+    entries
+        .into_iter()
+        .filter(|(key, _)| key.port == u32::from(port))
+        .collect()
+}
+
+#[test]
+fn a_500_is_reported_and_counted_on_both_sides_and_a_200_only_counted() {
+    let Some(mut loaded) = attached(Family::Status) else {
+        return;
+    };
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let server = thread::spawn(move || serve(&listener, 3));
+    let witness = [get(port, "/ok"), get(port, "/fail?token=1"), get(port, "/ok")];
+    assert_eq!(witness, [200, 500, 200]);
+    server.join().unwrap();
+    let records = records_until(&mut loaded, |records| errors_at(records, port).len() == 2);
+    for error in errors_at(&records, port) {
+        assert_eq!((error.status, error.task.tgid), (500, process::id()));
+        assert_eq!(error.request_line(), "GET /fail");
+        assert!(error.latency_ns > 0 && error.latency_ns < 5_000_000_000);
+        assert_eq!(error.task.cgroup_id, own_cgroup_id());
+    }
+    let entries = entries_at(&mut loaded, port);
+    for role in [Role::Client, Role::Server] {
+        assert_eq!(
+            (counted(&entries, role, 200), counted(&entries, role, 500)),
+            (2, 1),
+            "{role:?}"
+        );
+    }
+}
+
+#[test]
+fn bytes_that_are_not_http_are_nothing() {
+    let Some(mut loaded) = attached(Family::Status) else {
+        return;
+    };
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let mut client = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
+    let (mut server, _) = listener.accept().unwrap();
+    client.write_all(b"*1\r\n$4\r\nPING and more of it\r\n").unwrap();
+    server
+        .write_all(b"HTTP/1.1 500 without a request\r\n\r\n")
+        .unwrap();
+    drop(server);
+    let mut answer = Vec::new();
+    client.read_to_end(&mut answer).unwrap_or_default();
+    assert!(entries_at(&mut loaded, port).is_empty());
+}
