@@ -1,1 +1,12 @@
-//! The shared library of all observers: identity, clocks, rate limits, publishing.
+//! The shared library of all observers: identity, clocks, publishing, and the process around them.
+
+pub mod batcher;
+pub mod clock;
+pub mod emitter;
+pub mod family;
+pub mod identity;
+pub mod kernel;
+mod ring;
+
+pub use emitter::{Draft, Emitter};
+pub use family::{Context, Family, Observer, main};

@@ -2,3 +2,20 @@
 #![forbid(unsafe_code)]
 
 pub mod memory;
+
+use observer_base::{Family, Observer};
+
+/// The memory family.
+#[derive(Debug)]
+pub struct Memory;
+
+impl Family for Memory {
+    const TOKEN: &'static str = "memory";
+
+    fn observer(token: &str) -> Option<Box<dyn Observer>> {
+        match token {
+            "memory" => Some(Box::new(memory::MemoryObserver)),
+            _ => None,
+        }
+    }
+}

@@ -3,3 +3,208 @@
 pub mod accounting;
 pub mod growth;
 pub mod pressure;
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::time::Duration;
+
+use bus_schema::event::Body;
+use bus_schema::event::memory::MemoryGrowth;
+use bus_schema::{Entity, Severity};
+use futures_util::future::BoxFuture;
+use observer_base::family::Error;
+use observer_base::identity::Hierarchy;
+use observer_base::{Context, Draft, Observer};
+use tokio::time::MissedTickBehavior;
+
+use accounting::{Usage, Version};
+use growth::{Growth, Trend};
+
+const SECOND_NS: u64 = 1_000_000_000;
+/// Groups whose memory moves are looked at this often, the others once a second.
+const FAST: Duration = Duration::from_millis(250);
+/// A group that moved is looked at fast for this long.
+const FAST_FOR_NS: u64 = 10 * SECOND_NS;
+/// Pressure of the node is told this often.
+const PRESSURE_NS: u64 = 2 * SECOND_NS;
+const OBSERVER: &str = "memory";
+
+/// The observer.
+#[derive(Debug)]
+pub struct MemoryObserver;
+
+/// There is nothing to read memory from.
+#[derive(Debug, thiserror::Error)]
+#[error("no cgroup hierarchy with memory accounting is mounted; mount cgroup2 at /sys/fs/cgroup")]
+struct NoHierarchy;
+
+impl Observer for MemoryObserver {
+    fn delay(&self) -> Duration {
+        Duration::from_millis(100)
+    }
+
+    fn run(self: Box<Self>, context: Context) -> BoxFuture<'static, Result<(), Error>> {
+        Box::pin(async move {
+            let hierarchy = context.identity.hierarchy().cloned().ok_or(NoHierarchy)?;
+            context.emitter.works(OBSERVER, "memory_usage", "cgroupfs");
+            let mut sampler = Sampler::new(context.clone(), hierarchy);
+            let mut timer = tokio::time::interval(FAST);
+            timer.set_missed_tick_behavior(MissedTickBehavior::Skip);
+            loop {
+                tokio::select! {
+                    _ = timer.tick() => sampler.sample(),
+                    () = context.stop.cancelled() => return Ok(()),
+                }
+            }
+        })
+    }
+}
+
+/// One control group that is watched.
+struct Group {
+    entity: Entity,
+    path: String,
+    trend: Trend,
+    fast_until_ns: u64,
+    sampled_ns: u64,
+    told_ns: u64,
+}
+
+struct Sampler {
+    context: Context,
+    hierarchy: Hierarchy,
+    version: Version,
+    groups: HashMap<u64, Group>,
+    listed_ns: u64,
+    pressure_ns: u64,
+}
+
+impl Sampler {
+    fn new(context: Context, hierarchy: Hierarchy) -> Self {
+        let version = Version::of_mount(&hierarchy.mount);
+        Self {
+            context,
+            hierarchy,
+            version,
+            groups: HashMap::new(),
+            listed_ns: 0,
+            pressure_ns: 0,
+        }
+    }
+
+    fn sample(&mut self) {
+        let now_ns = self.context.clock.now_ns();
+        if now_ns >= self.listed_ns + SECOND_NS {
+            self.listed_ns = now_ns;
+            self.list(now_ns);
+        }
+        let (mount, version) = (self.hierarchy.mount.clone(), self.version);
+        let mut drafts = Vec::new();
+        self.groups.retain(|_, group| {
+            if now_ns < group.sampled_ns + SECOND_NS && now_ns >= group.fast_until_ns {
+                return true;
+            }
+            let Ok(usage) = version.read(&mount, &group.path) else {
+                return false;
+            };
+            drafts.extend(group.take(usage, now_ns));
+            true
+        });
+        drafts
+            .into_iter()
+            .for_each(|draft| self.context.emitter.emit(draft));
+        if now_ns >= self.pressure_ns + PRESSURE_NS {
+            self.pressure_ns = now_ns;
+            self.tell_pressure(now_ns);
+        }
+    }
+
+    /// Memory is charged to the leaves; the sums of their ancestors would tell everything twice.
+    fn list(&mut self, now_ns: u64) {
+        let all = self.context.identity.all(now_ns);
+        let paths: Vec<&str> = all
+            .iter()
+            .filter_map(|entity| Some(entity.cgroup.as_ref()?.path.as_str()))
+            .collect();
+        let parents: std::collections::HashSet<&str> = paths
+            .iter()
+            .filter_map(|path| Some(path.rsplit_once('/')?.0))
+            .collect();
+        for entity in &all {
+            let Some(cgroup) = entity.cgroup.as_ref().filter(|cgroup| cgroup.path.len() > 1) else {
+                continue;
+            };
+            if parents.contains(cgroup.path.as_str()) {
+                self.groups.remove(&cgroup.id);
+                continue;
+            }
+            self.groups
+                .entry(cgroup.id)
+                .or_insert_with(|| Group::new(entity.clone(), cgroup.path.clone()));
+        }
+    }
+
+    fn tell_pressure(&self, now_ns: u64) {
+        let pressure = pressure::read(Path::new("/proc"));
+        let hook = "node_pressure";
+        match pressure.memory_some_avg10 {
+            Some(_) => self.context.emitter.works(OBSERVER, hook, "psi"),
+            None => self.context.emitter.is_blind(
+                OBSERVER,
+                hook,
+                "the kernel offers no pressure stall information (psi=1)",
+            ),
+        }
+        let node = Entity::of_node(&self.context.node);
+        self.context.emitter.emit(Draft::new(
+            now_ns,
+            Severity::Info,
+            node,
+            Body::NodePressure(pressure),
+        ));
+    }
+}
+
+impl Group {
+    fn new(entity: Entity, path: String) -> Self {
+        Self {
+            entity,
+            path,
+            trend: Trend::default(),
+            fast_until_ns: 0,
+            sampled_ns: 0,
+            told_ns: 0,
+        }
+    }
+
+    /// Adds a sample; growth is told once a second while it lasts.
+    fn take(&mut self, usage: Usage, now_ns: u64) -> Option<Draft> {
+        self.sampled_ns = now_ns;
+        self.trend.add(now_ns, usage.working_set_bytes);
+        if self.trend.is_moving(usage.limit_bytes) {
+            self.fast_until_ns = now_ns + FAST_FOR_NS;
+        }
+        if now_ns < self.told_ns + SECOND_NS {
+            return None;
+        }
+        let growth = self.trend.growth(usage.limit_bytes)?;
+        self.told_ns = now_ns;
+        Some(Draft::new(
+            now_ns,
+            Severity::Warning,
+            self.entity.clone(),
+            Body::MemoryGrowth(body(growth, usage)),
+        ))
+    }
+}
+
+fn body(growth: Growth, usage: Usage) -> MemoryGrowth {
+    MemoryGrowth {
+        usage_bytes: usage.working_set_bytes,
+        start_bytes: growth.start_bytes,
+        rate_bytes_per_second: growth.rate_bytes_per_second,
+        limit_bytes: usage.limit_bytes,
+        time_to_limit_ns: growth.time_to_limit_ns,
+        fit: growth.fit,
+    }
+}

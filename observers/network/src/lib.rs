@@ -1,1 +1,25 @@
 //! Observers of connections, names, protocol status and link.
+#![forbid(unsafe_code)]
+
+pub mod connections;
+pub mod convert;
+pub mod listeners;
+pub mod status;
+
+use observer_base::{Family, Observer};
+
+/// The network family.
+#[derive(Debug)]
+pub struct Network;
+
+impl Family for Network {
+    const TOKEN: &'static str = "network";
+
+    fn observer(token: &str) -> Option<Box<dyn Observer>> {
+        match token {
+            "network" => Some(Box::new(connections::Connections)),
+            "status" => Some(Box::new(status::Status)),
+            _ => None,
+        }
+    }
+}

@@ -1,4 +1,24 @@
 //! Observers of executables, signals, exits and containers.
 #![forbid(unsafe_code)]
 
+pub mod containers;
+pub mod convert;
 pub mod signals;
+
+use observer_base::{Family, Observer};
+
+/// The process family.
+#[derive(Debug)]
+pub struct Process;
+
+impl Family for Process {
+    const TOKEN: &'static str = "process";
+
+    fn observer(token: &str) -> Option<Box<dyn Observer>> {
+        match token {
+            "process-signals" => Some(Box::new(signals::Signals)),
+            "container-runtime" => Some(Box::new(containers::Containers)),
+            _ => None,
+        }
+    }
+}

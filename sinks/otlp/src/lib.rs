@@ -5,4 +5,5 @@ pub mod export;
 pub mod ids;
 pub mod logs;
 pub mod resource;
+pub mod run;
 pub mod trace;

@@ -1,0 +1,260 @@
+//! Gathers an observer's events into batches: by number, by time, or at once when one is urgent. Between them it keeps time
+//! going with heartbeats, and says what was lost.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bus_client::codec::Codec;
+use bus_client::publisher::{Losses, Outgoing};
+use bus_schema::event::node::{Capability, Coverage, Loss};
+use bus_schema::event::{Body, Event};
+use bus_schema::names::{BATCH_LINGER, BATCH_MAX_EVENTS, HEARTBEAT_INTERVAL, events_subject};
+use bus_schema::{Entity, EventId, Header, SCHEMA_VERSION, Severity};
+use bus_stage::metrics::Metrics;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, MissedTickBehavior};
+
+use crate::clock::BootClock;
+use crate::emitter::{Draft, Emitter, Message, QUEUE};
+
+/// Capabilities are said again this often, for readers that came later.
+const REPEAT_CAPABILITIES: Duration = Duration::from_secs(60);
+
+/// Who sends, and how late it may be.
+#[derive(Debug, Clone)]
+pub struct Source {
+    /// Cluster.
+    pub cluster: String,
+    /// Node.
+    pub node: String,
+    /// This run: kernel boot and process start.
+    pub boot: String,
+    /// Family token.
+    pub family: &'static str,
+    /// Observer token.
+    pub observer: &'static str,
+    /// An event is emitted this long after it happened, at the latest.
+    pub delay: Duration,
+}
+
+/// The batcher of one observer.
+pub struct Batcher {
+    source: Source,
+    clock: BootClock,
+    queue: mpsc::Receiver<Message>,
+    out: mpsc::Sender<Outgoing>,
+    losses: Losses,
+    dropped: Arc<AtomicU64>,
+    metrics: Metrics,
+    codec: Codec,
+    header: Header,
+    events: Vec<Event>,
+    capabilities: BTreeMap<String, Capability>,
+}
+
+impl std::fmt::Debug for Batcher {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Batcher")
+            .field("source", &self.source)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Batcher {
+    /// A batcher and the emitter that feeds it. Batches go to `out`; `losses` are those of the publisher behind it.
+    ///
+    /// # Errors
+    /// When compression contexts cannot be allocated.
+    pub fn new(
+        source: Source,
+        clock: BootClock,
+        out: mpsc::Sender<Outgoing>,
+        losses: Losses,
+        metrics: Metrics,
+    ) -> std::io::Result<(Self, Emitter)> {
+        let (sender, queue) = mpsc::channel(QUEUE);
+        let dropped = Arc::<AtomicU64>::default();
+        let emitter = Emitter {
+            queue: sender,
+            dropped: Arc::clone(&dropped),
+        };
+        let header = Header {
+            schema: SCHEMA_VERSION,
+            cluster: source.cluster.clone(),
+            node: source.node.clone(),
+            boot: source.boot.clone(),
+            observer: source.observer.to_owned(),
+            first_sequence: 1,
+            watermark_ns: 0,
+            dropped_total: 0,
+        };
+        let (codec, events, capabilities) = (Codec::new()?, Vec::new(), BTreeMap::new());
+        let batcher = Self {
+            source,
+            clock,
+            queue,
+            out,
+            losses,
+            dropped,
+            metrics,
+            codec,
+            header,
+            events,
+            capabilities,
+        };
+        Ok((batcher, emitter))
+    }
+
+    /// Runs until the last emitter is gone; then sends what is left.
+    pub async fn run(mut self) {
+        let mut heartbeats = tokio::time::interval(HEARTBEAT_INTERVAL);
+        heartbeats.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut said = Instant::now();
+        let mut linger: Option<Instant> = None;
+        loop {
+            let due = linger.unwrap_or_else(|| Instant::now() + HEARTBEAT_INTERVAL);
+            tokio::select! {
+                message = self.queue.recv() => {
+                    let Some(message) = message else { break };
+                    let is_urgent = self.take(message);
+                    if self.events.len() >= BATCH_MAX_EVENTS || (is_urgent && self.queue.is_empty()) {
+                        self.flush().await;
+                    }
+                }
+                () = tokio::time::sleep_until(due), if linger.is_some() => self.flush().await,
+                now = heartbeats.tick() => {
+                    self.clock.refresh();
+                    if now.duration_since(said) >= REPEAT_CAPABILITIES {
+                        said = now;
+                        self.repeat_capabilities();
+                    }
+                    self.report_losses();
+                    self.flush().await;
+                }
+            }
+            linger = if self.events.is_empty() {
+                None
+            } else {
+                linger.or_else(|| Some(Instant::now() + BATCH_LINGER))
+            };
+        }
+        self.flush().await;
+    }
+
+    /// Takes a message; says whether it cannot wait.
+    fn take(&mut self, message: Message) -> bool {
+        match message {
+            Message::Event(draft) => {
+                self.metrics.events_received.inc();
+                let is_urgent =
+                    draft.severity.is_urgent() || draft.window_ns == 0 && draft.severity >= Severity::Warning;
+                self.push(draft);
+                is_urgent
+            }
+            Message::Capability(capability) => {
+                let known = self
+                    .capabilities
+                    .insert(capability.hook.clone(), capability.clone());
+                if known.as_ref() != Some(&capability) {
+                    self.push_capability(capability);
+                }
+                false
+            }
+            Message::Lost { reason, count } => {
+                self.losses.add(reason, count);
+                false
+            }
+        }
+    }
+
+    fn push(&mut self, draft: Draft) {
+        let sequence = self.header.first_sequence + self.events.len() as u64;
+        let Source {
+            node, boot, observer, ..
+        } = &self.source;
+        self.events.push(Event {
+            id: EventId::of_event(draft.time_ns, node, boot, observer, sequence),
+            time_ns: draft.time_ns,
+            observed_ns: self.clock.now_ns(),
+            severity: draft.severity,
+            subject: draft.subject,
+            object: draft.object,
+            count: draft.count,
+            window_ns: draft.window_ns,
+            trace: draft.trace,
+            body: draft.body,
+        });
+    }
+
+    fn push_capability(&mut self, capability: Capability) {
+        let severity = if capability.coverage == Coverage::Full {
+            Severity::Info
+        } else {
+            Severity::Notice
+        };
+        let node = Entity::of_node(&self.source.node);
+        self.push(Draft::new(
+            self.clock.now_ns(),
+            severity,
+            node,
+            Body::Capability(capability),
+        ));
+    }
+
+    fn repeat_capabilities(&mut self) {
+        for capability in self.capabilities.values().cloned().collect::<Vec<_>>() {
+            self.push_capability(capability);
+        }
+    }
+
+    fn report_losses(&mut self) {
+        self.losses
+            .add("queue_full", self.dropped.swap(0, Ordering::Relaxed));
+        for (reason, count) in self.losses.take() {
+            self.header.dropped_total += count;
+            self.metrics.drop_events(reason, count);
+            let loss = Body::Loss(Loss {
+                observer: self.source.observer.to_owned(),
+                reason: reason.to_owned(),
+            });
+            let node = Entity::of_node(&self.source.node);
+            self.push(Draft::new(self.clock.now_ns(), Severity::Warning, node, loss).counting(count, 0));
+        }
+    }
+
+    /// Hands the batch to the publisher; without events it is a heartbeat.
+    async fn flush(&mut self) {
+        let delay_ns = u64::try_from(self.source.delay.as_nanos()).unwrap_or(0);
+        self.header.watermark_ns = self.clock.now_ns().saturating_sub(delay_ns);
+        let events = self.events.len() as u64;
+        let payload = match self.codec.pack(&self.header, &self.events) {
+            Ok(payload) => payload,
+            Err(error) => {
+                tracing::error!(error = %error, events, "batch cannot be written, dropped");
+                self.losses.add("unencodable", events);
+                self.events.clear();
+                return;
+            }
+        };
+        // Heartbeats share a sequence number with the batch that follows; they need an id of their own.
+        let heartbeat = if events == 0 {
+            format!("/h{}", self.header.watermark_ns)
+        } else {
+            String::new()
+        };
+        let message = Outgoing {
+            subject: events_subject(&self.source.node, self.source.family),
+            message_id: self.header.message_id() + &heartbeat,
+            events,
+            payload: payload.into(),
+        };
+        self.header.first_sequence += events;
+        self.events.clear();
+        self.metrics.events_sent.inc_by(events);
+        if self.out.send(message).await.is_err() {
+            tracing::debug!("publisher is gone");
+        }
+    }
+}

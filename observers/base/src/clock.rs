@@ -1,0 +1,68 @@
+//! From the kernel's clock to UNIX time, once, at the source.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rustix::time::{ClockId, Timespec, clock_gettime};
+
+/// UNIX time of boot. Measured anew by [`BootClock::refresh`], so that a wall clock that is set moves later events with it.
+#[derive(Debug, Clone)]
+pub struct BootClock(Arc<AtomicU64>);
+
+impl BootClock {
+    /// Measures the offset between the two clocks.
+    pub fn new() -> Self {
+        let clock = Self(Arc::default());
+        clock.refresh();
+        clock
+    }
+
+    /// Measures the offset again.
+    pub fn refresh(&self) {
+        let offset = nanoseconds(clock_gettime(ClockId::Realtime))
+            .saturating_sub(nanoseconds(clock_gettime(ClockId::Boottime)));
+        self.0.store(offset, Ordering::Relaxed);
+    }
+
+    /// `CLOCK_BOOTTIME` nanoseconds as UNIX nanoseconds.
+    pub fn unix_ns(&self, boot_ns: u64) -> u64 {
+        boot_ns + self.0.load(Ordering::Relaxed)
+    }
+
+    /// Now, in nanoseconds since boot.
+    pub fn boot_ns(&self) -> u64 {
+        nanoseconds(clock_gettime(ClockId::Boottime))
+    }
+
+    /// Now, in UNIX nanoseconds, by the same clock as the events.
+    pub fn now_ns(&self) -> u64 {
+        self.unix_ns(self.boot_ns())
+    }
+}
+
+impl Default for BootClock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn nanoseconds(time: Timespec) -> u64 {
+    let (seconds, rest) = (u64::try_from(time.tv_sec), u64::try_from(time.tv_nsec));
+    seconds.unwrap_or(0) * 1_000_000_000 + rest.unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TOLERANCE_NS: u64 = 50_000_000;
+
+    #[test]
+    fn kernel_time_becomes_unix_time() {
+        let clock = BootClock::new();
+        let before = bus_stage::clock::now_ns();
+        let now = clock.now_ns();
+        let after = bus_stage::clock::now_ns();
+        assert!((before - TOLERANCE_NS..after + TOLERANCE_NS).contains(&now));
+    }
+}

@@ -1,0 +1,133 @@
+//! What an observer sees on its way out. Never blocks: a full queue drops and counts.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bus_schema::event::node::{Capability, Coverage};
+use bus_schema::event::{Body, Trace};
+use bus_schema::{Entity, Severity};
+use tokio::sync::mpsc;
+
+/// Drafts that wait for the batcher: some seconds of the busiest observer.
+pub const QUEUE: usize = 16_384;
+
+/// An event without the identity that only the batcher can give it.
+#[derive(Debug, Clone)]
+pub struct Draft {
+    /// When it happened, UNIX ns.
+    pub time_ns: u64,
+    /// How bad it is on its own.
+    pub severity: Severity,
+    /// Who it happened to, or who did it.
+    pub subject: Entity,
+    /// The other end.
+    pub object: Option<Entity>,
+    /// How many occurrences it stands for.
+    pub count: u64,
+    /// Length of the window it sums up, ns; 0 for a single event.
+    pub window_ns: u64,
+    /// Trace in which it was seen.
+    pub trace: Option<Trace>,
+    /// What happened.
+    pub body: Body,
+}
+
+impl Draft {
+    /// A single event about `subject`.
+    pub fn new(time_ns: u64, severity: Severity, subject: Entity, body: Body) -> Self {
+        Self {
+            time_ns,
+            severity,
+            subject,
+            object: None,
+            count: 1,
+            window_ns: 0,
+            trace: None,
+            body,
+        }
+    }
+
+    /// … towards `object`.
+    #[must_use]
+    pub fn towards(self, object: Entity) -> Self {
+        Self {
+            object: Some(object),
+            ..self
+        }
+    }
+
+    /// … that stands for `count` occurrences in a window.
+    #[must_use]
+    pub fn counting(self, count: u64, window_ns: u64) -> Self {
+        Self {
+            count,
+            window_ns,
+            ..self
+        }
+    }
+}
+
+/// What reaches the batcher.
+#[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "the large one is the common one")]
+pub(crate) enum Message {
+    Event(Draft),
+    Capability(Capability),
+    Lost { reason: &'static str, count: u64 },
+}
+
+/// An observer's way out. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Emitter {
+    pub(crate) queue: mpsc::Sender<Message>,
+    pub(crate) dropped: Arc<AtomicU64>,
+}
+
+impl Emitter {
+    /// Sends an event.
+    pub fn emit(&self, draft: Draft) {
+        self.send(Message::Event(draft));
+    }
+
+    /// Says how well a hook works here; said again from time to time until it changes.
+    pub fn capability(&self, capability: Capability) {
+        self.send(Message::Capability(capability));
+    }
+
+    /// Says that `hook` works by `rung`.
+    pub fn works(&self, observer: &str, hook: &str, rung: &str) {
+        let (observer, hook, rung) = (observer.to_owned(), hook.to_owned(), rung.to_owned());
+        self.capability(Capability {
+            observer,
+            hook,
+            rung,
+            coverage: Coverage::Full,
+            reason: String::new(),
+        });
+    }
+
+    /// Says that `hook` does not work, and why.
+    pub fn is_blind(&self, observer: &str, hook: &str, reason: &str) {
+        let (observer, hook, reason) = (observer.to_owned(), hook.to_owned(), reason.to_owned());
+        self.capability(Capability {
+            observer,
+            hook,
+            rung: String::new(),
+            coverage: Coverage::Missing,
+            reason,
+        });
+    }
+
+    /// Says that `count` things were lost before they became events.
+    pub fn lost(&self, reason: &'static str, count: u64) {
+        if count > 0 {
+            self.send(Message::Lost { reason, count });
+        }
+    }
+
+    fn send(&self, message: Message) {
+        if self.queue.try_send(message).is_err() {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}

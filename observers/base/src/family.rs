@@ -1,0 +1,283 @@
+//! The process of one family: the observers it was asked for, each in a task of its own, each with its way to the bus.
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bus_client::publisher::{Losses, Publisher};
+use bus_client::spool::Spool;
+use bus_schema::family::{self, by_token};
+use bus_stage::process::chain;
+use bus_stage::{Process, exit};
+use clap::Parser;
+use futures_util::future::BoxFuture;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::batcher::{Batcher, Source};
+use crate::clock::BootClock;
+use crate::emitter::Emitter;
+use crate::identity::Identity;
+
+/// Batches that wait between batcher and publisher: what piles up beyond them piles up where it is counted.
+const OUTGOING: usize = 16;
+/// Disk for batches that cannot be sent, per observer.
+const SPOOL_BYTES: u64 = 64 * 1024 * 1024;
+/// When told to stop, what was seen has this long to reach the bus.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// What an observer works with.
+#[derive(Debug, Clone)]
+pub struct Context {
+    /// Name of the node.
+    pub node: String,
+    /// Its way out.
+    pub emitter: Emitter,
+    /// Kernel time to UNIX time.
+    pub clock: BootClock,
+    /// Who is behind a control group or a process.
+    pub identity: Arc<Identity>,
+    /// The whole process, for those that talk to the bus themselves.
+    pub process: Process,
+    /// Cancelled when it is time to stop.
+    pub stop: CancellationToken,
+}
+
+/// An observer that does not run.
+pub type Error = Box<dyn std::error::Error + Send + Sync>;
+
+/// One observer.
+pub trait Observer: Send {
+    /// An event is emitted this long after it happened, at the latest: time stands still for readers until then.
+    fn delay(&self) -> Duration;
+
+    /// Observes until `context.stop`. An error ends this observer only, and is published as a missing capability.
+    fn run(self: Box<Self>, context: Context) -> BoxFuture<'static, Result<(), Error>>;
+}
+
+/// A family of observers, as its binary.
+pub trait Family {
+    /// Its token in [`family::FAMILIES`].
+    const TOKEN: &'static str;
+
+    /// The observer with that token, for every one that the table says is built.
+    fn observer(token: &str) -> Option<Box<dyn Observer>>;
+}
+
+// The command line of every family.
+#[derive(Debug, Parser)]
+#[command(version, about = "Observes a node and publishes what happens")]
+struct Cli {
+    #[command(flatten)]
+    common: bus_stage::Args,
+    #[arg(
+        long,
+        env = "TAPIO_OBSERVERS",
+        value_delimiter = ',',
+        help = "observers to run [default: all of the family]"
+    )]
+    observers: Vec<String>,
+    #[arg(long, help = "list the family's observers and end")]
+    list: bool,
+}
+
+/// The main function of a family's binary.
+pub async fn main<F: Family + 'static>() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return bus_stage::config::refuse(&error),
+    };
+    let Some(family) = by_token(F::TOKEN) else {
+        return ExitCode::from(exit::SOFTWARE);
+    };
+    if cli.list {
+        return list(family);
+    }
+    let chosen = match choose(family, &cli.observers) {
+        Ok(chosen) => chosen,
+        Err(message) => return refuse(&message),
+    };
+    let run = bus_stage::process::run(F::TOKEN, cli.common, family.port, async |process| {
+        observe::<F>(process, family, chosen).await
+    });
+    Box::pin(run).await
+}
+
+#[expect(clippy::print_stdout, reason = "the answer to --list")]
+fn list(family: &family::Family) -> ExitCode {
+    for observer in family.observers {
+        println!(
+            "{}\t{}\t{}",
+            observer.token,
+            if observer.built { "built" } else { "not built yet" },
+            observer.tells
+        );
+    }
+    ExitCode::SUCCESS
+}
+
+#[expect(clippy::print_stderr, reason = "logging has not started yet")]
+fn refuse(message: &str) -> ExitCode {
+    eprintln!("error: {message}");
+    ExitCode::from(exit::USAGE)
+}
+
+fn choose(
+    family: &'static family::Family,
+    asked: &[String],
+) -> Result<Vec<&'static family::Observer>, String> {
+    if asked.is_empty() {
+        return Ok(family
+            .observers
+            .iter()
+            .filter(|observer| observer.built)
+            .collect());
+    }
+    let find = |token: &String| {
+        let found = family.observers.iter().find(|observer| observer.token == token);
+        let known = || {
+            family
+                .observers
+                .iter()
+                .map(|observer| observer.token)
+                .collect::<Vec<_>>()
+                .join(", ")
+        };
+        match found {
+            Some(observer) if observer.built => Ok(observer),
+            Some(_) => Err(format!("observer {token} is not built yet")),
+            None => Err(format!(
+                "the {} family has no observer {token:?}; it has {}",
+                family.token,
+                known()
+            )),
+        }
+    };
+    asked.iter().map(find).collect()
+}
+
+async fn observe<F: Family>(
+    process: Process,
+    family: &'static family::Family,
+    chosen: Vec<&'static family::Observer>,
+) -> ExitCode {
+    let identity = Arc::new(Identity::new());
+    let clock = BootClock::new();
+    let boot = boot_id(&clock);
+    let (mut observers, mut pipes) = (JoinSet::new(), JoinSet::new());
+    let sending = CancellationToken::new();
+    tokio::spawn(provision(process.clone()));
+    for observer in chosen {
+        let Some(started) = F::observer(observer.token) else {
+            continue;
+        };
+        let node = process.args.node_name();
+        let (cluster, boot) = (process.args.cluster.clone(), boot.clone());
+        let source = Source {
+            cluster,
+            node: node.clone(),
+            boot,
+            family: family.token,
+            observer: observer.token,
+            delay: started.delay(),
+        };
+        let emitter = match pipe(&process, source, &clock, &sending, &mut pipes) {
+            Ok(emitter) => emitter,
+            Err(error) => {
+                tracing::error!(observer = observer.token, error = %error, "observer cannot publish");
+                continue;
+            }
+        };
+        let (clock, identity, stop) = (clock.clone(), Arc::clone(&identity), process.stop.clone());
+        let context = Context {
+            node,
+            emitter,
+            clock,
+            identity,
+            process: process.clone(),
+            stop,
+        };
+        observers.spawn(guard(observer.token, started, context));
+    }
+    process.readiness.ready("observers");
+    process.stop.cancelled().await;
+    while observers.join_next().await.is_some() {}
+    if tokio::time::timeout(DRAIN_TIMEOUT, async {
+        while pipes.join_next().await.is_some() {}
+    })
+    .await
+    .is_err()
+    {
+        sending.cancel();
+        while pipes.join_next().await.is_some() {}
+    }
+    ExitCode::SUCCESS
+}
+
+/// The streams may be missing when the first observer of a cluster starts. Without the right to create them somebody else
+/// does, and the publisher waits.
+async fn provision(process: Process) {
+    const RETRY: Duration = Duration::from_secs(1);
+    while let Err(error) = bus_client::streams::provision(&process.bus, process.args.partitions).await {
+        tracing::debug!(error = chain(&error), "streams are not there yet");
+        tokio::select! {
+            () = tokio::time::sleep(RETRY) => {}
+            () = process.stop.cancelled() => return,
+        }
+    }
+}
+
+/// Batcher and publisher of one observer.
+fn pipe(
+    process: &Process,
+    source: Source,
+    clock: &BootClock,
+    sending: &CancellationToken,
+    pipes: &mut JoinSet<()>,
+) -> std::io::Result<Emitter> {
+    let losses = Losses::default();
+    let folder = process.args.state_dir.join("spool").join(source.observer);
+    let spool = open_spool(&folder);
+    let (out, outgoing) = mpsc::channel(OUTGOING);
+    let (batcher, emitter) = Batcher::new(
+        source,
+        clock.clone(),
+        out,
+        losses.clone(),
+        process.metrics.clone(),
+    )?;
+    pipes.spawn(batcher.run());
+    pipes.spawn(Publisher::new(process.bus.clone(), spool, losses).run(outgoing, sending.clone()));
+    Ok(emitter)
+}
+
+/// Without a disk the memory ring has to do; what it drops is counted.
+fn open_spool(folder: &Path) -> Option<Spool> {
+    match Spool::open(folder, SPOOL_BYTES) {
+        Ok(spool) => Some(spool),
+        Err(error) => {
+            tracing::warn!(folder = %folder.display(), error = %error, "no spool: outages are bridged in memory only; set TAPIO_STATE_DIR");
+            None
+        }
+    }
+}
+
+/// One observer's failure is its own: it is published, and the process goes on.
+async fn guard(token: &'static str, observer: Box<dyn Observer>, context: Context) {
+    let (emitter, stop) = (context.emitter.clone(), context.stop.clone());
+    if let Err(error) = observer.run(context).await {
+        let why = chain(error.as_ref());
+        tracing::error!(observer = token, error = why, "observer does not run");
+        emitter.is_blind(token, "start", &why);
+        stop.cancelled().await;
+    }
+}
+
+/// Identity of this run: the kernel's boot and the start of the process.
+fn boot_id(clock: &BootClock) -> String {
+    let kernel = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    let kernel: String = kernel.chars().filter(char::is_ascii_hexdigit).take(8).collect();
+    format!("{kernel}-{:x}", clock.now_ns())
+}

@@ -1,0 +1,8 @@
+//! `tapio-memory`: the memory family.
+
+use std::process::ExitCode;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    Box::pin(observer_base::main::<observer_memory::Memory>()).await
+}

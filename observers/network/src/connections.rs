@@ -1,0 +1,125 @@
+//! The network observer: connection attempts with owner and outcome, listeners, edges, retransmissions.
+
+use std::time::Duration;
+
+use bus_schema::event::Body;
+use bus_schema::event::network::TcpStats;
+use bus_schema::{Entity, Severity};
+use ebpf::Loaded;
+use ebpf::raw::Record;
+use futures_util::future::BoxFuture;
+use observer_base::family::Error;
+use observer_base::kernel::{self, Handler, WINDOW_NS};
+use observer_base::{Context, Draft, Observer};
+
+use crate::{convert, listeners};
+
+/// Listeners are told again this often, for readers that came later.
+const REPEAT_LISTENERS_SECONDS: u64 = 60;
+
+/// The observer.
+#[derive(Debug)]
+pub struct Connections;
+
+impl Observer for Connections {
+    fn delay(&self) -> Duration {
+        // A second's edges are drained within one read interval after its end.
+        Duration::from_millis(200)
+    }
+
+    fn run(self: Box<Self>, context: Context) -> BoxFuture<'static, Result<(), Error>> {
+        Box::pin(async move {
+            let mut loaded = kernel::load(ebpf::Family::Network, &context.emitter)?;
+            let mut state = State {
+                context: context.clone(),
+                retransmits: None,
+                seconds: 0,
+            };
+            state.announce(Some(&mut loaded));
+            kernel::pump(loaded, &context, &mut state).await?;
+            Ok(())
+        })
+    }
+}
+
+struct State {
+    context: Context,
+    retransmits: Option<u64>,
+    seconds: u64,
+}
+
+impl Handler for State {
+    fn record(&mut self, record: &Record) {
+        match record {
+            Record::ConnectFailed(failed) => self
+                .context
+                .emitter
+                .emit(convert::connect_failed(failed, &self.context)),
+            Record::Listen(listen) => self
+                .context
+                .emitter
+                .emit(convert::listening(listen, &self.context)),
+            Record::HttpError(_)
+            | Record::Exec(_)
+            | Record::Exit(_)
+            | Record::Signal(_)
+            | Record::OomKill(_)
+            | Record::Cgroup(_) => {}
+        }
+    }
+
+    fn second(&mut self, loaded: &mut Loaded, end_ns: u64) {
+        let established = match loaded.drain_edges() {
+            Ok(drained) => {
+                let count = drained
+                    .iter()
+                    .filter(|(key, _)| key.error == 0)
+                    .map(|(_, edge)| edge.count)
+                    .sum();
+                convert::edges(&drained, end_ns, &self.context)
+                    .into_iter()
+                    .for_each(|draft| self.context.emitter.emit(draft));
+                count
+            }
+            Err(error) => {
+                tracing::warn!(error = %error, "edges cannot be read");
+                return self.context.emitter.lost("map_error", 1);
+            }
+        };
+        self.tell_tcp(loaded, established, end_ns);
+        self.seconds += 1;
+        if self.seconds.is_multiple_of(REPEAT_LISTENERS_SECONDS) {
+            self.announce(None);
+        }
+    }
+}
+
+impl State {
+    fn tell_tcp(&mut self, loaded: &Loaded, established: u64, end_ns: u64) {
+        let Ok(total) = loaded.retransmits_total() else {
+            return;
+        };
+        let before = self.retransmits.replace(total).unwrap_or(total);
+        let stats = TcpStats {
+            retransmits: total.saturating_sub(before),
+            established,
+        };
+        let node = Entity::of_node(&self.context.node);
+        self.context
+            .emitter
+            .emit(Draft::new(end_ns, Severity::Info, node, Body::TcpStats(stats)).counting(1, WINDOW_NS));
+    }
+
+    /// Tells who listens now; listeners older than the programs are told to the kernel as well.
+    fn announce(&self, mut loaded: Option<&mut Loaded>) {
+        for found in listeners::all() {
+            if let Some(Err(error)) = loaded
+                .as_mut()
+                .map(|loaded| loaded.learn_listener(&found.key, &found.task))
+            {
+                tracing::debug!(error = %error, "listener not told to the kernel");
+            }
+            self.context.emitter.emit(found.draft(&self.context));
+        }
+    }
+}

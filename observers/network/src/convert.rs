@@ -1,0 +1,195 @@
+//! From kernel records to events; the only file that sees both.
+
+use std::collections::BTreeMap;
+
+use bus_schema::entity::{Address, Process};
+use bus_schema::event::Body;
+use bus_schema::event::network::{ConnectFailed, ConnectFailure, EdgeStats, Listening, Role};
+use bus_schema::event::status::{HttpError, HttpStats};
+use bus_schema::{Entity, Severity};
+use ebpf::raw;
+use observer_base::kernel::WINDOW_NS;
+use observer_base::{Context, Draft};
+
+/// A process as the kernel knew it. The start time becomes UNIX time.
+pub fn process(task: &raw::Task, context: &Context) -> Process {
+    let start_ns = context.clock.unix_ns(task.start_ns);
+    Process {
+        pid: task.tgid,
+        start_ns,
+        comm: raw::text(&task.comm).into_owned(),
+        exe: String::new(),
+    }
+}
+
+/// A process with its control group and what follows from it.
+pub fn subject(task: &raw::Task, context: &Context) -> Entity {
+    context
+        .identity
+        .process(process(task, context), task.cgroup_id, context.clock.now_ns())
+}
+
+fn address(words: [u32; 4], port: u32, net_ns: u32) -> Entity {
+    Entity::of_address(Address {
+        ip: raw::address(words),
+        port: u16::try_from(port).unwrap_or(0),
+        net_ns,
+    })
+}
+
+/// A failed attempt.
+pub fn connect_failed(record: &raw::ConnectFailed, context: &Context) -> Draft {
+    let errno = i32::try_from(record.error).unwrap_or(i32::MAX);
+    let body = ConnectFailed {
+        failure: failure(record.error),
+        errno,
+        latency_ns: record.waited_ns,
+    };
+    let time_ns = context.clock.unix_ns(record.head.time_ns);
+    Draft::new(
+        time_ns,
+        Severity::Warning,
+        subject(&record.task, context),
+        Body::ConnectFailed(body),
+    )
+    .towards(address(record.peer, record.peer_port, record.netns))
+}
+
+/// Linux errno of a connection attempt. One that its owner gave up on had timed out for the owner.
+fn failure(errno: u32) -> ConnectFailure {
+    match errno {
+        111 => ConnectFailure::Refused,
+        110 | 125 => ConnectFailure::TimedOut,
+        100 | 101 | 112 | 113 => ConnectFailure::Unreachable,
+        104 => ConnectFailure::Reset,
+        _ => ConnectFailure::Other,
+    }
+}
+
+/// A socket that listens, or does no more.
+pub fn listening(record: &raw::Listen, context: &Context) -> Draft {
+    let body = Body::Listening(Listening {
+        open: record.begins == 1,
+    });
+    let time_ns = context.clock.unix_ns(record.head.time_ns);
+    Draft::new(time_ns, Severity::Info, subject(&record.task, context), body).towards(address(
+        record.local,
+        record.local_port,
+        record.netns,
+    ))
+}
+
+/// What one edge's counters are added up by: control group, role, peer, port, network namespace.
+type Edge = (u64, u32, [u32; 4], u32, u32);
+
+/// One second of all edges: the outcomes of each edge become one event.
+pub fn edges(drained: &[(raw::EdgeKey, raw::Edge)], end_ns: u64, context: &Context) -> Vec<Draft> {
+    let mut edges: BTreeMap<Edge, (EdgeStats, u64, raw::Task)> = BTreeMap::new();
+    for (key, counters) in drained {
+        let edge = (key.cgroup_id, key.role, key.peer, key.port, key.netns);
+        let (stats, handshakes_ns, _) = edges
+            .entry(edge)
+            .or_insert_with(|| (EdgeStats::default(), 0, counters.task));
+        stats.role = role(key.role);
+        add(stats, key.error, counters);
+        *handshakes_ns += if key.error == 0 {
+            counters.latency_sum_ns
+        } else {
+            0
+        };
+    }
+    let draft = |((cgroup_id, _, peer, port, netns), (mut stats, handshakes_ns, task)): (
+        Edge,
+        (EdgeStats, u64, raw::Task),
+    )| {
+        stats.handshake_mean_ns = handshakes_ns.checked_div(stats.established).unwrap_or(0);
+        let peer_port = if stats.role == Role::Server { 0 } else { port };
+        let entity = owner(cgroup_id, &task, context);
+        let (count, body) = (stats.attempts, Body::EdgeStats(stats));
+        Draft::new(end_ns, Severity::Info, entity, body)
+            .towards(address(peer, peer_port, netns))
+            .counting(count, WINDOW_NS)
+    };
+    edges.into_iter().map(draft).collect()
+}
+
+fn add(stats: &mut EdgeStats, errno: u32, counters: &raw::Edge) {
+    stats.attempts += counters.count;
+    stats.closed += counters.closed;
+    stats.bytes_sent += counters.bytes_sent;
+    stats.bytes_received += counters.bytes_received;
+    let outcome = if errno == 0 {
+        &mut stats.established
+    } else {
+        match failure(errno) {
+            ConnectFailure::Refused => &mut stats.refused,
+            ConnectFailure::TimedOut => &mut stats.timed_out,
+            ConnectFailure::Unreachable => &mut stats.unreachable,
+            ConnectFailure::Reset | ConnectFailure::Other => &mut stats.failed_otherwise,
+        }
+    };
+    *outcome += counters.count;
+}
+
+/// The service of a control group, without the process that happened to be the first.
+fn owner(cgroup_id: u64, task: &raw::Task, context: &Context) -> Entity {
+    let id = if cgroup_id == 0 { task.cgroup_id } else { cgroup_id };
+    context.identity.cgroup(id, context.clock.now_ns())
+}
+
+fn role(number: u32) -> Role {
+    match raw::Role::from_number(number) {
+        Some(raw::Role::Client) => Role::Client,
+        Some(raw::Role::Server) => Role::Server,
+        None => Role::Unknown,
+    }
+}
+
+/// An exchange that ended with an error.
+pub fn http_error(record: &raw::HttpError, context: &Context) -> Draft {
+    let role = role(record.role);
+    let status = u16::try_from(record.status).unwrap_or(0);
+    let body = Body::HttpError(HttpError {
+        role,
+        status,
+        latency_ns: record.latency_ns,
+    });
+    let peer_port = if role == Role::Server { 0 } else { record.peer_port };
+    let time_ns = context.clock.unix_ns(record.head.time_ns);
+    Draft::new(time_ns, Severity::Warning, subject(&record.task, context), body).towards(address(
+        record.peer,
+        peer_port,
+        record.netns,
+    ))
+}
+
+/// One second of HTTP on all edges: the statuses of each edge become one event.
+pub fn exchanges(drained: &[(raw::HttpKey, raw::Http)], end_ns: u64, context: &Context) -> Vec<Draft> {
+    let mut edges: BTreeMap<Edge, (HttpStats, raw::Task)> = BTreeMap::new();
+    for (key, counters) in drained {
+        let edge = (key.cgroup_id, key.role, key.peer, key.port, key.netns);
+        let (stats, _) = edges
+            .entry(edge)
+            .or_insert_with(|| (HttpStats::default(), counters.task));
+        stats.role = role(key.role);
+        let class = (key.status / 100).saturating_sub(1) as usize;
+        if let Some(of_class) = stats.by_class.get_mut(class) {
+            *of_class += counters.count;
+        }
+        for (slot, count) in counters.latency_slots.iter().enumerate() {
+            // The kernel's slots are powers of two in microseconds.
+            if *count > 0 {
+                stats.latency.record(1000 << slot, u64::from(*count));
+            }
+        }
+    }
+    let draft = |((cgroup_id, _, peer, port, netns), (stats, task)): (Edge, (HttpStats, raw::Task))| {
+        let peer_port = if stats.role == Role::Server { 0 } else { port };
+        let entity = owner(cgroup_id, &task, context);
+        let (count, body) = (stats.total(), Body::HttpStats(stats));
+        Draft::new(end_ns, Severity::Info, entity, body)
+            .towards(address(peer, peer_port, netns))
+            .counting(count, WINDOW_NS)
+    };
+    edges.into_iter().map(draft).collect()
+}

@@ -1,0 +1,138 @@
+//! Who listens already: from `/proc`, for sockets that are older than the observer.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs;
+use std::net::IpAddr;
+use std::os::unix::fs::MetadataExt;
+
+use bus_schema::entity::Address;
+use bus_schema::event::Body;
+use bus_schema::event::network::Listening;
+use bus_schema::{Entity, Severity};
+use ebpf::raw::{Listener, Task};
+use observer_base::{Context, Draft};
+use procfs::net::{TcpNetEntry, TcpState};
+use procfs::process::{FDTarget, Process};
+
+use crate::convert;
+
+/// A socket that listens, and the process that holds it.
+#[derive(Debug)]
+pub struct Found {
+    /// The address as the kernel programs key it.
+    pub key: Listener,
+    /// The process.
+    pub task: Task,
+    ip: IpAddr,
+}
+
+impl Found {
+    /// As an event.
+    pub fn draft(&self, context: &Context) -> Draft {
+        let port = u16::try_from(self.key.port).unwrap_or(0);
+        let address = Address {
+            ip: self.ip,
+            port,
+            net_ns: self.key.netns,
+        };
+        let body = Body::Listening(Listening { open: true });
+        let subject = convert::subject(&self.task, context);
+        Draft::new(context.clock.now_ns(), Severity::Info, subject, body).towards(Entity::of_address(address))
+    }
+}
+
+/// All listening TCP sockets of all network namespaces. Processes that end meanwhile are left out.
+pub fn all() -> Vec<Found> {
+    let mut by_namespace: BTreeMap<u32, Vec<Process>> = BTreeMap::new();
+    for process in procfs::process::all_processes().into_iter().flatten().flatten() {
+        if let Some(namespace) = namespace(&process) {
+            by_namespace.entry(namespace).or_default().push(process);
+        }
+    }
+    by_namespace
+        .into_iter()
+        .flat_map(|(namespace, processes)| listening(namespace, &processes))
+        .collect()
+}
+
+fn namespace(process: &Process) -> Option<u32> {
+    let inode = fs::metadata(format!("/proc/{}/ns/net", process.pid)).ok()?.ino();
+    u32::try_from(inode).ok()
+}
+
+fn listening(namespace: u32, processes: &[Process]) -> Vec<Found> {
+    let Some(any) = processes.first() else {
+        return Vec::new();
+    };
+    let sockets = any
+        .tcp()
+        .unwrap_or_default()
+        .into_iter()
+        .chain(any.tcp6().unwrap_or_default());
+    let sockets: HashMap<u64, TcpNetEntry> = sockets
+        .filter(|socket| socket.state == TcpState::Listen)
+        .map(|socket| (socket.inode, socket))
+        .collect();
+    let mut found = Vec::new();
+    for process in processes {
+        for inode in process
+            .fd()
+            .into_iter()
+            .flatten()
+            .flatten()
+            .filter_map(|fd| socket_inode(&fd.target))
+        {
+            if let (Some(socket), Some(task)) = (sockets.get(&inode), task(process)) {
+                found.push(of_socket(socket, namespace, task));
+            }
+        }
+    }
+    found
+}
+
+fn socket_inode(target: &FDTarget) -> Option<u64> {
+    if let FDTarget::Socket(inode) = target {
+        Some(*inode)
+    } else {
+        None
+    }
+}
+
+fn of_socket(socket: &TcpNetEntry, netns: u32, task: Task) -> Found {
+    let mapped = match socket.local_address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => std::net::Ipv6Addr::UNSPECIFIED,
+        IpAddr::V4(ip) => ip.to_ipv6_mapped(),
+        IpAddr::V6(ip) => ip,
+    };
+    let mut local = [0; 4];
+    for (word, octets) in local.iter_mut().zip(mapped.octets().chunks_exact(4)) {
+        *word = octets.try_into().map_or(0, u32::from_ne_bytes);
+    }
+    let key = Listener {
+        local,
+        port: u32::from(socket.local_address.port()),
+        netns,
+    };
+    Found {
+        key,
+        task,
+        ip: socket.local_address.ip().to_canonical(),
+    }
+}
+
+fn task(process: &Process) -> Option<Task> {
+    let stat = process.stat().ok()?;
+    let mut comm = [0; 16];
+    comm.iter_mut()
+        .zip(stat.comm.bytes().take(15))
+        .for_each(|(to, byte)| *to = byte);
+    let pid = u32::try_from(process.pid).ok()?;
+    let start_ns = stat.starttime * (1_000_000_000 / procfs::ticks_per_second().max(1));
+    Some(Task {
+        start_ns,
+        cgroup_id: observer_base::identity::cgroup_id_of(pid)?,
+        tgid: pid,
+        tid: pid,
+        comm,
+    })
+}

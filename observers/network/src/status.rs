@@ -1,0 +1,70 @@
+//! The status observer: HTTP/1.1 status and latency, from the first bytes of real payloads.
+
+use std::time::Duration;
+
+use ebpf::Loaded;
+use ebpf::raw::Record;
+use futures_util::future::BoxFuture;
+use observer_base::family::Error;
+use observer_base::kernel::{self, Handler};
+use observer_base::{Context, Observer};
+
+use crate::convert;
+
+/// The observer.
+#[derive(Debug)]
+pub struct Status;
+
+impl Observer for Status {
+    fn delay(&self) -> Duration {
+        // A second's exchanges are drained within one read interval after its end.
+        Duration::from_millis(200)
+    }
+
+    fn run(self: Box<Self>, context: Context) -> BoxFuture<'static, Result<(), Error>> {
+        Box::pin(async move {
+            let loaded = kernel::load(ebpf::Family::Status, &context.emitter)?;
+            let mut state = State {
+                context: context.clone(),
+            };
+            kernel::pump(loaded, &context, &mut state).await?;
+            Ok(())
+        })
+    }
+}
+
+struct State {
+    context: Context,
+}
+
+impl Handler for State {
+    fn record(&mut self, record: &Record) {
+        match record {
+            Record::HttpError(error) => self
+                .context
+                .emitter
+                .emit(convert::http_error(error, &self.context)),
+            Record::ConnectFailed(_)
+            | Record::Listen(_)
+            | Record::Exec(_)
+            | Record::Exit(_)
+            | Record::Signal(_)
+            | Record::OomKill(_)
+            | Record::Cgroup(_) => {}
+        }
+    }
+
+    fn second(&mut self, loaded: &mut Loaded, end_ns: u64) {
+        match loaded.drain_http() {
+            Ok(drained) => {
+                for draft in convert::exchanges(&drained, end_ns, &self.context) {
+                    self.context.emitter.emit(draft);
+                }
+            }
+            Err(error) => {
+                tracing::warn!(error = %error, "exchanges cannot be read");
+                self.context.emitter.lost("map_error", 1);
+            }
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! From kernel records to events; the only file that sees both.
+
+use bus_schema::entity::Process;
+use bus_schema::event::Body;
+use bus_schema::event::container::OomKill;
+use bus_schema::event::process::{ExecutableChanged, ProcessExited, SignalSent};
+use bus_schema::{Entity, Severity};
+use ebpf::raw;
+use observer_base::{Context, Draft};
+
+use crate::signals::services::{Change, ProcessId};
+
+/// Number and start time of a task, in whole clock ticks: `/proc` knows no more.
+pub fn id(task: &raw::Task) -> ProcessId {
+    const NS_PER_TICK: u64 = 10_000_000;
+    ProcessId {
+        pid: task.tgid,
+        start_ns: task.start_ns / NS_PER_TICK * NS_PER_TICK,
+    }
+}
+
+/// A process as the kernel knew it. The start time becomes UNIX time; an unknown one stays 0.
+pub fn process(task: &raw::Task, context: &Context) -> Process {
+    let start_ns = if task.start_ns == 0 {
+        0
+    } else {
+        context.clock.unix_ns(task.start_ns)
+    };
+    Process {
+        pid: task.tgid,
+        start_ns,
+        comm: raw::text(&task.comm).into_owned(),
+        exe: String::new(),
+    }
+}
+
+/// A process with its control group and what follows from it.
+pub fn subject(task: &raw::Task, context: &Context) -> Entity {
+    context
+        .identity
+        .process(process(task, context), task.cgroup_id, context.clock.now_ns())
+}
+
+/// The end of a process.
+pub fn exited(record: &raw::Exit, main: bool, context: &Context) -> Draft {
+    let number = |value: Option<u32>| value.and_then(|value| i32::try_from(value).ok()).unwrap_or(0);
+    let exit = ProcessExited {
+        code: number(record.code()),
+        signal: number(record.signal()),
+        core_dumped: record.dumped_core(),
+        main,
+    };
+    let severity = if exit.code == 0 && exit.signal == 0 {
+        Severity::Info
+    } else {
+        Severity::Warning
+    };
+    let time_ns = context.clock.unix_ns(record.head.time_ns);
+    Draft::new(
+        time_ns,
+        severity,
+        subject(&record.task, context),
+        Body::ProcessExited(exit),
+    )
+}
+
+/// A signal from one process to another.
+pub fn signal(record: &raw::Signal, context: &Context) -> Draft {
+    let body = SignalSent {
+        signal: i32::try_from(record.signal).unwrap_or(0),
+        by_kernel: record.from_kernel == 1,
+    };
+    let time_ns = context.clock.unix_ns(record.head.time_ns);
+    Draft::new(
+        time_ns,
+        Severity::Warning,
+        subject(&record.sender, context),
+        Body::SignalSent(body),
+    )
+    .towards(subject(&record.target, context))
+}
+
+/// A service that runs another executable than before. `task` is its main process.
+pub fn changed(change: &Change, task: &raw::Task, context: &Context) -> Draft {
+    let ExecutableChanged { old, new } = change.change.clone();
+    let mut entity = subject(task, context);
+    if let Some(process) = &mut entity.process {
+        process.exe.clone_from(&new.path);
+    }
+    let body = Body::ExecutableChanged(ExecutableChanged { old, new });
+    Draft::new(
+        context.clock.unix_ns(change.time_ns),
+        Severity::Notice,
+        entity,
+        body,
+    )
+}
+
+/// A process that the kernel killed for memory.
+pub fn oom_kill(record: &raw::OomKill, context: &Context) -> Draft {
+    let limited = context
+        .identity
+        .cgroup(record.limit_cgroup_id, context.clock.now_ns());
+    let body = OomKill {
+        trigger: process(&record.trigger, context),
+        limit_bytes: (record.limit_bytes > 0).then_some(record.limit_bytes),
+        usage_bytes: record.usage_bytes,
+        rss_bytes: record.anon_bytes + record.file_bytes + record.shmem_bytes,
+        limited_cgroup: limited.cgroup.map(|cgroup| cgroup.path).unwrap_or_default(),
+    };
+    let time_ns = context.clock.unix_ns(record.head.time_ns);
+    Draft::new(
+        time_ns,
+        Severity::Error,
+        subject(&record.victim, context),
+        Body::OomKill(body),
+    )
+}

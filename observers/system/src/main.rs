@@ -1,0 +1,8 @@
+//! `tapio-system`: the system family.
+
+use std::process::ExitCode;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    Box::pin(observer_base::main::<observer_system::System>()).await
+}
