@@ -26,7 +26,7 @@ pub struct Cli {
 
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct NatsArgs {
-    /// The bus. Without it: that of the pipeline on this host, or else nats://127.0.0.1:4222.
+    /// The bus. Without it: that of the pipeline on this host, or else port 4222 of this host.
     #[arg(long, env = "TAPIO_NATS_URL", value_name = "URL", global = true)]
     pub(crate) nats_url: Option<String>,
 }

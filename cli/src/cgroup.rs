@@ -73,9 +73,10 @@ impl Cgroup {
     /// Sets the limit, of swap too where it is counted.
     pub fn limit(&self, bytes: u64) -> Result<(), Error> {
         let is_v1 = self.path.join("memory.limit_in_bytes").is_file();
-        let (limit, swap, no_swap) = match is_v1 {
-            true => ("memory.limit_in_bytes", "memory.memsw.limit_in_bytes", bytes),
-            false => ("memory.max", "memory.swap.max", 0),
+        let (limit, swap, no_swap) = if is_v1 {
+            ("memory.limit_in_bytes", "memory.memsw.limit_in_bytes", bytes)
+        } else {
+            ("memory.max", "memory.swap.max", 0)
         };
         let write = |file: &str, value: u64| std::fs::write(self.path.join(file), value.to_string());
         write(limit, bytes).map_err(|source| self.failed("limit", source))?;

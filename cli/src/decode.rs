@@ -3,6 +3,7 @@
 //! MessagePack is read without its schema, so that messages of later versions are shown too: 16 bytes are an id, other
 //! bytes text or hexadecimal, and numbers under a name of time are RFC 3339.
 
+use std::fmt::Write as _;
 use std::io::{Read, Write};
 use std::process::ExitCode;
 
@@ -203,7 +204,11 @@ fn bytes_as_text(bytes: &[u8]) -> String {
     }
     match std::str::from_utf8(bytes) {
         Ok(text) => text.to_owned(),
-        Err(_) => bytes.iter().map(|byte| format!("{byte:02x}")).collect(),
+        Err(_) => bytes.iter().fold(String::new(), |mut text, byte| {
+            // Writing to a String cannot fail.
+            let _ = write!(text, "{byte:02x}");
+            text
+        }),
     }
 }
 

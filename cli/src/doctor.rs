@@ -50,9 +50,10 @@ pub(crate) async fn run(nats: &NatsArgs, json: bool) -> Result<ExitCode, Error> 
 }
 
 fn show(finding: &Finding) {
-    let mark = match finding.ok {
-        true => output::styled(output::GOOD, "yes"),
-        false => output::styled(output::BAD, "no "),
+    let mark = if finding.ok {
+        output::styled(output::GOOD, "yes")
+    } else {
+        output::styled(output::BAD, "no ")
     };
     output::say(format_args!("{mark}  {:28} {}", finding.what, finding.detail));
 }
@@ -175,9 +176,10 @@ fn observers() -> Vec<Finding> {
         .iter()
         .flat_map(|family| family.observers.iter().map(move |observer| (family, observer)));
     all.map(|(family, observer)| {
-        let detail = match observer.built {
-            true => format!("tapio-{}: {}", family.token, observer.tells),
-            false => "not built yet".to_owned(),
+        let detail = if observer.built {
+            format!("tapio-{}: {}", family.token, observer.tells)
+        } else {
+            "not built yet".to_owned()
         };
         finding(format!("observer {}", observer.token), observer.built, detail)
     })

@@ -11,7 +11,7 @@ use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
 
 /// What to become.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     /// Process that must still be the parent.
     #[arg(long)]
     parent: i32,
@@ -71,9 +71,10 @@ pub(crate) fn run(args: &Args) -> Error {
 
 fn die_with(parent: i32) -> Result<(), Error> {
     set_parent_process_death_signal(Some(Signal::KILL)).map_err(Error::DeathSignal)?;
-    match getppid().map(Pid::as_raw_pid) == Some(parent) {
-        true => Ok(()),
-        false => Err(Error::Orphan),
+    if getppid().map(Pid::as_raw_pid) == Some(parent) {
+        Ok(())
+    } else {
+        Err(Error::Orphan)
     }
 }
 

@@ -13,9 +13,10 @@ use crate::{Error, output, render, wait};
 pub(crate) async fn run(args: IncidentsArgs, nats: &NatsArgs, json: bool) -> Result<ExitCode, Error> {
     let bus = Bus::connect(url(nats)).await?;
     // Subscribed before the list is read: a revision between the two is shown twice rather than never.
-    let news = match args.follow {
-        true => Some(bus.subscribe(&incidents_subject()).await?),
-        false => None,
+    let news = if args.follow {
+        Some(bus.subscribe(&incidents_subject()).await?)
+    } else {
+        None
     };
     let known = match bus.incidents().await {
         Err(NatsError::NoJetStream { .. }) if args.follow => Vec::new(),
@@ -24,7 +25,9 @@ pub(crate) async fn run(args: IncidentsArgs, nats: &NatsArgs, json: bool) -> Res
     if known.is_empty() && !json {
         output::note("no incidents");
     }
-    known.iter().for_each(|incident| show(incident, json));
+    for incident in &known {
+        show(incident, json);
+    }
     if let Some(mut news) = news {
         let stop = wait::stop_on_signals().map_err(Error::Runtime)?;
         while let Some(Some(message)) = stop.run_until_cancelled(news.next()).await {

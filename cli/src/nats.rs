@@ -88,8 +88,8 @@ impl Bus {
     pub(crate) async fn incidents(&self) -> Result<Vec<Incident>, Error> {
         let read = async {
             let bucket = self.bucket(names::INCIDENTS_BUCKET).await?;
-            let keys = bucket.keys().await.map_err(|_| self.lost())?;
-            let keys: Vec<String> = keys.try_collect().await.map_err(|_| self.lost())?;
+            let keys = bucket.keys().await.map_err(|_| Self::lost())?;
+            let keys: Vec<String> = keys.try_collect().await.map_err(|_| Self::lost())?;
             let values = futures_util::stream::iter(keys).map(|key| {
                 let bucket = &bucket;
                 async move { (bucket.get(key.clone()).await, key) }
@@ -97,7 +97,7 @@ impl Bus {
             let mut values = values.buffered(16);
             let mut incidents = Vec::new();
             while let Some((value, key)) = values.next().await {
-                let Some(value) = value.map_err(|_| self.lost())? else {
+                let Some(value) = value.map_err(|_| Self::lost())? else {
                     continue;
                 };
                 incidents.push(parse(&key, &value)?);
@@ -105,7 +105,7 @@ impl Bus {
             Ok(incidents)
         };
         let read = tokio::time::timeout(DEADLINE, read).await;
-        let mut incidents: Vec<Incident> = read.unwrap_or_else(|_| Err(self.lost()))?;
+        let mut incidents: Vec<Incident> = read.unwrap_or_else(|_| Err(Self::lost()))?;
         incidents.sort_by_key(|incident| (incident.first_symptom_at, incident.id));
         Ok(incidents)
     }
@@ -121,7 +121,7 @@ impl Bus {
             })
     }
 
-    fn lost(&self) -> Error {
+    fn lost() -> Error {
         Error::Lost {
             what: names::INCIDENTS_BUCKET.to_owned(),
         }

@@ -14,13 +14,11 @@ pub(crate) const BAD: Style = AnsiColor::Red.on_default().bold();
 pub(crate) const GOOD: Style = AnsiColor::Green.on_default();
 
 /// One line, or several, on stdout.
-#[expect(clippy::print_stdout, reason = "this is the output module")]
 pub(crate) fn say(line: impl Display) {
     anstream::println!("{line}");
 }
 
 /// One line on stderr: what goes on, apart from the result.
-#[expect(clippy::print_stderr, reason = "this is the output module")]
 pub(crate) fn note(line: impl Display) {
     anstream::eprintln!("{line}");
 }

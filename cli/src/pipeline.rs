@@ -18,6 +18,8 @@ pub(crate) use binaries::beside;
 
 /// Folders of dead runs are known by this name.
 pub(crate) const FOLDER_PREFIX: &str = "tapio-run-";
+/// Marks a folder that stays.
+const KEPT: &str = "keep";
 /// Notices that nobody has printed yet.
 const NOTICES: usize = 64;
 
@@ -80,6 +82,7 @@ impl Pipeline {
         nats_url: Option<String>,
         stop: &CancellationToken,
     ) -> Result<Self, Error> {
+        sweep(&std::env::temp_dir());
         let folder = tempfile::Builder::new()
             .prefix(&format!("{FOLDER_PREFIX}{}-", std::process::id()))
             .tempdir()
@@ -148,7 +151,24 @@ impl Pipeline {
             futures_util::future::join_all(group.into_iter().map(Child::stop)).await;
         }
         if let Some(folder) = self.folder.take().filter(|_| keep) {
-            output::note(format_args!("logs are in {}", folder.keep().display()));
+            let folder = folder.keep();
+            // Without the mark the next run sweeps the folder: the logs are still there until then.
+            let _ = std::fs::write(folder.join(KEPT), "");
+            output::note(format_args!("logs are in {}", folder.display()));
+        }
+    }
+}
+
+/// Removes the folders of runs whose process no longer lives and that nobody asked to keep.
+fn sweep(folder: &Path) {
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let pid = name
+            .to_str()
+            .and_then(|name| name.strip_prefix(FOLDER_PREFIX)?.split('-').next()?.parse().ok());
+        if pid.is_some_and(|pid| !crate::cgroup::lives(pid)) && !entry.path().join(KEPT).exists() {
+            // Somebody else's folder stays: its owner sweeps it.
+            let _ = std::fs::remove_dir_all(entry.path());
         }
     }
 }

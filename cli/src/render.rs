@@ -2,6 +2,9 @@
 
 mod full;
 
+// Writing to a String cannot fail: the results are dropped.
+use std::fmt::Write as _;
+
 use anstyle::Style;
 use bus_schema::Severity;
 use bus_schema::incident::{Incident, Role, State, Step};
@@ -53,7 +56,7 @@ pub fn summary(incident: &Incident) -> String {
     for step in timeline(incident) {
         text.push_str(&step);
     }
-    text.push_str(&format!("\"{}\"\n", incident.narrative));
+    let _ = writeln!(text, "\"{}\"", incident.narrative);
     text.push_str(&advice(incident));
     text.push_str(&rejected(incident));
     text.push_str(&closing(incident));
@@ -95,8 +98,8 @@ fn path(incident: &Incident) -> String {
             labels.push(&step.label);
         }
     }
-    let rest: String = labels.iter().skip(1).map(|label| format!(" → {label}")).collect();
-    format!("{}{version}{rest}", root.label)
+    let rest: Vec<_> = labels.iter().skip(1).map(|label| format!(" → {label}")).collect();
+    format!("{}{version}{}", root.label, rest.concat())
 }
 
 fn timeline(incident: &Incident) -> Vec<String> {
@@ -130,11 +133,11 @@ fn part(step: &Step) -> &'static str {
 fn advice(incident: &Incident) -> String {
     let mut text = format!("Confidence {:.0} %.", incident.confidence * 100.0);
     if let Some(advice) = &incident.recommendation {
-        text.push_str(&format!("   {}", advice.action));
+        let _ = write!(text, "   {}", advice.action);
         if !advice.command.is_empty() {
-            text.push_str(&format!(": {}", styled(STRONG, &advice.command)));
+            let _ = write!(text, ": {}", styled(STRONG, &advice.command));
         }
-        text.push_str(&format!("; healed when {}.", advice.healed_when));
+        let _ = write!(text, "; healed when {}.", advice.healed_when);
     }
     text.push('\n');
     text

@@ -49,7 +49,7 @@ pub struct DemoArgs {
 
 /// What happens to the shop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Scenario {
+pub(crate) enum Scenario {
     /// A new version of the cache leaks until the kernel kills it.
     Leak,
     /// A new version of the cache is harmless: nothing may be reported.

@@ -58,16 +58,16 @@ pub(super) async fn play(
     let mut pipeline = Pipeline::start(&args.up, None, stop).await?;
     let _ = lock.announce(&pipeline.nats_url);
     let folder = pipeline.folder().to_owned();
-    let mut shop = match Shop::new(&folder) {
-        Ok(shop) => shop,
+    let mut stage = match Shop::new(&folder) {
+        Ok(made) => made,
         Err(error) => {
             pipeline.stop(false).await;
             return Err(error);
         }
     };
-    let told = tell(args, &pipeline.nats_url, &mut shop, latencies);
-    let told = stop.run_until_cancelled(told).await.unwrap_or(Ok(false));
-    let closed = shop.close().await;
+    let telling = tell(args, &pipeline.nats_url, &mut stage, latencies);
+    let told = stop.run_until_cancelled(telling).await.unwrap_or(Ok(false));
+    let closed = stage.close().await;
     pipeline.stop(args.up.keep).await;
     closed.and(told)
 }

@@ -94,12 +94,13 @@ impl Shop {
         let spawned = command.process_group(0).kill_on_drop(true).spawn();
         service.process = Some(spawned.map_err(Error::io("start the shop"))?);
         let Some(port) = service.port else { return Ok(()) };
-        match wait::until(LISTENS_WITHIN, async || ready::listens(port)).await {
-            true => Ok(()),
-            false => Err(Error::ShopDown {
+        if wait::until(LISTENS_WITHIN, async || ready::listens(port)).await {
+            Ok(())
+        } else {
+            Err(Error::ShopDown {
                 role: service.role,
                 log,
-            }),
+            })
         }
     }
 

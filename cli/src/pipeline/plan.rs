@@ -33,13 +33,12 @@ impl Plan {
             environment: Vec::new(),
         };
         let mut groups = Vec::new();
-        let nats_url = match nats_url {
-            Some(url) => url,
-            None => {
-                let port = port()?;
-                groups.push(vec![nats_server(args, &common, port)?]);
-                format!("nats://127.0.0.1:{port}")
-            }
+        let nats_url = if let Some(url) = nats_url {
+            url
+        } else {
+            let port = port()?;
+            groups.push(vec![nats_server(args, &common, port)?]);
+            format!("nats://127.0.0.1:{port}")
         };
         common.environment = environment(args, &nats_url);
         let mut exporter = Vec::new();
