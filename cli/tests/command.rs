@@ -1,5 +1,11 @@
 //! The command as its users meet it: exit codes, messages as JSON, children that die with it.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test fails by panicking and says what it skips, in its helpers too"
+)]
+
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
