@@ -1,0 +1,99 @@
+//! The command line.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+
+pub use crate::demo::args::DemoArgs;
+use crate::exec;
+
+/// Watches nodes through eBPF and explains incidents as causal chains.
+///
+/// Exit codes are those of sysexits: 64 wrong usage, 66 no such incident, 69 something needed is unavailable, 73 the
+/// lock is held or a file cannot be made, 77 not permitted. `demo` exits 1 when the explanation was wrong.
+#[derive(Debug, Parser)]
+#[command(name = "tapio", version)]
+pub struct Cli {
+    #[command(flatten)]
+    pub(crate) nats: NatsArgs,
+    /// Print JSON instead of text.
+    #[arg(long, env = "TAPIO_JSON", global = true)]
+    pub(crate) json: bool,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct NatsArgs {
+    /// The bus. Without it: that of the pipeline on this host, or else port 4222 of this host.
+    #[arg(long, env = "TAPIO_NATS_URL", value_name = "URL", global = true)]
+    pub(crate) nats_url: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run the whole pipeline on this host until SIGTERM.
+    Up(UpArgs),
+    /// Break something on this host for real, and check the explanation (as root).
+    Demo(Box<DemoArgs>),
+    /// List incidents, the newest revision of each.
+    Incidents(IncidentsArgs),
+    /// Tell everything about one incident.
+    Explain(ExplainArgs),
+    /// Show what goes over a subject, as JSON lines.
+    Tail(TailArgs),
+    /// Turn one message on stdin into JSON lines: nats sub --translate 'tapio decode' 'tapio.>'.
+    Decode,
+    /// Say what this host lets Tapio see.
+    Doctor,
+    /// Become another program; for tapio's own children.
+    #[command(name = "__exec", hide = true)]
+    Exec(exec::Args),
+}
+
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct UpArgs {
+    /// Name of the cluster in events and incidents.
+    #[arg(long, env = "TAPIO_CLUSTER", value_name = "NAME", default_value = "local")]
+    pub(crate) cluster: String,
+    /// Name of this node; its host name otherwise.
+    #[arg(long, env = "TAPIO_NODE", value_name = "NAME")]
+    pub(crate) node: Option<String>,
+    /// Export incidents to this OTLP endpoint too.
+    #[arg(long, env = "TAPIO_OTLP_ENDPOINT", value_name = "URL")]
+    pub(crate) otlp: Option<String>,
+    /// Leave the folder with the logs behind.
+    #[arg(long, env = "TAPIO_KEEP")]
+    pub(crate) keep: bool,
+    /// How long everything may take to get ready.
+    #[arg(long, env = "TAPIO_START_TIMEOUT", value_name = "DURATION", default_value = "30s",
+          value_parser = humantime::parse_duration)]
+    pub(crate) start_timeout: Duration,
+    /// The nats-server to run; otherwise the one beside tapio, in target/tools, or in PATH.
+    #[arg(long, env = "TAPIO_NATS_SERVER", value_name = "FILE")]
+    pub(crate) nats_server: Option<PathBuf>,
+    /// File whose lock keeps a second pipeline off this host.
+    #[arg(long, env = "TAPIO_LOCK", value_name = "FILE")]
+    pub(crate) lock: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct IncidentsArgs {
+    /// Go on with new revisions as they come.
+    #[arg(long, short)]
+    pub(crate) follow: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ExplainArgs {
+    /// Id of the incident, or its beginning, with or without INC-.
+    pub(crate) id: String,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct TailArgs {
+    /// Subject; `*` and `>` stand for one and for all further tokens.
+    #[arg(default_value = "tapio.>")]
+    pub(crate) subject: String,
+}

@@ -1,0 +1,83 @@
+//! `tapio demo`: breaks something on this host for real, and holds the explanation against what really happened.
+
+pub(crate) mod args;
+mod round;
+mod shop;
+mod verdict;
+
+use std::process::ExitCode;
+
+use crate::{cgroup, doctor, output, up, wait};
+use args::DemoArgs;
+use round::Latencies;
+
+/// Why it cannot be shown.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Something this host does not have.
+    #[error("the demonstration needs {0}")]
+    Missing(String),
+    /// A part of the shop does not come up.
+    #[error("{role} does not listen; its log is {log}")]
+    ShopDown {
+        /// Which.
+        role: &'static str,
+        /// Its log.
+        log: std::path::PathBuf,
+    },
+    /// The file system or the process table.
+    #[error("cannot {attempt}")]
+    Io {
+        /// What was attempted.
+        attempt: &'static str,
+        /// What the system says.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+impl Error {
+    fn io(attempt: &'static str) -> impl FnOnce(std::io::Error) -> Self {
+        move |source| Self::Io { attempt, source }
+    }
+}
+
+/// Checks what it needs, then plays the rounds; exits 0 only when every explanation was right.
+pub(crate) async fn run(args: DemoArgs, _json: bool) -> Result<ExitCode, crate::Error> {
+    needs()?;
+    // Whoever started the demonstration may be killed: then it ends in order.
+    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM))
+        .map_err(|source| Error::io("watch the parent")(source.into()))?;
+    let mut lock = up::take_lock(&args.up, "demo")?;
+    let stop = wait::stop_on_signals().map_err(crate::Error::Runtime)?;
+    if let Some(root) = cgroup::root() {
+        cgroup::sweep(&root).await;
+    }
+    let mut latencies = Latencies::new()?;
+    let mut right = true;
+    for _ in 0..args.rounds {
+        right &= round::play(&args, &mut lock, &mut latencies, &stop).await?;
+    }
+    output::say(latencies.report());
+    output::say("look further: tapio up · tapio incidents --follow · tapio explain ID · tapio doctor");
+    Ok(if right {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// One sentence about the first thing that is missing.
+fn needs() -> Result<(), Error> {
+    let release = rustix::system::uname().release().to_string_lossy().into_owned();
+    let missing = if !rustix::process::geteuid().is_root() {
+        "root, to load programs into the kernel".to_owned()
+    } else if !doctor::kernel_is_new_enough(&release) {
+        format!("kernel 5.10 or newer, this is {release}")
+    } else if !doctor::has_btf() {
+        format!("BTF of the kernel at {}", doctor::BTF)
+    } else {
+        return Ok(());
+    };
+    Err(Error::Missing(missing))
+}

@@ -1,0 +1,119 @@
+//! Why a command failed, and with which of sysexits' codes it ends.
+
+use std::path::PathBuf;
+
+use crate::{cgroup, decode, demo, exec, lock, nats, pipeline};
+
+const DATA: u8 = 65;
+const NO_INPUT: u8 = 66;
+const UNAVAILABLE: u8 = 69;
+const SOFTWARE: u8 = 70;
+const CANNOT_CREATE: u8 = 73;
+const IO: u8 = 74;
+const NO_PERMISSION: u8 = 77;
+
+/// Any failure of a command.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The runtime did not start.
+    #[error("cannot start")]
+    Runtime(#[source] std::io::Error),
+    /// This executable cannot find itself or its neighbours.
+    #[error(transparent)]
+    Pipeline(#[from] pipeline::Error),
+    /// The bus is away.
+    #[error(transparent)]
+    Nats(#[from] nats::Error),
+    /// Another pipeline runs.
+    #[error(transparent)]
+    Lock(#[from] lock::Error),
+    /// A message is not readable.
+    #[error(transparent)]
+    Decode(#[from] decode::Error),
+    /// The demonstration cannot be given.
+    #[error(transparent)]
+    Demo(#[from] demo::Error),
+    /// A control group.
+    #[error(transparent)]
+    Cgroup(#[from] cgroup::Error),
+    /// The helper did not become the program.
+    #[error(transparent)]
+    Exec(#[from] exec::Error),
+    /// No incident has that id.
+    #[error("no incident begins with {0}")]
+    NoSuchIncident(String),
+    /// Several incidents do.
+    #[error("{count} incidents begin with {prefix}; give more of the id")]
+    Ambiguous {
+        /// What was asked for.
+        prefix: String,
+        /// How many fit.
+        count: usize,
+    },
+    /// Standard input or output.
+    #[error("cannot read or write {what}")]
+    Stream {
+        /// Which.
+        what: PathBuf,
+        /// What the system says.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+impl Error {
+    /// Exit code of sysexits.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Runtime(_) | Self::Stream { .. } => IO,
+            Self::Pipeline(error) => pipeline_code(error),
+            Self::Nats(error) => nats_code(error),
+            Self::Lock(error) => lock_code(error),
+            Self::Decode(_) => DATA,
+            Self::Demo(error) => demo_code(error),
+            Self::Cgroup(error) => io_code(error.source_kind(), CANNOT_CREATE),
+            Self::Exec(exec::Error::Exec { .. }) => UNAVAILABLE,
+            Self::Exec(_) => SOFTWARE,
+            Self::NoSuchIncident(_) | Self::Ambiguous { .. } => NO_INPUT,
+        }
+    }
+}
+
+fn pipeline_code(error: &pipeline::Error) -> u8 {
+    match error {
+        pipeline::Error::Missing { .. } | pipeline::Error::NotReady { .. } => UNAVAILABLE,
+        pipeline::Error::Io { source, .. } => io_code(source.kind(), CANNOT_CREATE),
+        pipeline::Error::Interrupted => 0,
+    }
+}
+
+fn nats_code(error: &nats::Error) -> u8 {
+    match error {
+        nats::Error::Unreachable { .. } | nats::Error::NoJetStream { .. } | nats::Error::Lost { .. } => {
+            UNAVAILABLE
+        }
+        nats::Error::Unreadable { .. } => DATA,
+    }
+}
+
+fn lock_code(error: &lock::Error) -> u8 {
+    match error {
+        lock::Error::Held { .. } | lock::Error::HeldByStranger(_) => CANNOT_CREATE,
+        lock::Error::File { source, .. } => io_code(source.kind(), CANNOT_CREATE),
+    }
+}
+
+fn demo_code(error: &demo::Error) -> u8 {
+    match error {
+        demo::Error::Missing(_) | demo::Error::ShopDown { .. } => UNAVAILABLE,
+        demo::Error::Io { source, .. } => io_code(source.kind(), CANNOT_CREATE),
+    }
+}
+
+fn io_code(kind: std::io::ErrorKind, otherwise: u8) -> u8 {
+    if kind == std::io::ErrorKind::PermissionDenied {
+        NO_PERMISSION
+    } else {
+        otherwise
+    }
+}

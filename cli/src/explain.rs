@@ -1,0 +1,38 @@
+//! `tapio explain`: everything about one incident.
+
+use std::process::ExitCode;
+
+use bus_schema::Incident;
+
+use crate::args::{ExplainArgs, NatsArgs};
+use crate::nats::{Bus, url};
+use crate::{Error, output, render};
+
+/// Finds it by the beginning of its id and prints it.
+pub(crate) async fn run(args: &ExplainArgs, nats: &NatsArgs, json: bool) -> Result<ExitCode, Error> {
+    let bus = Bus::connect(url(nats)).await?;
+    let incidents = bus.incidents().await?;
+    let incident = select(&incidents, &args.id)?;
+    match serde_json::to_string_pretty(incident) {
+        Ok(text) if json => output::say(text),
+        Ok(_) | Err(_) => output::say(render::full(incident)),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The only incident whose id begins like that.
+fn select<'a>(incidents: &'a [Incident], asked: &str) -> Result<&'a Incident, Error> {
+    let asked = asked.trim().to_ascii_uppercase();
+    let prefix = asked.strip_prefix("INC-").unwrap_or(&asked).trim_end_matches('…');
+    let mut fitting = incidents
+        .iter()
+        .filter(|incident| incident.id.to_string().starts_with(prefix));
+    match (fitting.next(), fitting.count()) {
+        (Some(incident), 0) => Ok(incident),
+        (Some(_), others) => Err(Error::Ambiguous {
+            prefix: asked.clone(),
+            count: others + 1,
+        }),
+        (None, _) => Err(Error::NoSuchIncident(asked.clone())),
+    }
+}

@@ -1,0 +1,117 @@
+//! What has to run, in groups: a group starts when those before it are ready. The bus is first, observers are last, so
+//! that nothing they see is lost; draining goes the other way.
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use super::child::Spec;
+use super::{Error, binaries};
+use crate::args::UpArgs;
+use crate::ready::free_port;
+
+/// The observers that explain a host without Kubernetes.
+const OBSERVERS: [&str; 3] = ["tapio-network", "tapio-memory", "tapio-process"];
+const READY: &str = "/readyz";
+
+pub(super) struct Plan {
+    pub(super) nats_url: String,
+    pub(super) groups: Vec<Vec<Spec>>,
+}
+
+struct Common<'a> {
+    helper: PathBuf,
+    folder: &'a Path,
+    environment: Vec<(&'static str, OsString)>,
+}
+
+impl Plan {
+    pub(super) fn new(args: &UpArgs, nats_url: Option<String>, folder: &Path) -> Result<Self, Error> {
+        let mut common = Common {
+            helper: binaries::myself()?,
+            folder,
+            environment: Vec::new(),
+        };
+        let mut groups = Vec::new();
+        let nats_url = if let Some(url) = nats_url {
+            url
+        } else {
+            let port = port()?;
+            groups.push(vec![nats_server(args, &common, port)?]);
+            format!("nats://127.0.0.1:{port}")
+        };
+        common.environment = environment(args, &nats_url);
+        let mut exporter = Vec::new();
+        if let Some(endpoint) = &args.otlp {
+            let mut sink = stage(&common, "tapio-sink-otlp")?;
+            sink.environment.push(("TAPIO_OTLP_ENDPOINT", endpoint.into()));
+            exporter.push(sink);
+        }
+        groups.push(exporter);
+        groups.push(vec![stage(&common, "tapio-correlator")?]);
+        groups.push(vec![stage(&common, "tapio-enricher")?]);
+        groups.push(
+            OBSERVERS
+                .iter()
+                .map(|name| stage(&common, name))
+                .collect::<Result<_, _>>()?,
+        );
+        Ok(Self { nats_url, groups })
+    }
+}
+
+fn environment(args: &UpArgs, nats_url: &str) -> Vec<(&'static str, OsString)> {
+    let host = || rustix::system::uname().nodename().to_string_lossy().into_owned();
+    vec![
+        ("TAPIO_NATS_URL", nats_url.into()),
+        ("TAPIO_NODE", args.node.clone().unwrap_or_else(host).into()),
+        ("TAPIO_CLUSTER", args.cluster.clone().into()),
+        ("TAPIO_DIE_WITH_PARENT", "1".into()),
+    ]
+}
+
+fn nats_server(args: &UpArgs, common: &Common<'_>, port: u16) -> Result<Spec, Error> {
+    let monitor = self::port()?;
+    let store = common.folder.join("nats");
+    let mut arguments: Vec<OsString> = ["-js", "-a", "127.0.0.1", "-sd"].map(Into::into).into();
+    arguments.push(store.into());
+    arguments.extend([
+        "-p".into(),
+        port.to_string().into(),
+        "-m".into(),
+        monitor.to_string().into(),
+    ]);
+    Ok(Spec {
+        name: "nats-server".to_owned(),
+        helper: common.helper.clone(),
+        program: binaries::nats_server(args.nats_server.as_deref())?,
+        arguments,
+        environment: Vec::new(),
+        log: common.folder.join("nats-server.log"),
+        health: SocketAddr::from(([127, 0, 0, 1], monitor)),
+        ready_path: "/healthz?js-enabled-only=true",
+    })
+}
+
+fn stage(common: &Common<'_>, name: &str) -> Result<Spec, Error> {
+    let health = SocketAddr::from(([127, 0, 0, 1], port()?));
+    let state = common.folder.join(name);
+    std::fs::create_dir_all(&state).map_err(Error::io(format!("make {}", state.display())))?;
+    let mut environment = common.environment.clone();
+    environment.push(("TAPIO_HEALTH_ADDR", health.to_string().into()));
+    environment.push(("TAPIO_STATE_DIR", state.into()));
+    Ok(Spec {
+        name: name.to_owned(),
+        helper: common.helper.clone(),
+        program: binaries::beside(name)?,
+        arguments: Vec::new(),
+        environment,
+        log: common.folder.join(format!("{name}.log")),
+        health,
+        ready_path: READY,
+    })
+}
+
+fn port() -> Result<u16, Error> {
+    free_port().map_err(Error::io("find a free port"))
+}

@@ -1,0 +1,23 @@
+//! `tapio tail`: what goes over a subject, as JSON lines.
+
+use std::process::ExitCode;
+
+use futures_util::StreamExt;
+
+use crate::args::{NatsArgs, TailArgs};
+use crate::nats::{Bus, url};
+use crate::{Error, decode, output, wait};
+
+/// Shows messages until somebody stops it.
+pub(crate) async fn run(args: &TailArgs, nats: &NatsArgs) -> Result<ExitCode, Error> {
+    let bus = Bus::connect(url(nats)).await?;
+    let mut messages = bus.subscribe(&args.subject).await?;
+    let stop = wait::stop_on_signals().map_err(Error::Runtime)?;
+    while let Some(Some(message)) = stop.run_until_cancelled(messages.next()).await {
+        match decode::lines(&message.payload) {
+            Ok(lines) => lines.iter().for_each(output::say),
+            Err(error) => output::note(format_args!("{}: {error}", message.subject)),
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
