@@ -141,6 +141,9 @@ impl Folder {
             | Body::ProcessExited(_)
             | Body::OomKill(_)
             | Body::ImageChanged(_) => self.sight(event),
+            Body::Listening(listening) if listening.open => {
+                self.episodes.is_up(&event.subject.key(), event.time_ns)
+            }
             Body::EdgeStats(_) | Body::Listening(_) => {}
         }
         self.episodes.publish_urgent(&mut report.episodes);

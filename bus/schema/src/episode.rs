@@ -34,6 +34,10 @@ pub struct Episode {
     pub last_ns: u64,
     /// Whether a quiet gap has ended it.
     pub closed: bool,
+    /// From then on it is known to hold no more, UNIX ns: a healthy window was seen, the process is up again. What begins
+    /// later has another cause.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub over_ns: Option<u64>,
     /// Occurrences.
     pub count: u64,
     /// Largest intensity, in the condition's own unit (a rate, a ratio, bytes per second).

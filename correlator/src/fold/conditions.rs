@@ -9,8 +9,7 @@ pub(super) fn quiet_gap_ns(condition: Condition) -> u64 {
     match condition {
         Condition::ExecutableChanged | Condition::ImageChanged | Condition::SignalSent => 0,
         // A supervisor that waits between restarts (10 s, 20 s, 40 s) still tells one story.
-        Condition::OomKill | Condition::ProcessCrashed => 60 * SECOND_NS,
-        Condition::ProcessStopped => SECOND_NS,
+        Condition::OomKill | Condition::ProcessCrashed | Condition::ProcessStopped => 60 * SECOND_NS,
         // Growth and pressure are reported about once a second while they last. Failures are ended earlier by a healthy
         // window; for them the gap is for edges on which all traffic stops.
         Condition::MemoryGrowth

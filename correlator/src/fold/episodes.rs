@@ -78,7 +78,29 @@ impl Episodes {
             .filter(|open| open.episode.last_ns < until_ns)
         {
             open.episode.closed = true;
+            open.episode.over_ns = Some(until_ns);
             open.dirty = true;
+        }
+    }
+
+    /// The service listens (again): what had ended it is over.
+    pub(super) fn is_up(&mut self, subject: &str, time_ns: u64) {
+        for condition in [
+            Condition::OomKill,
+            Condition::ProcessCrashed,
+            Condition::ProcessStopped,
+        ] {
+            let key = Key(condition, subject.to_owned(), String::new(), 0);
+            if let Some(open) = self
+                .open
+                .get_mut(&key)
+                .filter(|open| open.episode.last_ns < time_ns && open.episode.over_ns.is_none())
+            {
+                open.episode.over_ns = Some(time_ns);
+                open.dirty = true;
+                open.urgent = true;
+                self.urgent.push(key);
+            }
         }
     }
 
@@ -173,10 +195,14 @@ impl Open {
         let episode = &mut self.episode;
         episode.start_ns = episode.start_ns.min(sighting.time_ns);
         episode.last_ns = episode.last_ns.max(sighting.time_ns);
+        episode.over_ns = episode.over_ns.filter(|over_ns| *over_ns > sighting.time_ns);
         episode.count += sighting.count;
         episode.peak = episode.peak.max(sighting.intensity);
         episode.surprise = episode.surprise.max(sighting.surprise);
-        episode.facts.extend(sighting.facts);
+        // A forecast is worth the more the earlier it was made.
+        if sighting.condition != Condition::MemoryGrowth || episode.facts.is_empty() {
+            episode.facts.extend(sighting.facts);
+        }
         if episode.evidence.len() < MOST_EVIDENCE {
             episode.evidence.extend(sighting.evidence);
         }

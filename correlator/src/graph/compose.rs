@@ -192,7 +192,8 @@ fn confidence(forest: &Forest<'_>, tree: &Tree) -> f64 {
             .get(id)
             .is_some_and(|node| node.episode.severity >= Severity::Error)
     };
-    let alarms: Vec<_> = tree.members.iter().filter(alarming).collect();
+    let is_step = |id: &&EventId| forest.absorbed_by(**id).is_none();
+    let alarms: Vec<_> = tree.members.iter().filter(alarming).filter(is_step).collect();
     let sum: f64 = alarms.iter().map(|id| forest.probability(**id, tree.root)).sum();
     sum / alarms.len().max(1) as f64
 }

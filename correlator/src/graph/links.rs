@@ -61,7 +61,8 @@ pub(super) fn candidates<'a>(
 }
 
 fn weight(rule: &Rule, world: &World, cause: &Episode, effect: &Episode) -> f64 {
-    if !precedes(cause, effect) || !related(rule.relation, world, cause, effect) {
+    let is_over = cause.over_ns.is_some_and(|over_ns| over_ns <= effect.start_ns);
+    if is_over || !precedes(cause, effect) || !related(rule.relation, world, cause, effect) {
         return 0.0;
     }
     rule.prior

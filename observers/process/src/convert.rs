@@ -105,7 +105,8 @@ pub fn oom_kill(record: &raw::OomKill, context: &Context) -> Draft {
         trigger: process(&record.trigger, context),
         limit_bytes: (record.limit_bytes > 0).then_some(record.limit_bytes),
         usage_bytes: record.usage_bytes,
-        rss_bytes: record.anon_bytes + record.file_bytes + record.shmem_bytes,
+        // File pages may be charged to whoever read them first.
+        rss_bytes: record.anon_bytes + record.shmem_bytes,
         limited_cgroup: limited.cgroup.map(|cgroup| cgroup.path).unwrap_or_default(),
     };
     let time_ns = context.clock.unix_ns(record.head.time_ns);

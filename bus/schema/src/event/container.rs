@@ -14,7 +14,7 @@ pub struct OomKill {
     pub limit_bytes: Option<u64>,
     /// What that group used.
     pub usage_bytes: u64,
-    /// Resident memory of the victim.
+    /// Resident memory of the victim, anonymous and shared.
     pub rss_bytes: u64,
     /// Path of the group whose limit was hit; the victim's own or an ancestor's.
     pub limited_cgroup: String,
