@@ -79,11 +79,14 @@ impl Error {
     }
 }
 
+/// 128 + SIGINT, as a shell says it.
+const INTERRUPTED: u8 = 130;
+
 fn pipeline_code(error: &pipeline::Error) -> u8 {
     match error {
         pipeline::Error::Missing { .. } | pipeline::Error::NotReady { .. } => UNAVAILABLE,
         pipeline::Error::Io { source, .. } => io_code(source.kind(), CANNOT_CREATE),
-        pipeline::Error::Interrupted => 0,
+        pipeline::Error::Interrupted => INTERRUPTED,
     }
 }
 

@@ -45,7 +45,7 @@ pub const BATCH_MAX_BYTES: usize = 32 * 1024;
 /// Default time an event waits for company. Urgent ones do not wait.
 pub const BATCH_LINGER: Duration = Duration::from_millis(50);
 /// A quiet observer sends an empty batch this often, so that time advances for its readers.
-pub const HEARTBEAT_INTERVAL: Duration = Duration::from_millis(500);
+pub const HEARTBEAT_INTERVAL: Duration = Duration::from_millis(250);
 /// An observer that sent nothing for this long no longer holds the watermark back.
 pub const PRODUCER_SILENT_AFTER: Duration = Duration::from_secs(5);
 /// Longest wait for the server's acknowledgement of one publish.

@@ -13,7 +13,7 @@ use crate::condition::Condition;
 /// A running episode is published again this often at most, unless it gets worse.
 const REPUBLISH_NS: u64 = 1_000_000_000;
 /// What must last is an error after this long.
-const SUSTAINED_NS: u64 = 900_000_000;
+const SUSTAINED_NS: u64 = 1_500_000_000;
 /// Fewer failures than this are no error, however long they last.
 const SUSTAINED_COUNT: u64 = 3;
 /// This many bits above the baseline are no chance: one in a million.
@@ -41,7 +41,16 @@ pub(super) struct Episodes {
     #[serde(with = "pairs")]
     open: BTreeMap<Key, Open>,
     urgent: Vec<Key>,
+    /// When each service was last seen to listen, UNIX ns.
+    ups: BTreeMap<String, u64>,
 }
+
+/// What ends when the service listens again.
+const ENDED_BY_LISTENING: [Condition; 3] = [
+    Condition::OomKill,
+    Condition::ProcessCrashed,
+    Condition::ProcessStopped,
+];
 
 impl Episodes {
     pub(super) fn len(&self) -> usize {
@@ -54,11 +63,19 @@ impl Episodes {
         if self.open.len() >= MOST_OPEN && !self.open.contains_key(&key) {
             self.make_room();
         }
+        // The news that it listens again may come before the news that it had ended.
+        let up_ns = self
+            .ups
+            .get(&key.1)
+            .copied()
+            .filter(|_| ENDED_BY_LISTENING.contains(&key.0));
+        let over_ns = up_ns.filter(|up_ns| *up_ns > sighting.time_ns);
         let open = self
             .open
             .entry(key.clone())
             .or_insert_with(|| Open::begin(&sighting));
         open.merge(sighting);
+        open.episode.over_ns = open.episode.over_ns.or(over_ns);
         if open.urgent {
             self.urgent.push(key);
         }
@@ -85,11 +102,12 @@ impl Episodes {
 
     /// The service listens (again): what had ended it is over.
     pub(super) fn is_up(&mut self, subject: &str, time_ns: u64) {
-        for condition in [
-            Condition::OomKill,
-            Condition::ProcessCrashed,
-            Condition::ProcessStopped,
-        ] {
+        if self.ups.len() >= MOST_OPEN && !self.ups.contains_key(subject) {
+            self.ups.pop_first();
+        }
+        let up_ns = self.ups.entry(subject.to_owned()).or_default();
+        *up_ns = time_ns.max(*up_ns);
+        for condition in ENDED_BY_LISTENING {
             let key = Key(condition, subject.to_owned(), String::new(), 0);
             if let Some(open) = self
                 .open

@@ -35,6 +35,8 @@ struct Tally {
     failed: u64,
     /// Failures that single events have already counted.
     early: u64,
+    /// When the last of them happened, UNIX ns.
+    last_early_ns: u64,
     evidence: Option<EventId>,
 }
 
@@ -89,7 +91,9 @@ impl Ratios {
             sighting.object.as_ref().map(Entity::key).unwrap_or_default(),
         );
         if super::conditions::must_last(sighting.condition) {
-            self.tally(key, &sighting.subject, sighting.object.as_ref()).early += sighting.count;
+            let tally = self.tally(key, &sighting.subject, sighting.object.as_ref());
+            tally.early += sighting.count;
+            tally.last_early_ns = sighting.time_ns.max(tally.last_early_ns);
         }
     }
 
@@ -145,6 +149,7 @@ impl Ratios {
             total: 0,
             failed: 0,
             early: 0,
+            last_early_ns: 0,
             evidence: None,
         })
     }
@@ -178,7 +183,12 @@ fn sighting(condition: Condition, tally: Tally, end_ns: u64, baseline: f64, surp
         severity,
         subject: tally.subject,
         object: tally.object,
-        time_ns: end_ns - 1,
+        // Within its second only the single events know when.
+        time_ns: if tally.early > 0 {
+            tally.last_early_ns
+        } else {
+            end_ns - 1
+        },
         count: tally.failed.saturating_sub(tally.early),
         intensity: ratio,
         baseline,

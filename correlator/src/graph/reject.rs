@@ -14,6 +14,8 @@ use crate::rules::{Relation, Rule, RuleBook};
 
 /// More than these nobody reads at three in the morning.
 const MOST_SHOWN: usize = 6;
+/// Only what may begin a story is a rival to the beginning that was found.
+const LEAST_SPONTANEOUS: f64 = 0.1;
 /// A hypothesis with less than this left is excluded, not only less likely.
 const EXCLUDED_BELOW: f64 = 0.05;
 
@@ -87,6 +89,10 @@ fn unseen(
     let mut rejected = Vec::new();
     for (rule, cause, weight) in unseen_causes(book, world, node.episode, &node.links) {
         let entry = book.catalogue.entry(cause);
+        // What hardly ever happens by itself would be a step on the way, not another beginning.
+        if entry.spontaneous < LEAST_SPONTANEOUS {
+            continue;
+        }
         let Some(subject) = suspect(rule, cause, node.episode) else {
             continue;
         };

@@ -26,8 +26,8 @@ pub struct Signals;
 
 impl Observer for Signals {
     fn delay(&self) -> Duration {
-        // A changed executable is told when it has settled.
-        Duration::from_millis(700)
+        // Exits and signals wake the reader. A changed executable is told later, when it has settled: readers take it late.
+        Duration::from_millis(150)
     }
 
     fn run(self: Box<Self>, context: Context) -> BoxFuture<'static, Result<(), Error>> {
