@@ -595,3 +595,24 @@ fn where_an_observer_is_missing_the_incident_says_so_and_is_less_sure() {
         last.completeness
     );
 }
+
+#[test]
+fn every_revision_is_what_the_published_schema_describes() {
+    let schema = serde_json::from_str(include_str!("../../bus/schema/incident.schema.json")).unwrap();
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    let mut incidents = leak().replay();
+    assert!(!incidents.is_empty());
+    for incident in &incidents {
+        let json = serde_json::to_value(incident).unwrap();
+        let errors: Vec<_> = validator
+            .iter_errors(&json)
+            .map(|error| error.to_string())
+            .collect();
+        assert!(errors.is_empty(), "{errors:?}");
+    }
+    incidents[0].confidence = 1.5;
+    assert!(
+        !validator.is_valid(&serde_json::to_value(&incidents[0]).unwrap()),
+        "a probability above 1"
+    );
+}

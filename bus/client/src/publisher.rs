@@ -109,7 +109,7 @@ impl Publisher {
                         Some(message) => self.keep(message),
                         None => is_closed = true,
                     },
-                    () = stop.cancelled() => return self.save(),
+                    () = stop.cancelled() => return self.save(queue),
                 }
             };
             attempt = if is_sent { 0 } else { attempt + 1 };
@@ -117,7 +117,7 @@ impl Publisher {
                 self.forget_oldest(from_spool);
             }
         }
-        self.save();
+        self.save(queue);
     }
 
     fn is_idle(&self) -> bool {
@@ -172,7 +172,11 @@ impl Publisher {
         self.losses.add("disk_error", disk * message.events.max(1));
     }
 
-    fn save(mut self) {
+    /// What was not sent goes to disk, for the next run.
+    fn save(mut self, mut queue: mpsc::Receiver<Outgoing>) {
+        while let Ok(message) = queue.try_recv() {
+            self.keep(message);
+        }
         for message in std::mem::take(&mut self.ring) {
             self.spill(&message);
         }

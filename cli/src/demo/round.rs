@@ -43,6 +43,9 @@ impl Latencies {
     }
 
     pub(super) fn report(&self) -> String {
+        if self.0.is_empty() {
+            return "no connection was refused".to_owned();
+        }
         let (p50, p99) = (self.0.value_at_quantile(0.5), self.0.value_at_quantile(0.99));
         format!("latency over {} rounds: p50 {p50} ms, p99 {p99} ms", self.0.len())
     }

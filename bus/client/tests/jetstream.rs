@@ -1,0 +1,265 @@
+//! The bus on a real nats-server, which is killed, started again and tampered with.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[path = "harness/server.rs"]
+mod server;
+
+use std::time::Duration;
+
+use bus_client::checkpoints::{self, Checkpoint, Checkpoints};
+use bus_client::leases::Member;
+use bus_client::publisher::{Losses, Outgoing, Publisher};
+use bus_client::reader::{Item, Reader};
+use bus_client::spool::Spool;
+use bus_client::{Bus, connection, streams};
+use bus_schema::names::{EPISODES_STREAM, episodes_subject};
+use server::Server;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+async fn ready(server: &Server) -> Bus {
+    let bus = server.connect().await;
+    streams::provision(&bus, 2).await.unwrap();
+    bus
+}
+
+fn message(number: u64) -> Outgoing {
+    let payload = number.to_string().into_bytes().into();
+    Outgoing {
+        subject: episodes_subject(0, "test"),
+        message_id: format!("m{number}"),
+        events: 1,
+        payload,
+    }
+}
+
+/// The bodies of the next `count` messages.
+async fn read(reader: &mut Reader, count: u64) -> Vec<String> {
+    let mut bodies = Vec::new();
+    let all = async {
+        while (bodies.len() as u64) < count {
+            if let Item::Message(message) = reader.next().await {
+                bodies.push(String::from_utf8(message.payload.to_vec()).unwrap());
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, all).await.unwrap();
+    bodies
+}
+
+fn numbers(count: u64) -> Vec<String> {
+    (0..count).map(|number| number.to_string()).collect()
+}
+
+#[tokio::test]
+async fn provisioning_twice_is_the_same_as_once() {
+    let server = Server::start();
+    let bus = ready(&server).await;
+    streams::provision(&bus, 2).await.unwrap();
+    let mut names: Vec<String> = futures_util::TryStreamExt::try_collect(bus.jetstream().stream_names())
+        .await
+        .unwrap();
+    names.retain(|name| !name.starts_with("KV_"));
+    names.sort();
+    assert_eq!(
+        names,
+        [
+            "TAPIO_ENRICHED_0",
+            "TAPIO_ENRICHED_1",
+            "TAPIO_EPISODES",
+            "TAPIO_EVENTS_0",
+            "TAPIO_EVENTS_1",
+            "TAPIO_INCIDENTS"
+        ]
+    );
+}
+
+#[tokio::test]
+async fn nothing_is_lost_or_doubled_when_the_server_is_killed_and_comes_back() {
+    let mut server = Server::start();
+    let bus = ready(&server).await;
+    let losses = Losses::default();
+    let folder = tempfile::tempdir().unwrap();
+    let spool = Spool::open(folder.path(), 1 << 20).unwrap();
+    let (sender, queue) = mpsc::channel(16);
+    let publisher = tokio::spawn(
+        Publisher::new(bus.clone(), Some(spool), losses.clone()).run(queue, CancellationToken::new()),
+    );
+    let mut reader = Reader::new(&bus, EPISODES_STREAM, 0);
+    for number in 0..50 {
+        sender.send(message(number)).await.unwrap();
+    }
+    assert_eq!(read(&mut reader, 25).await, numbers(25));
+    server.kill();
+    for number in 50..100 {
+        sender.send(message(number)).await.unwrap();
+    }
+    server.restart();
+    for number in 100..150 {
+        sender.send(message(number)).await.unwrap();
+    }
+    drop(sender);
+    assert_eq!(read(&mut reader, 125).await, numbers(150)[25..]);
+    tokio::time::timeout(PATIENCE, publisher).await.unwrap().unwrap();
+    assert!(losses.take().is_empty());
+    let stored = bus
+        .jetstream()
+        .get_stream(EPISODES_STREAM)
+        .await
+        .unwrap()
+        .cached_info()
+        .state
+        .messages;
+    assert_eq!(stored, 150, "each once");
+}
+
+#[tokio::test]
+async fn what_could_not_be_sent_before_the_end_is_sent_by_the_next_run() {
+    let mut server = Server::start();
+    let bus = ready(&server).await;
+    server.kill();
+    let folder = tempfile::tempdir().unwrap();
+    let (sender, queue) = mpsc::channel(16);
+    let stop = CancellationToken::new();
+    let spool = Spool::open(folder.path(), 1 << 20).unwrap();
+    let first = tokio::spawn(Publisher::new(bus, Some(spool), Losses::default()).run(queue, stop.clone()));
+    for number in 0..10 {
+        sender.send(message(number)).await.unwrap();
+    }
+    drop(sender);
+    stop.cancel();
+    first.await.unwrap();
+    server.restart();
+    let bus = ready(&server).await;
+    let spool = Spool::open(folder.path(), 1 << 20).unwrap();
+    assert!(!spool.is_empty());
+    let (sender, queue) = mpsc::channel(16);
+    sender.send(message(10)).await.unwrap();
+    drop(sender);
+    Publisher::new(bus.clone(), Some(spool), Losses::default())
+        .run(queue, CancellationToken::new())
+        .await;
+    let bodies = read(&mut Reader::new(&bus, EPISODES_STREAM, 0), 11).await;
+    let mut sorted = bodies.clone();
+    sorted.sort_by_key(|body| body.parse::<u64>().unwrap());
+    assert_eq!((bodies.last(), sorted), (Some(&"10".to_owned()), numbers(11)));
+}
+
+#[tokio::test]
+async fn a_reader_goes_on_after_its_consumer_was_deleted_and_reports_what_was_purged() {
+    let server = Server::start();
+    let bus = ready(&server).await;
+    for number in 0..10 {
+        bus_client::publisher::publish(&bus, &message(number))
+            .await
+            .unwrap();
+    }
+    let mut reader = Reader::new(&bus, EPISODES_STREAM, 0);
+    assert_eq!(read(&mut reader, 5).await, numbers(5));
+    let stream = bus.jetstream().get_stream(EPISODES_STREAM).await.unwrap();
+    let consumers: Vec<String> = futures_util::TryStreamExt::try_collect(stream.consumer_names())
+        .await
+        .unwrap();
+    for consumer in consumers {
+        stream.delete_consumer(&consumer).await.unwrap();
+    }
+    bus_client::publisher::publish(&bus, &message(10)).await.unwrap();
+    assert_eq!(read(&mut reader, 6).await, numbers(11)[5..]);
+    bus_client::publisher::publish(&bus, &message(11)).await.unwrap();
+    bus_client::publisher::publish(&bus, &message(12)).await.unwrap();
+    stream.purge().sequence(13).await.unwrap();
+    let mut late = Reader::new(&bus, EPISODES_STREAM, 11);
+    let gap = tokio::time::timeout(PATIENCE, late.next()).await.unwrap();
+    assert!(matches!(gap, Item::Gap { missed: 1 }), "{gap:?}");
+}
+
+#[tokio::test]
+async fn partitions_are_shared_and_those_of_the_dead_move() {
+    let server = Server::start();
+    let bus = ready(&server).await;
+    let mut first = Member::new(&bus, "stage", "first", 4).await.unwrap();
+    assert_eq!(first.round(Instant::now()).await.gained.len(), 4);
+    let mut second = Member::new(&bus, "stage", "second", 4).await.unwrap();
+    assert!(
+        second.round(Instant::now()).await.gained.is_empty(),
+        "all are held"
+    );
+    let surplus = first.round(Instant::now()).await.surplus;
+    assert_eq!(surplus.len(), 2);
+    for partition in surplus {
+        first.release(partition).await;
+    }
+    let gained = second.round(Instant::now()).await.gained;
+    assert_eq!(gained.len(), 2);
+    drop(first);
+    let died = Instant::now();
+    let mut moved = Vec::new();
+    let mut rounds = tokio::time::interval(second.interval());
+    while moved.len() < 2 {
+        rounds.tick().await;
+        moved.extend(second.round(Instant::now()).await.gained);
+        assert!(died.elapsed() < PATIENCE);
+    }
+    assert!(
+        moved
+            .iter()
+            .all(|lease| gained.iter().all(|other| other.partition != lease.partition))
+    );
+    assert!(moved.iter().all(|lease| lease.epoch > 0));
+}
+
+#[tokio::test]
+async fn a_checkpoint_holds_any_state_and_refuses_a_holder_of_the_past() {
+    let server = Server::start();
+    let bus = ready(&server).await;
+    // Incompressible, so that it takes several pieces.
+    let mut noise = 1_u64;
+    let state: Vec<u8> = (0..1_500_000)
+        .map(|_| {
+            noise = noise.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            noise.to_be_bytes()[0]
+        })
+        .collect();
+    let (mut old, none) = Checkpoints::open(&bus, "stage", 0, 1).await.unwrap();
+    assert_eq!(none, None);
+    let checkpoint = Checkpoint { sequence: 7, state };
+    old.write(&checkpoint).await.unwrap();
+    let (mut new, last) = Checkpoints::open(&bus, "stage", 0, 2).await.unwrap();
+    assert_eq!(last, Some(checkpoint.clone()));
+    new.write(&Checkpoint {
+        sequence: 8,
+        ..checkpoint.clone()
+    })
+    .await
+    .unwrap();
+    let refused = old.write(&checkpoint).await.unwrap_err();
+    assert!(matches!(refused, checkpoints::Error::Fenced { .. }), "{refused}");
+    assert_eq!(
+        Checkpoints::open(&bus, "stage", 0, 2)
+            .await
+            .unwrap()
+            .1
+            .unwrap()
+            .sequence,
+        8
+    );
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_there_is_one_sentence_within_the_patience() {
+    let mut server = Server::start();
+    server.kill();
+    let error = Bus::connect_now(&server.config(), Duration::from_millis(300))
+        .await
+        .unwrap_err();
+    assert!(matches!(error, connection::Error::Unreachable { .. }));
+    assert!(
+        error
+            .to_string()
+            .starts_with("no NATS server answers at nats://127.0.0.1:"),
+        "{error}"
+    );
+}
