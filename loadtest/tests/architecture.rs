@@ -18,7 +18,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("bus-client", &["bus-schema"]),
     ("bus-stage", &["bus-client"]),
     ("ebpf", &[]),
-    ("observer-base", &["bus-stage"]),
+    // base drives the ring buffers of all families: one pump, not one per observer
+    ("observer-base", &["bus-stage", "ebpf"]),
     ("observer-network", &["observer-base", "ebpf"]),
     ("observer-memory", &["observer-base", "ebpf"]),
     ("observer-process", &["observer-base", "ebpf"]),

@@ -110,9 +110,9 @@ impl Sampler {
             drafts.extend(group.take(usage, now_ns));
             true
         });
-        drafts
-            .into_iter()
-            .for_each(|draft| self.context.emitter.emit(draft));
+        for draft in drafts {
+            self.context.emitter.emit(draft);
+        }
         if now_ns >= self.pressure_ns + PRESSURE_NS {
             self.pressure_ns = now_ns;
             self.tell_pressure(now_ns);

@@ -76,9 +76,9 @@ impl Handler for State {
                     .filter(|(key, _)| key.error == 0)
                     .map(|(_, edge)| edge.count)
                     .sum();
-                convert::edges(&drained, end_ns, &self.context)
-                    .into_iter()
-                    .for_each(|draft| self.context.emitter.emit(draft));
+                for draft in convert::edges(&drained, end_ns, &self.context) {
+                    self.context.emitter.emit(draft);
+                }
                 count
             }
             Err(error) => {

@@ -20,7 +20,8 @@ pub fn of_process(proc: &Path, pid: u32, fallback: &str) -> Executable {
         |path| path.to_string_lossy().into_owned(),
     );
     let mut executable = of_file(&link);
-    executable.path = path.trim_end_matches(" (deleted)").to_owned();
+    path.trim_end_matches(" (deleted)")
+        .clone_into(&mut executable.path);
     executable.label = file_name(&executable.path);
     executable
 }
