@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bus_schema::entity::{Cgroup, Process, Workload};
 use bus_schema::event::container::OomKill;
 use bus_schema::event::memory::MemoryGrowth;
-use bus_schema::event::network::{ConnectFailed, ConnectFailure, EdgeStats, Role};
+use bus_schema::event::network::{ConnectFailed, ConnectFailure, EdgeStats, Listening, Role};
 use bus_schema::event::node::{Capability, Coverage, NodePressure};
 use bus_schema::event::process::{Executable, ExecutableChanged, ProcessExited, SignalSent};
 use bus_schema::event::status::{HttpError, HttpStats};
@@ -615,4 +615,37 @@ fn every_revision_is_what_the_published_schema_describes() {
         !validator.is_valid(&serde_json::to_value(&incidents[0]).unwrap()),
         "a probability above 1"
     );
+}
+
+#[test]
+fn a_stop_that_was_over_before_is_excluded_with_that_reason() {
+    let mut log = leak();
+    let stopped = ProcessExited {
+        main: true,
+        ..ProcessExited::default()
+    };
+    log.add(
+        9 * SECOND + 990 * MILLI,
+        Severity::Info,
+        process("cache", 4700),
+        None,
+        Body::ProcessExited(stopped),
+    );
+    log.add(
+        9 * SECOND + 999 * MILLI,
+        Severity::Info,
+        process("cache", 4711),
+        Some(service("cache")),
+        Body::Listening(Listening { open: true }),
+    );
+    let incidents = log.replay();
+    let last = incidents.last().unwrap();
+    assert_eq!(last.root_cause().unwrap().condition, "executable_changed");
+    let stop = last
+        .rejected
+        .iter()
+        .find(|other| other.hypothesis == "stop of cache")
+        .unwrap();
+    assert_eq!(stop.because, "over 5.3 s before");
+    assert!(last.confidence > 0.8, "{}", last.confidence);
 }

@@ -101,7 +101,7 @@ fn unseen(
         }
         let probability =
             weight / (weight + node.links.iter().map(|link| link.weight).sum::<f64>() + entry.spontaneous);
-        let because = evidence_against(book, world, entry, &subject, node.episode);
+        let because = evidence_against(book, world, (cause, entry), &subject, node.episode);
         let hypothesis = book.catalogue.render_subject(&entry.hypothesis, &subject.label());
         rejected.push((
             rule.prior,
@@ -140,7 +140,7 @@ fn already_in(forest: &Forest<'_>, tree: &Tree, cause: Condition, subject: &str)
 fn evidence_against(
     book: &RuleBook,
     world: &World,
-    entry: &Entry,
+    (cause, entry): (Condition, &Entry),
     subject: &Entity,
     effect: &Episode,
 ) -> String {
@@ -148,6 +148,9 @@ fn evidence_against(
     const LOOKED_BACK: &str = "none in 15 min";
     if let Some(complaint) = world.coverage.complaint(&entry.observer, subject) {
         return format!("not excluded: {complaint}");
+    }
+    if let Some(seconds) = seconds_since_over(world, cause, subject, effect) {
+        return format!("over {seconds:.1} s before");
     }
     let node = effect.subject.node.as_deref().unwrap_or_default();
     let reading = entry
@@ -158,4 +161,19 @@ fn evidence_against(
         Some(reading) => book.catalogue.render_value(&entry.gauge_text, reading.value),
         None => LOOKED_BACK.to_owned(),
     }
+}
+
+/// Such a thing did happen there, but had ended: how long before the effect began.
+fn seconds_since_over(world: &World, cause: Condition, subject: &Entity, effect: &Episode) -> Option<f64> {
+    let same =
+        |episode: &&Episode| episode.condition == cause.token() && episode.subject.key() == subject.key();
+    let ends = world
+        .episodes
+        .values()
+        .filter(same)
+        .filter_map(|episode| episode.over_ns);
+    let last_ns = ends.filter(|over_ns| *over_ns <= effect.start_ns).max()?;
+    #[expect(clippy::cast_precision_loss, reason = "seconds for a sentence")]
+    let seconds = (effect.start_ns - last_ns) as f64 / 1e9;
+    Some(seconds)
 }

@@ -1,0 +1,101 @@
+//! Real processes for the measurement, gone when dropped.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use bus_client::{Bus, Config, streams};
+use tempfile::TempDir;
+
+/// A server that does not answer by then does not work.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A process that ends with its owner.
+#[derive(Debug)]
+pub struct Process(Child);
+
+impl Process {
+    /// Starts `binary`; its output is discarded.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn start(binary: &Path, arguments: &[&str], environment: &[(&str, String)]) -> Result<Self> {
+        let mut command = Command::new(binary);
+        command
+            .args(arguments)
+            .envs(environment.iter().map(|(name, value)| (name, value)));
+        let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        child
+            .map(Self)
+            .with_context(|| format!("cannot start {}", binary.display()))
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // A process that is gone already needs no end.
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+/// A NATS server with file storage in a folder of its own.
+#[derive(Debug)]
+pub struct Server {
+    /// Its address.
+    pub url: String,
+    _process: Process,
+    _folder: TempDir,
+}
+
+impl Server {
+    /// Starts a server on a free port and creates the streams.
+    ///
+    /// # Errors
+    /// When there is no nats-server, or it does not answer.
+    pub async fn start() -> Result<(Self, Bus)> {
+        let folder = tempfile::tempdir()?;
+        let port = std::net::TcpListener::bind(("127.0.0.1", 0))?
+            .local_addr()?
+            .port()
+            .to_string();
+        let store = folder.path().to_string_lossy().into_owned();
+        let process = Process::start(
+            &nats_server()?,
+            &["-js", "-a", "127.0.0.1", "-p", &port, "-sd", &store],
+            &[],
+        )?;
+        let url = format!("nats://127.0.0.1:{port}");
+        let config = Config {
+            urls: vec![url.clone()],
+            name: "tapio-loadtest".into(),
+            ..Config::default()
+        };
+        let bus = Bus::connect_now(&config, PATIENCE).await?;
+        streams::provision(&bus, 1).await?;
+        Ok((
+            Self {
+                url,
+                _process: process,
+                _folder: folder,
+            },
+            bus,
+        ))
+    }
+}
+
+/// The server named by `TAPIO_NATS_SERVER`, else the first one in `PATH`.
+fn nats_server() -> Result<PathBuf> {
+    if let Some(told) = std::env::var_os("TAPIO_NATS_SERVER").filter(|path| !path.is_empty()) {
+        return Ok(told.into());
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path)
+        .map(|folder| folder.join("nats-server"))
+        .find(|path| path.exists());
+    match found {
+        Some(path) => Ok(path),
+        None => bail!("nats-server is not in PATH; make setup installs it into target/tools"),
+    }
+}
