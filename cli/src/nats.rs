@@ -62,7 +62,9 @@ pub(crate) async fn connect(url: &str) -> Result<Bus, Error> {
         ..Config::default()
     };
     let connected = Bus::connect_now(&config, DEADLINE).await;
-    connected.map_err(|_| Error::Unreachable { url: url.to_owned() })
+    connected.map_err(|_| Error::Unreachable {
+        url: bus_client::connection::public(&config.urls),
+    })
 }
 
 /// Newest revision of each incident, oldest incident first.
@@ -140,7 +142,9 @@ pub(crate) fn incidents_subject() -> String {
 }
 
 fn lost(what: &str) -> Error {
-    Error::Lost { what: what.to_owned() }
+    Error::Lost {
+        what: what.to_owned(),
+    }
 }
 
 fn parse(key: &str, bytes: &[u8]) -> Result<Incident, Error> {

@@ -41,7 +41,7 @@ pub(super) async fn play(
         }
     };
     let telling = tell(args, &pipeline.nats_url, &mut stage, teller);
-    let told = stop.run_until_cancelled(telling).await.transpose();
+    let told = Box::pin(stop.run_until_cancelled(telling)).await.transpose();
     let closed = stage.close().await;
     pipeline.stop(args.up.keep).await;
     closed.and(told)
@@ -68,18 +68,15 @@ async fn tell(
         return Ok(verdict);
     }
     let killer = disturb(args, shop).await?;
-    let got = match expectation(args.scenario, killer) {
-        Some(expected) => {
-            let got = follow(args, &expected, &mut news, teller).await;
-            verdict.hold(&expected, &got);
-            got
-        }
-        None => {
-            let rest = args.duration.saturating_sub(args.healthy);
-            let got = listen(&mut news, rest, &mut |incident| teller.tell(incident)).await;
-            verdict.hold_silent(&got);
-            got
-        }
+    let got = if let Some(expected) = expectation(args.scenario, killer) {
+        let got = follow(args, &expected, &mut news, teller).await;
+        verdict.hold(&expected, &got);
+        got
+    } else {
+        let rest = args.duration.saturating_sub(args.healthy);
+        let got = listen(&mut news, rest, &mut |incident| teller.tell(incident)).await;
+        verdict.hold_silent(&got);
+        got
     };
     verdict.extend(kernel_says(args, shop));
     verdict.extend(before.differences(args, args.healthy));
@@ -151,7 +148,10 @@ impl News {
     }
 
     fn concerns(&self, incident: &Incident) -> bool {
-        let mut groups = incident.steps.iter().filter_map(|step| step.entity.cgroup.as_ref());
+        let mut groups = incident
+            .steps
+            .iter()
+            .filter_map(|step| step.entity.cgroup.as_ref());
         groups.any(|group| Path::new(&group.path).starts_with(&self.shop))
     }
 }
@@ -247,6 +247,5 @@ fn kernel_says(args: &DemoArgs, shop: &mut Shop) -> Option<String> {
         Scenario::Killed => kills == 0 && ended.is_some(),
         Scenario::GatewayBug | Scenario::Healthy => kills == 0 && ended.is_none(),
     };
-    (!happened)
-        .then(|| format!("witness: the kernel counts {kills} OOM kills, the cache's end is {ended:?}"))
+    (!happened).then(|| format!("witness: the kernel counts {kills} OOM kills, the cache's end is {ended:?}"))
 }
