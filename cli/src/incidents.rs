@@ -2,10 +2,10 @@
 
 use std::process::ExitCode;
 
-use bus_schema::Incident;
 use crate::args::{IncidentsArgs, NatsArgs};
 use crate::nats::{self, Revisions};
 use crate::{Error, output, render, wait};
+use bus_schema::Incident;
 
 /// Lists, then follows if asked to.
 pub(crate) async fn run(args: IncidentsArgs, told: &NatsArgs, json: bool) -> Result<ExitCode, Error> {

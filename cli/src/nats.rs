@@ -140,7 +140,9 @@ pub(crate) fn incidents_subject() -> String {
 }
 
 fn lost(what: &str) -> Error {
-    Error::Lost { what: what.to_owned() }
+    Error::Lost {
+        what: what.to_owned(),
+    }
 }
 
 fn parse(key: &str, bytes: &[u8]) -> Result<Incident, Error> {

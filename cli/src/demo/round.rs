@@ -151,7 +151,10 @@ impl News {
     }
 
     fn concerns(&self, incident: &Incident) -> bool {
-        let mut groups = incident.steps.iter().filter_map(|step| step.entity.cgroup.as_ref());
+        let mut groups = incident
+            .steps
+            .iter()
+            .filter_map(|step| step.entity.cgroup.as_ref());
         groups.any(|group| Path::new(&group.path).starts_with(&self.shop))
     }
 }
@@ -247,6 +250,5 @@ fn kernel_says(args: &DemoArgs, shop: &mut Shop) -> Option<String> {
         Scenario::Killed => kills == 0 && ended.is_some(),
         Scenario::GatewayBug | Scenario::Healthy => kills == 0 && ended.is_none(),
     };
-    (!happened)
-        .then(|| format!("witness: the kernel counts {kills} OOM kills, the cache's end is {ended:?}"))
+    (!happened).then(|| format!("witness: the kernel counts {kills} OOM kills, the cache's end is {ended:?}"))
 }

@@ -145,7 +145,8 @@ impl Baseline {
             return;
         }
         let ratio = attempts as f64 / per as f64;
-        let rate = if self.seconds == 0 { 1.0 } else { LEARNING_RATE };
+        // The mean at first: else the first second, which is seldom a whole one, would count for most of it.
+        let rate = LEARNING_RATE.max(1.0 / (f64::from(self.seconds) + 1.0));
         self.attempts += rate * (ratio - self.attempts);
         self.seconds = self.seconds.saturating_add(1);
     }
@@ -254,7 +255,27 @@ mod tests {
                 assert!(second(&mut storms, number, 100, 100, 0).is_empty());
             }
             let storm = second(&mut storms, 5, 100, 300, 300);
-            assert_eq!(storm.len(), 1, "{first_inbound} requests were seen in the first second");
+            assert_eq!(
+                storm.len(),
+                1,
+                "{first_inbound} requests were seen in the first second"
+            );
+        }
+    }
+
+    #[test]
+    fn a_first_second_that_is_half_or_double_counts_no_more_than_the_others() {
+        for first in [20, 50, 200] {
+            let mut storms = Storms::default();
+            assert!(second(&mut storms, 0, 0, first, 0).is_empty());
+            for number in 1..6 {
+                assert!(second(&mut storms, number, 0, 100, 0).is_empty());
+            }
+            assert!(
+                second(&mut storms, 6, 0, 110, 5).is_empty(),
+                "{first}: no storm yet"
+            );
+            assert_eq!(second(&mut storms, 7, 0, 200, 200).len(), 1, "{first}: a storm");
         }
     }
 }
