@@ -68,7 +68,7 @@ pub(crate) async fn run(args: DemoArgs, nats: &NatsArgs, json: bool) -> Result<E
     let mut teller = Teller { json, latencies };
     let mut right = true;
     for _ in 0..args.rounds {
-        let Some(verdict) = round::play(&args, &mut lock, &mut teller, &stop).await? else {
+        let Some(verdict) = Box::pin(round::play(&args, &mut lock, &mut teller, &stop)).await? else {
             return Ok(ExitCode::from(INTERRUPTED));
         };
         right &= verdict.is_right();

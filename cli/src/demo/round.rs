@@ -41,7 +41,7 @@ pub(super) async fn play(
         }
     };
     let telling = tell(args, &pipeline.nats_url, &mut stage, teller);
-    let told = stop.run_until_cancelled(telling).await.transpose();
+    let told = stop.run_until_cancelled(Box::pin(telling)).await.transpose();
     let closed = stage.close().await;
     pipeline.stop(args.up.keep).await;
     closed.and(told)
@@ -68,18 +68,15 @@ async fn tell(
         return Ok(verdict);
     }
     let killer = disturb(args, shop).await?;
-    let got = match expectation(args.scenario, killer) {
-        Some(expected) => {
-            let got = follow(args, &expected, &mut news, teller).await;
-            verdict.hold(&expected, &got);
-            got
-        }
-        None => {
-            let rest = args.duration.saturating_sub(args.healthy);
-            let got = listen(&mut news, rest, &mut |incident| teller.tell(incident)).await;
-            verdict.hold_silent(&got);
-            got
-        }
+    let got = if let Some(expected) = expectation(args.scenario, killer) {
+        let got = follow(args, &expected, &mut news, teller).await;
+        verdict.hold(&expected, &got);
+        got
+    } else {
+        let rest = args.duration.saturating_sub(args.healthy);
+        let got = listen(&mut news, rest, &mut |incident| teller.tell(incident)).await;
+        verdict.hold_silent(&got);
+        got
     };
     verdict.extend(kernel_says(args, shop));
     verdict.extend(before.differences(args, args.healthy));

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::path::PathBuf;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use bus_schema::Incident;
@@ -90,11 +90,10 @@ impl Demo {
         kill_process(pid, signal).unwrap();
     }
 
-    /// How it ended, if it was our child; whether it has.
-    fn ended(&mut self) -> Option<Option<ExitStatus>> {
+    fn lives(&mut self) -> bool {
         match &mut self.child {
-            Some(child) => child.try_wait().unwrap().map(Some),
-            None => (!host::lives(self.pid)).then_some(None),
+            Some(child) => child.try_wait().unwrap().is_none(),
+            None => host::lives(self.pid),
         }
     }
 
@@ -113,7 +112,7 @@ impl Demo {
     pub(crate) async fn reaches(&mut self, moment: Moment) {
         let group = group(self.pid());
         wait_for(&format!("{moment:?}"), async || {
-            assert!(self.ended().is_none(), "{}", self.notes());
+            assert!(self.lives(), "{}", self.notes());
             match moment {
                 Moment::BeforeTheChange => self.notes().contains("the shop is open"),
                 Moment::AfterTheChange => host::executables(&group).contains("v7.0"),
@@ -132,19 +131,14 @@ impl Demo {
     }
 
     /// Waits for its end.
-    pub(crate) async fn ends(&mut self) -> Option<ExitStatus> {
-        let mut status = None;
-        wait_within(ENDS_WITHIN, "the demonstration ends", async || {
-            status = self.ended();
-            status.is_some()
-        })
-        .await;
-        status.unwrap()
+    pub(crate) async fn ends(&mut self) {
+        wait_within(ENDS_WITHIN, "the demonstration ends", async || !self.lives()).await;
     }
 
     /// Waits for its end and its approval, and gives a server on the store that it was told to keep.
     pub(crate) async fn succeeds(mut self) -> (Kept, Server) {
-        let status = self.ends().await.unwrap();
+        self.ends().await;
+        let status = self.child.as_mut().unwrap().wait().unwrap();
         assert!(status.success(), "{:#?}\n{}", self.lines().last(), self.notes());
         let run = run_folder(&self.folder);
         let kept = Kept {
@@ -182,9 +176,9 @@ impl Demo {
 
 impl Drop for Demo {
     fn drop(&mut self) {
-        if self.ended().is_none() {
+        if self.lives() {
             self.signal(Signal::TERM);
-            while self.ended().is_none() {
+            while self.lives() {
                 std::thread::yield_now();
             }
         }

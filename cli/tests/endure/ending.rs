@@ -38,7 +38,7 @@ async fn nothing_stays(mut demo: Demo, moment: Moment, end: impl FnOnce(&Demo)) 
 #[ignore = "needs CAP_BPF"]
 async fn ctrl_c_in_the_healthy_shop_leaves_nothing() {
     nothing_stays(Demo::start(&[]), Moment::BeforeTheChange, |demo| {
-        demo.signal(Signal::INT)
+        demo.signal(Signal::INT);
     })
     .await;
 }

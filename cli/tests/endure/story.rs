@@ -34,9 +34,9 @@ impl Story {
             let has = |message: &Incoming| codec.unpack(&message.payload).unwrap().events.iter().any(fits);
             messages.iter().position(has).unwrap()
         };
-        let change = first(|event| match &event.body {
-            Body::ExecutableChanged(change) => change.new.path.ends_with("releases/v7.0/tapio-shop"),
-            _ => false,
+        let change = first(|event| {
+            let path = "releases/v7.0/tapio-shop";
+            matches!(&event.body, Body::ExecutableChanged(change) if change.new.path.ends_with(path))
         });
         let growth = first(|event| is_in_cache(event) && matches!(event.body, Body::MemoryGrowth(_)));
         let kill = first(|event| is_in_cache(event) && matches!(event.body, Body::OomKill(_)));
