@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use bus_schema::entity::{CGROUP_KIND, Workload};
 use bus_schema::episode::{Edge, Fact, Gauge};
 use bus_schema::event::Event;
 use bus_schema::event::network::TcpStats;
@@ -134,8 +135,13 @@ impl Edges {
 
 /// Only what names the ends: an edge outlives processes and ports.
 fn bare(entity: &Entity) -> Entity {
+    let is_group = |workload: &Workload| workload.kind == CGROUP_KIND;
     Entity {
         workload: entity.workload.clone(),
+        cgroup: entity
+            .cgroup
+            .clone()
+            .filter(|_| entity.workload.as_ref().is_some_and(is_group)),
         service: entity.service.clone(),
         node: entity.node.clone(),
         ..Entity::default()
