@@ -305,6 +305,18 @@ mod tests {
     }
 
     #[test]
+    fn errors_are_told_by_what_is_known_of_them() {
+        let catalogue = Catalogue::parse(include_str!("../rules/conditions.yaml")).unwrap();
+        let text = &catalogue.entry(Condition::Http5xx).text;
+        let mut episode = Episode::default();
+        assert_eq!(catalogue.render(text, &episode), "HTTP 5xx", "a first error, no window yet");
+        episode.facts.insert("ratio".into(), Fact::Number(0.96));
+        assert_eq!(catalogue.render(text, &episode), "HTTP 5xx, 96 % of requests");
+        episode.facts.insert("status".into(), Fact::Number(503.0));
+        assert_eq!(catalogue.render(text, &episode), "HTTP 503, 96 % of requests");
+    }
+
+    #[test]
     fn bytes_are_shown_in_binary_units() {
         assert_eq!(bytes_text(512.0), "512 B");
         assert_eq!(bytes_text(67_108_864.0), "64.0 MiB");

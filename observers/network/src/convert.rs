@@ -134,7 +134,7 @@ fn add(stats: &mut EdgeStats, errno: u32, counters: &raw::Edge) {
 /// The service of a control group, without the process that happened to be the first.
 fn owner(cgroup_id: u64, task: &raw::Task, context: &Context) -> Entity {
     let id = if cgroup_id == 0 { task.cgroup_id } else { cgroup_id };
-    context.identity.cgroup(id, context.clock.now_ns())
+    context.identity.cgroup_of(task.tgid, id, context.clock.now_ns())
 }
 
 fn role(number: u32) -> Role {
