@@ -39,6 +39,10 @@ async fn observers_start_without_a_bus_and_lose_nothing_until_it_comes() {
     server.revive();
     for observer in &observers {
         observer.ready().await;
+        assert!(!observer.spooled().is_empty(), "there is no stream that would take it");
+    }
+    server.provision().await;
+    for observer in &observers {
         wait_for("its spool drains", async || observer.spooled().is_empty()).await;
     }
     let account = Account::of(&server.connect().await).await;
@@ -116,6 +120,7 @@ async fn a_full_disk_costs_the_oldest_which_are_counted_and_told() {
     .await;
     assert!(observer.lives());
     server.revive();
+    server.provision().await;
     observer.ready().await;
     wait_for("its spool drains", async || {
         crate::stage::files(&disk.0).is_empty()

@@ -75,6 +75,11 @@ impl Server {
         format!("nats://127.0.0.1:{}", self.port)
     }
 
+    /// Makes the streams and buckets, as the first enricher or correlator would.
+    pub(crate) async fn provision(&self) {
+        streams::provision(&self.connect().await, 1).await.unwrap();
+    }
+
     /// A connection to it.
     pub(crate) async fn connect(&self) -> Bus {
         let config = Config {
