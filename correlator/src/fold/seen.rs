@@ -1,5 +1,6 @@
 //! An event and the names by which it is folded, written once for all tables that look them up.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use bus_schema::Entity;
@@ -7,9 +8,12 @@ use bus_schema::event::Event;
 use serde::{Deserialize, Serialize};
 
 /// Name of an entity, shared by all tables it stands in; empty for nobody.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+///
+/// Names of one cluster begin alike, and every event is looked up in several tables: the hash decides most comparisons. It is
+/// the same in every run, and so is the order.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
-pub(super) struct Name(Arc<str>);
+pub(super) struct Name(u64, Arc<str>);
 
 impl Name {
     pub(super) fn of(entity: Option<&Entity>) -> Self {
@@ -17,15 +21,23 @@ impl Name {
     }
 }
 
+impl Default for Name {
+    fn default() -> Self {
+        Self::from(String::new())
+    }
+}
+
 impl From<String> for Name {
     fn from(name: String) -> Self {
-        Self(name.into())
+        let mut hasher = DefaultHasher::new();
+        name.hash(&mut hasher);
+        Self(hasher.finish(), name.into())
     }
 }
 
 impl From<Name> for String {
     fn from(name: Name) -> Self {
-        name.0.as_ref().to_owned()
+        name.1.as_ref().to_owned()
     }
 }
 

@@ -145,7 +145,7 @@ impl Partition {
 fn reject(error: &UnpackError) -> Reject {
     let kind = match error {
         UnpackError::Decode(DecodeError::NewerSchema { .. }) => "newer_schema",
-        UnpackError::Decode(DecodeError::Malformed(_) | DecodeError::TrailingBytes(_))
+        UnpackError::Decode(DecodeError::Malformed(_) | DecodeError::TrailingBytes)
         | UnpackError::Uncompress(_) => "undecodable",
     };
     Reject {
