@@ -36,6 +36,7 @@ conditions! {
     ExecutableChanged = "executable_changed",
     ImageChanged = "image_changed",
     SignalSent = "signal_sent",
+    ContainerStopped = "container_stopped",
     MemoryGrowth = "memory_growth",
     OomKill = "oom_kill",
     ProcessCrashed = "process_crashed",
@@ -55,7 +56,7 @@ impl Condition {
     /// Whether it is something that was done once, rather than a state that lasts.
     pub fn is_point(self) -> bool {
         match self {
-            Self::ExecutableChanged | Self::ImageChanged | Self::SignalSent => true,
+            Self::ExecutableChanged | Self::ImageChanged | Self::SignalSent | Self::ContainerStopped => true,
             Self::MemoryGrowth
             | Self::OomKill
             | Self::ProcessCrashed

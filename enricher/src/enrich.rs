@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use bus_schema::entity::Address;
+use bus_schema::entity::{Address, HOST_NAMESPACE};
 use bus_schema::event::{Body, Event};
 use bus_schema::names::{partition_of_slot, slot};
 use bus_schema::{Batch, Entity, Header};
@@ -138,7 +138,7 @@ fn partition_of(event: &Event, partitions: u16) -> u16 {
 
 /// Someone on the observer's own node.
 fn fill_local(topology: &Topology, entity: &mut Entity, node: &str) {
-    if entity.node.is_none() {
+    if entity.node.is_none() && !is_of_cluster(entity) {
         entity.node = Some(node.to_owned());
     }
     let by_container = entity
@@ -149,6 +149,15 @@ fn fill_local(topology: &Topology, entity: &mut Entity, node: &str) {
     if let Some(record) = by_container.or_else(by_uid) {
         fill_pod(topology, entity, record);
     }
+}
+
+/// A workload of Kubernetes as such is on no node, wherever its observer runs.
+fn is_of_cluster(entity: &Entity) -> bool {
+    let is_kubernetes = entity
+        .workload
+        .as_ref()
+        .is_some_and(|workload| workload.namespace != HOST_NAMESPACE);
+    is_kubernetes && entity.pod.is_none() && entity.container.is_none() && entity.process.is_none()
 }
 
 fn fill_pod(topology: &Topology, entity: &mut Entity, record: &PodRecord) {

@@ -74,7 +74,8 @@ impl Codec {
             return Ok(self.plain.clone());
         }
         self.packed.clear();
-        self.packed.reserve(zstd::zstd_safe::compress_bound(self.plain.len()));
+        self.packed
+            .reserve(zstd::zstd_safe::compress_bound(self.plain.len()));
         let compressed = self.compressor.compress_to_buffer(&self.plain, &mut self.packed);
         compressed.map_err(PackError::Compress)?;
         // A copy of its own size: the bound for compression is many times that.

@@ -24,7 +24,8 @@ const MOST_EVIDENCE: usize = 8;
 /// Most open episodes of a partition; the one quiet for longest makes room.
 const MOST_OPEN: usize = 20_000;
 
-/// Condition, subject and object: what makes two sightings the same episode. A point also carries its event.
+/// Condition, subject and object: what makes two sightings the same episode. A point also carries its event, the end of a
+/// process its number.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 struct Key(Condition, Name, Name, u128);
 
@@ -109,16 +110,15 @@ impl Episodes {
         let up_ns = self.ups.entry(subject.clone()).or_default();
         *up_ns = time_ns.max(*up_ns);
         for condition in ENDED_BY_LISTENING {
-            let key = Key(condition, subject.clone(), Name::default(), 0);
-            if let Some(open) = self
-                .open
-                .get_mut(&key)
-                .filter(|open| open.episode.last_ns < time_ns && open.episode.over_ns.is_none())
+            let key = |number| Key(condition, subject.clone(), Name::default(), number);
+            let ended = self.open.range_mut(key(0)..=key(u128::MAX));
+            for (key, open) in
+                ended.filter(|(_, open)| open.episode.last_ns < time_ns && open.episode.over_ns.is_none())
             {
                 open.episode.over_ns = Some(time_ns);
                 open.dirty = true;
                 open.urgent = true;
-                self.urgent.push(key);
+                self.urgent.push(key.clone());
             }
         }
     }
@@ -150,12 +150,15 @@ impl Episodes {
 
     fn key(sighting: &Sighting) -> Key {
         let object = Name::of(sighting.object.as_ref());
-        let point = if sighting.condition.is_point() {
+        let number = if sighting.condition.is_point() {
             sighting.evidence.unwrap_or_default().0
+        } else if ENDED_BY_LISTENING.contains(&sighting.condition) {
+            let process = sighting.subject.process.as_ref();
+            process.map_or(0, |process| u128::from(process.pid))
         } else {
             0
         };
-        Key(sighting.condition, sighting.subject.key().into(), object, point)
+        Key(sighting.condition, sighting.subject.key().into(), object, number)
     }
 
     fn make_room(&mut self) {

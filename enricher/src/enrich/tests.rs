@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use bus_schema::entity::{Container, Pod, Service, Workload};
+use bus_schema::event::kubernetes::ImageChanged;
 use bus_schema::event::network::{ConnectFailed, Listening};
 use bus_schema::{EventId, Severity};
 
@@ -61,6 +62,7 @@ fn batch(events: Vec<Event>) -> Batch {
 
 fn pod(uid: &str, name: &str, ip: &str) -> PodRecord {
     PodRecord {
+        created_ns: 0,
         pod: Pod {
             uid: uid.into(),
             namespace: "shop".into(),
@@ -128,7 +130,7 @@ fn in_a_cluster_containers_have_owners_and_addresses_have_pods_and_services() {
         namespace: "shop".into(),
         name: "redis".into(),
     };
-    topology.see_service(&service, vec!["10.96.0.9".parse().unwrap()], 1);
+    topology.see_service(&service, vec!["10.96.0.9".parse().unwrap()], 0, 1);
     topology.see_endpoints(&service, "slice", vec!["u2".into()]);
     let container = Entity {
         container: Some(Container {
@@ -159,6 +161,26 @@ fn in_a_cluster_containers_have_owners_and_addresses_have_pods_and_services() {
         assert_eq!(event.object.as_ref().unwrap().key(), "Deployment/shop/redis");
     }
     assert_eq!(shares.iter().flat_map(|share| &share.events).count(), 2);
+}
+
+#[test]
+fn a_workload_of_the_cluster_is_on_no_node_and_a_process_is_on_its_observers() {
+    let redis = Entity::of_workload(workload("Deployment", "shop", "redis"));
+    let change = event(
+        5,
+        redis.clone(),
+        redis.clone(),
+        Body::ImageChanged(ImageChanged::default()),
+    );
+    let here = refused(5, Entity::default());
+    let shares = Enricher::default().apply(&Topology::default(), batch(vec![change, here]), 1);
+    let nodes: BTreeMap<_, _> = shares
+        .iter()
+        .flat_map(|share| &share.events)
+        .map(|event| (event.subject.label(), event.subject.node.clone()))
+        .collect();
+    assert_eq!(nodes["redis"], None);
+    assert_eq!(nodes["gateway"].as_deref(), Some("n1"));
 }
 
 #[test]

@@ -168,7 +168,6 @@ async fn observe<F: Family>(
     let boot = boot_id(&clock);
     let (mut observers, mut pipes) = (JoinSet::new(), JoinSet::new());
     let sending = CancellationToken::new();
-    tokio::spawn(provision(process.clone()));
     for observer in chosen {
         let Some(started) = F::observer(observer.token) else {
             continue;
@@ -214,19 +213,6 @@ async fn observe<F: Family>(
         while pipes.join_next().await.is_some() {}
     }
     ExitCode::SUCCESS
-}
-
-/// The streams may be missing when the first observer of a cluster starts. Without the right to create them somebody else
-/// does, and the publisher waits.
-async fn provision(process: Process) {
-    const RETRY: Duration = Duration::from_secs(1);
-    while let Err(error) = bus_client::streams::provision(&process.bus, process.args.partitions).await {
-        tracing::debug!(error = chain(&error), "streams are not there yet");
-        tokio::select! {
-            () = tokio::time::sleep(RETRY) => {}
-            () = process.stop.cancelled() => return,
-        }
-    }
 }
 
 /// Batcher and publisher of one observer.
