@@ -1,5 +1,5 @@
 //! Events through both steps: folded into episodes, and these into incidents.
-#![expect(clippy::unwrap_used, missing_docs, reason = "a bench fails by panicking")]
+#![expect(clippy::unwrap_used, reason = "a bench fails by panicking")]
 
 use std::sync::Arc;
 
@@ -44,9 +44,9 @@ fn correlate(criterion: &mut Criterion) {
         let (mut core, mut samples) = (Core::new(), Samples::new(shape, 0));
         group.throughput(Throughput::Elements(shape.events_per_batch));
         group.bench_function(BenchmarkId::from_parameter(name), |bencher| {
-            bencher.iter_batched(
+            bencher.iter_batched_ref(
                 || samples.next().unwrap(),
-                |batch| core.apply(&batch),
+                |batch| core.apply(batch),
                 BatchSize::LargeInput,
             );
         });

@@ -1,5 +1,5 @@
 //! Unpacking batches.
-#![expect(clippy::unwrap_used, missing_docs, reason = "a bench fails by panicking")]
+#![expect(clippy::unwrap_used, reason = "a bench fails by panicking")]
 
 use bus_client::codec::Codec;
 use bus_schema::samples::{Samples, Shape};

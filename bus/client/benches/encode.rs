@@ -1,5 +1,5 @@
 //! Packing batches: named MessagePack, compressed.
-#![expect(clippy::unwrap_used, missing_docs, reason = "a bench fails by panicking")]
+#![expect(clippy::unwrap_used, reason = "a bench fails by panicking")]
 
 use bus_client::codec::Codec;
 use bus_schema::samples::{Samples, Shape};

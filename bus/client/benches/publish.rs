@@ -1,6 +1,7 @@
 //! Publishing batches to a real server with file storage: one after the other, as an observer does.
-#![expect(clippy::unwrap_used, missing_docs, reason = "a bench fails by panicking")]
+#![expect(clippy::unwrap_used, reason = "a bench fails by panicking")]
 
+#[expect(dead_code, reason = "a bench kills no server")]
 #[path = "../tests/harness/server.rs"]
 mod server;
 

@@ -219,11 +219,10 @@ mod tests {
     };
 
     fn is_failure(event: &Event) -> bool {
-        match &event.body {
-            Body::EdgeStats(stats) => stats.refused > 0,
-            Body::HttpStats(stats) => stats.server_errors() > 0,
-            body => matches!(body, Body::ConnectFailed(_) | Body::HttpError(_)),
-        }
+        let single = matches!(event.body, Body::ConnectFailed(_) | Body::HttpError(_));
+        let refused = matches!(&event.body, Body::EdgeStats(stats) if stats.refused > 0);
+        let errors = matches!(&event.body, Body::HttpStats(stats) if stats.server_errors() > 0);
+        single || refused || errors
     }
 
     #[test]
