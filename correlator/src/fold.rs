@@ -155,7 +155,7 @@ impl Folder {
             | Body::OomKill(_)
             | Body::ImageChanged(_) => self.sight(event),
             Body::Listening(listening) if listening.open => {
-                self.episodes.is_up(event.subject.key().into(), event.time_ns);
+                self.episodes.is_up(&event.subject.key().into(), event.time_ns);
             }
             Body::EdgeStats(_) | Body::Listening(_) => {}
         }

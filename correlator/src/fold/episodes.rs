@@ -7,7 +7,7 @@ use bus_schema::{Entity, EventId, Severity};
 use serde::{Deserialize, Serialize};
 
 use super::conditions::{must_last, quiet_gap_ns};
-use super::seen::Name;
+use super::seen::{Ends, Name};
 use super::sighting::Sighting;
 use crate::condition::Condition;
 
@@ -89,8 +89,8 @@ impl Episodes {
 
     /// Ends the episode of `condition` between these two, because the window up to `until_ns` was healthy. A failure after
     /// that window keeps it open.
-    pub(super) fn heal(&mut self, condition: Condition, subject: &Name, object: &Name, until_ns: u64) {
-        let key = Key(condition, subject.clone(), object.clone(), 0);
+    pub(super) fn heal(&mut self, condition: Condition, ends: &Ends, until_ns: u64) {
+        let key = Key(condition, ends.subject.clone(), ends.object.clone(), 0);
         if let Some(open) = self
             .open
             .get_mut(&key)
@@ -103,8 +103,8 @@ impl Episodes {
     }
 
     /// The service listens (again): what had ended it is over.
-    pub(super) fn is_up(&mut self, subject: Name, time_ns: u64) {
-        if self.ups.len() >= MOST_OPEN && !self.ups.contains_key(&subject) {
+    pub(super) fn is_up(&mut self, subject: &Name, time_ns: u64) {
+        if self.ups.len() >= MOST_OPEN && !self.ups.contains_key(subject) {
             self.ups.pop_first();
         }
         let up_ns = self.ups.entry(subject.clone()).or_default();

@@ -9,7 +9,7 @@ use bus_schema::event::node::NodePressure;
 use bus_schema::{Entity, Severity};
 use serde::{Deserialize, Serialize};
 
-use super::seen::{Name, Seen};
+use super::seen::{Ends, Seen};
 use super::sighting::{Facts, Sighting};
 use crate::condition::Condition;
 
@@ -107,14 +107,14 @@ fn node_sighting(condition: Condition, event: &Event, intensity: f64, facts: Fac
 /// When each edge was first seen, last seen and last published.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct Edges {
-    seen: BTreeMap<(Name, Name), (u64, u64, u64)>,
+    seen: BTreeMap<Ends, (u64, u64, u64)>,
 }
 
 impl Edges {
     /// Notes that the subject calls `callee`; returns the edge when it is new or was not published for a while.
     pub(super) fn see(&mut self, seen: &Seen<'_>, callee: &Entity) -> Option<Edge> {
         let time_ns = seen.event.time_ns;
-        let key = (seen.subject.clone(), seen.object.clone());
+        let key = seen.ends.clone();
         if self.seen.len() >= MOST && !self.seen.contains_key(&key) {
             return None;
         }

@@ -12,7 +12,7 @@ use bus_schema::{Entity, EventId, Severity};
 use serde::{Deserialize, Serialize};
 
 use super::episodes::{Episodes, SURPRISING_BITS};
-use super::seen::{Name, Seen};
+use super::seen::{Ends, Name, Seen};
 use super::sighting::{Facts, Sighting};
 use crate::condition::Condition;
 
@@ -21,6 +21,8 @@ const SECOND_NS: u64 = 1_000_000_000;
 const FLOOR: f64 = 0.002;
 /// Weight of a new window in the baseline: half of it is forgotten in about half a minute.
 const LEARNING_RATE: f64 = 0.02;
+/// What is normal is forgotten when there was no traffic for this long; ports that nobody uses again would stay for ever.
+const FORGET_AFTER_SECONDS: u64 = 15 * 60;
 /// Most seconds and entities that wait for their judgement, and most baselines.
 const MOST_TALLIES: usize = 100_000;
 
@@ -61,8 +63,8 @@ impl Traffic {
     }
 }
 
-/// Second, traffic, subject, object.
-type Key = (u64, Traffic, Name, Name);
+/// Second, traffic, subject and object.
+type Key = (u64, Traffic, Ends);
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct Tally {
@@ -87,7 +89,17 @@ struct Outcome {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct Ratios {
     tallies: BTreeMap<Key, Tally>,
-    baselines: BTreeMap<(Traffic, Name, Name), [Option<f64>; MOST_WAYS]>,
+    baselines: BTreeMap<(Traffic, Ends), Normal>,
+    /// Second in which old baselines were last forgotten.
+    forgot: u64,
+}
+
+/// The normal share of each way to fail; `None` where nothing was learned yet.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct Normal {
+    shares: [Option<f64>; MOST_WAYS],
+    /// Last second with traffic.
+    last: u64,
 }
 
 impl Ratios {
@@ -99,23 +111,17 @@ impl Ratios {
             stats.unreachable,
             stats.failed_otherwise,
         ];
-        self.add(
-            Traffic::Connecting,
-            seen,
-            seen.object.clone(),
-            stats.attempts,
-            &failed,
-        );
+        self.add(Traffic::Connecting, seen, stats.attempts, &failed);
     }
 
     /// Adds one window of exchanges. A server's peers are judged together, a client's one by one.
     pub(super) fn exchanges(&mut self, seen: &Seen<'_>, stats: &HttpStats) {
-        let (traffic, object) = match stats.role {
-            Role::Server => (Traffic::Serving, Name::default()),
-            Role::Client => (Traffic::Asking, seen.object.clone()),
+        let traffic = match stats.role {
+            Role::Server => Traffic::Serving,
+            Role::Client => Traffic::Asking,
             Role::Unknown => return,
         };
-        self.add(traffic, seen, object, stats.total(), &[stats.server_errors()]);
+        self.add(traffic, seen, stats.total(), &[stats.server_errors()]);
     }
 
     /// Remembers that a single event has counted its failures before their window arrives.
@@ -123,9 +129,12 @@ impl Ratios {
         let Some((traffic, place)) = Traffic::failing_by(sighting.condition) else {
             return;
         };
-        let subject = sighting.subject.key().into();
+        let ends = Ends {
+            subject: sighting.subject.key().into(),
+            object: Name::of(sighting.object.as_ref()),
+        };
         let second = sighting.time_ns / SECOND_NS;
-        let tally = self.tally((second, traffic, subject, Name::of(sighting.object.as_ref())));
+        let tally = self.tally((second, traffic, ends));
         if let Some(outcome) = tally.outcomes.get_mut(place) {
             outcome.early += sighting.count;
             outcome.last_early_ns = sighting.time_ns.max(outcome.last_early_ns);
@@ -143,19 +152,22 @@ impl Ratios {
             let (key, tally) = entry.remove_entry();
             self.judge_one(key, &tally, episodes);
         }
+        self.forget(complete);
     }
 
-    fn judge_one(&mut self, (second, traffic, subject, object): Key, tally: &Tally, episodes: &mut Episodes) {
+    fn judge_one(&mut self, (second, traffic, ends): Key, tally: &Tally, episodes: &mut Episodes) {
         let end_ns = (second + 1) * SECOND_NS;
-        let normal = self.normal((traffic, subject.clone(), object.clone()));
-        for ((condition, outcome), normal) in traffic.ways().iter().zip(&tally.outcomes).zip(normal) {
+        let normal = self.normal((traffic, ends.clone()));
+        normal.last = second;
+        let shares = &mut normal.shares;
+        for ((condition, outcome), normal) in traffic.ways().iter().zip(&tally.outcomes).zip(shares) {
             let baseline = normal.unwrap_or(FLOOR);
             let surprise = surprise_bits(outcome.failed, tally.total, baseline.max(FLOOR));
             if outcome.failed > 0 && surprise >= SURPRISING_BITS {
                 let sighting = sighting(*condition, tally, outcome, end_ns, baseline, surprise);
                 episodes.merge_all(sighting);
             } else if tally.total > 0 {
-                episodes.heal(*condition, &subject, &object, end_ns);
+                episodes.heal(*condition, &ends, end_ns);
                 let share = share(outcome.failed, tally.total);
                 let baseline = normal.get_or_insert(share);
                 *baseline += LEARNING_RATE * (share - *baseline);
@@ -163,12 +175,16 @@ impl Ratios {
         }
     }
 
-    fn add(&mut self, traffic: Traffic, seen: &Seen<'_>, object: Name, total: u64, failed: &[u64]) {
+    fn add(&mut self, traffic: Traffic, seen: &Seen<'_>, total: u64, failed: &[u64]) {
         let event = seen.event;
         // A window that ends on the full second speaks of the second before.
         let second = event.time_ns.saturating_sub(1) / SECOND_NS;
         let has_object = traffic != Traffic::Serving;
-        let tally = self.tally((second, traffic, seen.subject.clone(), object));
+        let mut ends = seen.ends.clone();
+        if !has_object {
+            ends.object = Name::default();
+        }
+        let tally = self.tally((second, traffic, ends));
         tally.total += total;
         for (outcome, failed) in tally.outcomes.iter_mut().zip(failed) {
             outcome.failed += failed;
@@ -188,12 +204,20 @@ impl Ratios {
         self.tallies.entry(key).or_default()
     }
 
-    /// The normal share of each way to fail; `None` where nothing was learned yet.
-    fn normal(&mut self, key: (Traffic, Name, Name)) -> &mut [Option<f64>; MOST_WAYS] {
+    fn normal(&mut self, key: (Traffic, Ends)) -> &mut Normal {
         if self.baselines.len() >= MOST_TALLIES && !self.baselines.contains_key(&key) {
             self.baselines.pop_first();
         }
         self.baselines.entry(key).or_default()
+    }
+
+    /// Drops what had no traffic for long, once a minute.
+    fn forget(&mut self, second: u64) {
+        if second >= self.forgot + 60 {
+            self.forgot = second;
+            self.baselines
+                .retain(|_, normal| second < normal.last + FORGET_AFTER_SECONDS);
+        }
     }
 }
 
@@ -257,6 +281,30 @@ fn surprise_bits(failed: u64, total: u64, normal: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_edge_without_traffic_is_forgotten_and_one_with_traffic_is_not() {
+        let (mut ratios, mut episodes) = (Ratios::default(), Episodes::default());
+        let healthy = Tally {
+            total: 10,
+            ..Tally::default()
+        };
+        let edge = |second: u64, name: &str| {
+            let ends = Ends {
+                subject: Name::from(name.to_owned()),
+                object: Name::default(),
+            };
+            (second, Traffic::Connecting, ends)
+        };
+        ratios.tallies.insert(edge(1, "once"), healthy.clone());
+        for second in 1..=2 * FORGET_AFTER_SECONDS {
+            ratios.tallies.insert(edge(second, "always"), healthy.clone());
+            ratios.judge((second + 1) * SECOND_NS, &mut episodes);
+            let expected = if second < FORGET_AFTER_SECONDS { 2 } else { 1 };
+            let is_due = (second + 1).is_multiple_of(60);
+            assert!(!is_due || ratios.baselines.len() == expected, "second {second}");
+        }
+    }
 
     #[test]
     fn surprise_counts_how_much_and_how_many() {

@@ -1,5 +1,6 @@
 //! An event and the names by which it is folded, written once for all tables that look them up.
 
+use std::cmp::Ordering;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
@@ -41,19 +42,48 @@ impl From<Name> for String {
     }
 }
 
-/// An event with the names of its ends.
-pub(super) struct Seen<'a> {
-    pub(super) event: &'a Event,
+/// Two names; the second is empty where there is no object.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Ends {
     pub(super) subject: Name,
     pub(super) object: Name,
 }
 
+impl Ends {
+    /// Both hashes come before any text: who has many peers is compared with itself all the time.
+    fn order(&self) -> (u64, u64, &str, &str) {
+        let Self {
+            subject: Name(subject_hash, subject),
+            object: Name(object_hash, object),
+        } = self;
+        (*subject_hash, *object_hash, subject, object)
+    }
+}
+
+impl Ord for Ends {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.order().cmp(&other.order())
+    }
+}
+
+impl PartialOrd for Ends {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+/// An event with the names of its ends.
+pub(super) struct Seen<'a> {
+    pub(super) event: &'a Event,
+    pub(super) ends: Ends,
+}
+
 impl<'a> Seen<'a> {
     pub(super) fn new(event: &'a Event) -> Self {
+        let (subject, object) = (Name::of(Some(&event.subject)), Name::of(event.object.as_ref()));
         Self {
             event,
-            subject: Name::of(Some(&event.subject)),
-            object: Name::of(event.object.as_ref()),
+            ends: Ends { subject, object },
         }
     }
 }

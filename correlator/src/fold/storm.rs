@@ -26,6 +26,8 @@ const LEAST_ATTEMPTS: f64 = 10.0;
 const LEARNED_AFTER: u32 = 3;
 /// Weight of a new second in the baseline.
 const LEARNING_RATE: f64 = 0.1;
+/// A baseline is forgotten when the service was silent for this long.
+const FORGET_AFTER_SECONDS: u64 = 15 * 60;
 /// Most services remembered; and most seconds not yet judged.
 const MOST_SERVICES: usize = 50_000;
 
@@ -49,6 +51,8 @@ struct Baseline {
     attempts: f64,
     /// Whether somebody asks this service.
     is_asked: bool,
+    /// Last second with attempts.
+    last: u64,
 }
 
 /// Seconds that are not complete, and what is normal for each service.
@@ -56,6 +60,8 @@ struct Baseline {
 pub(super) struct Storms {
     seconds: BTreeMap<(u64, Name), Second>,
     baselines: BTreeMap<Name, Baseline>,
+    /// Second in which old baselines were last forgotten.
+    forgot: u64,
 }
 
 impl Storms {
@@ -96,6 +102,11 @@ impl Storms {
             let ((number, service), second) = entry.remove_entry();
             storms.extend(self.judge_second(number, service, second));
         }
+        if complete >= self.forgot + 60 {
+            self.forgot = complete;
+            self.baselines
+                .retain(|_, baseline| complete < baseline.last + FORGET_AFTER_SECONDS);
+        }
         storms
     }
 
@@ -112,6 +123,7 @@ impl Storms {
             self.baselines.pop_first();
         }
         let baseline = self.baselines.entry(service).or_default();
+        baseline.last = number;
         baseline.is_asked |= second.inbound > 0;
         let per = if baseline.is_asked { second.inbound } else { 1 };
         if failed == 0 {
@@ -126,7 +138,7 @@ impl Storms {
     fn second(&mut self, seen: &Seen<'_>) -> &mut Second {
         let key = (
             seen.event.time_ns.saturating_sub(1) / SECOND_NS,
-            seen.subject.clone(),
+            seen.ends.subject.clone(),
         );
         if self.seconds.len() >= MOST_SERVICES && !self.seconds.contains_key(&key) {
             self.seconds.pop_first();
