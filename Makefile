@@ -19,7 +19,7 @@ check: setup ## format, lints, documentation, dependencies, shell scripts
 	deploy/check
 
 bench: setup ## benches of the primitives, then the whole pipeline against the raw bus, into loadtest/RESULTS.md
-	PATH="$(CURDIR)/target/tools:$$PATH" cargo bench -p bus-client -p enricher -p correlator --bench '*'
+	PATH="$(CURDIR)/target/tools:$$PATH" cargo bench --workspace --bench '*'
 	cargo build --release --workspace --bins
 	PATH="$(CURDIR)/target/tools:$$PATH" "$${CARGO_TARGET_DIR:-target}/release/tapio-loadtest" \
 	  --criterion "$${CARGO_TARGET_DIR:-target}/criterion" --record loadtest/RESULTS.md
