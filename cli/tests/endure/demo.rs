@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
 
 use bus_schema::Incident;
 use rustix::process::{Pid, Signal, kill_process};
@@ -10,7 +11,10 @@ use tempfile::TempDir;
 
 use crate::server::{self, Server};
 use crate::stage::files;
-use crate::{host, wait_for};
+use crate::{host, wait_for, wait_within};
+
+/// Its own deadline for the explanation is a minute; start, settling and end come on top.
+const ENDS_WITHIN: Duration = Duration::from_secs(150);
 
 /// Moments of the story of the leak.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -121,7 +125,7 @@ impl Demo {
     /// Waits for its end.
     pub(crate) async fn ends(&mut self) -> Option<ExitStatus> {
         let mut status = None;
-        wait_for("the demonstration ends", async || {
+        wait_within(ENDS_WITHIN, "the demonstration ends", async || {
             status = self.ended();
             status.is_some()
         })
