@@ -6,12 +6,12 @@
 use std::collections::BTreeMap;
 
 use bus_schema::episode::Fact;
-use bus_schema::event::Event;
 use bus_schema::event::network::{EdgeStats, Role};
 use bus_schema::event::status::HttpStats;
 use bus_schema::{Entity, EventId, Severity};
 use serde::{Deserialize, Serialize};
 
+use super::seen::{Name, Seen};
 use super::sighting::{Facts, Sighting};
 use crate::condition::Condition;
 
@@ -32,7 +32,8 @@ const MOST_SERVICES: usize = 50_000;
 /// One second of one service.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct Second {
-    subject: Entity,
+    /// Known once something failed: nothing else makes a storm.
+    subject: Option<Entity>,
     inbound: u64,
     connects: u64,
     connects_failed: u64,
@@ -53,28 +54,30 @@ struct Baseline {
 /// Seconds that are not complete, and what is normal for each service.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct Storms {
-    seconds: BTreeMap<(u64, String), Second>,
-    baselines: BTreeMap<String, Baseline>,
+    seconds: BTreeMap<(u64, Name), Second>,
+    baselines: BTreeMap<Name, Baseline>,
 }
 
 impl Storms {
     /// Adds connection attempts that the subject made.
-    pub(super) fn outbound(&mut self, event: &Event, stats: &EdgeStats) {
-        let second = self.second(event);
+    pub(super) fn outbound(&mut self, seen: &Seen<'_>, stats: &EdgeStats) {
+        let failed = stats.refused + stats.timed_out + stats.unreachable + stats.failed_otherwise;
+        let second = self.second(seen);
         second.connects += stats.attempts;
-        second.connects_failed +=
-            stats.refused + stats.timed_out + stats.unreachable + stats.failed_otherwise;
-        second.evidence.get_or_insert(event.id);
+        second.connects_failed += failed;
+        second.evidence.get_or_insert(seen.event.id);
+        second.remember(failed, seen);
     }
 
     /// Adds exchanges: those that the subject asked for, or those that it was asked for.
-    pub(super) fn exchanges(&mut self, event: &Event, stats: &HttpStats) {
-        let second = self.second(event);
+    pub(super) fn exchanges(&mut self, seen: &Seen<'_>, stats: &HttpStats) {
+        let second = self.second(seen);
         match stats.role {
             Role::Client => {
                 second.asked += stats.total();
                 second.asked_failed += stats.server_errors();
-                second.evidence.get_or_insert(event.id);
+                second.evidence.get_or_insert(seen.event.id);
+                second.remember(stats.server_errors(), seen);
             }
             Role::Server => second.inbound += stats.total(),
             Role::Unknown => {}
@@ -96,7 +99,7 @@ impl Storms {
         storms
     }
 
-    fn judge_second(&mut self, number: u64, service: String, second: Second) -> Option<Sighting> {
+    fn judge_second(&mut self, number: u64, service: Name, second: Second) -> Option<Sighting> {
         // Connections and requests count the same attempt when each request has a connection of its own.
         let (attempts, failed) = (
             second.connects.max(second.asked),
@@ -123,18 +126,26 @@ impl Storms {
         }
         let expected = baseline.expected(per)?;
         let storm = Storm::of(attempts, expected, per)?;
-        Some(storm.sighting(number, second, *baseline))
+        storm.sighting(number, second, *baseline)
     }
 
-    fn second(&mut self, event: &Event) -> &mut Second {
-        let key = (event.time_ns.saturating_sub(1) / SECOND_NS, event.subject.key());
+    fn second(&mut self, seen: &Seen<'_>) -> &mut Second {
+        let key = (
+            seen.event.time_ns.saturating_sub(1) / SECOND_NS,
+            seen.subject.clone(),
+        );
         if self.seconds.len() >= MOST_SERVICES && !self.seconds.contains_key(&key) {
             self.seconds.pop_first();
         }
-        self.seconds.entry(key).or_insert_with(|| Second {
-            subject: event.subject.clone(),
-            ..Second::default()
-        })
+        self.seconds.entry(key).or_default()
+    }
+}
+
+impl Second {
+    fn remember(&mut self, failed: u64, seen: &Seen<'_>) {
+        if failed > 0 && self.subject.is_none() {
+            self.subject = Some(seen.event.subject.clone());
+        }
     }
 }
 
@@ -181,7 +192,7 @@ impl Storm {
         })
     }
 
-    fn sighting(self, number: u64, second: Second, baseline: Baseline) -> Sighting {
+    fn sighting(self, number: u64, second: Second, baseline: Baseline) -> Option<Sighting> {
         let facts = Facts::from([
             ("amplification".to_owned(), Fact::Number(self.amplification)),
             (
@@ -189,10 +200,10 @@ impl Storm {
                 Fact::Number(self.attempts_per_request),
             ),
         ]);
-        Sighting {
+        Some(Sighting {
             condition: Condition::RetryStorm,
             severity: Severity::Warning,
-            subject: second.subject,
+            subject: second.subject?,
             object: None,
             time_ns: (number + 1) * SECOND_NS - 1,
             count: second.connects.max(second.asked),
@@ -201,7 +212,7 @@ impl Storm {
             surprise: self.deviations,
             facts,
             evidence: second.evidence,
-        }
+        })
     }
 }
 
