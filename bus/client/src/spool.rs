@@ -82,7 +82,10 @@ impl Spool {
 
     /// Records that wait.
     pub fn len(&self) -> u64 {
-        self.segments.iter().map(|segment| segment.unread.len() as u64).sum()
+        self.segments
+            .iter()
+            .map(|segment| segment.unread.len() as u64)
+            .sum()
     }
 
     /// Appends a record of so many events, dropping the oldest segments while the queue or the disk is full.
@@ -182,7 +185,10 @@ impl Spool {
     /// After a failed write. The next record begins a segment of its own; an empty one would only take room.
     fn close_segment(&mut self) {
         self.writer = None;
-        if self.segments.back().is_some_and(|segment| segment.unread.is_empty())
+        if self
+            .segments
+            .back()
+            .is_some_and(|segment| segment.unread.is_empty())
             && let Some(segment) = self.segments.pop_back()
         {
             remove(&segment.path);

@@ -49,7 +49,9 @@ impl Demo {
     pub(crate) fn start(arguments: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_tapio"));
-        command.args(["demo", "--json", "--healthy", "4s"]).args(arguments);
+        command
+            .args(["demo", "--json", "--healthy", "4s"])
+            .args(arguments);
         let child = spawn(&mut command, &folder);
         Self {
             pid: child.id(),
@@ -69,7 +71,14 @@ impl Demo {
             pid = host::child(shell.id(), "tapio");
         }
         let pid = pid.unwrap().as_raw_pid().cast_unsigned();
-        (Self { child: None, pid, folder }, shell)
+        (
+            Self {
+                child: None,
+                pid,
+                folder,
+            },
+            shell,
+        )
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -150,7 +159,9 @@ impl Demo {
     pub(crate) fn left_in_folder(&self) -> Vec<String> {
         let entries = std::fs::read_dir(self.folder.path()).unwrap().flatten();
         let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
-        names.filter(|name| !["out", "err", "lock"].contains(&name.as_str())).collect()
+        names
+            .filter(|name| !["out", "err", "lock"].contains(&name.as_str()))
+            .collect()
     }
 
     /// A nats-server that does not start while the file beside it exists.
@@ -209,7 +220,10 @@ impl Kept {
     /// Whether an incident is about the shop of that demonstration: others may go on on this host.
     pub(crate) fn concerns(&self, incident: &Incident) -> bool {
         let shop = format!("/tapio-demo-{}/", self.pid);
-        let mut groups = incident.steps.iter().filter_map(|step| step.entity.cgroup.as_ref());
+        let mut groups = incident
+            .steps
+            .iter()
+            .filter_map(|step| step.entity.cgroup.as_ref());
         groups.any(|group| group.path.starts_with(&shop))
     }
 }

@@ -15,12 +15,17 @@ async fn nothing_stays(mut demo: Demo, moment: Moment, end: impl FnOnce(&Demo)) 
     let children = descendants(demo.pid());
     let held = held_in_kernel(children.iter().copied());
     assert!(children.len() > 6, "the control: the pipeline and the shop run");
-    assert!(held.iter().any(|id| id.starts_with("prog_id")), "the control: programs are in the kernel");
+    assert!(
+        held.iter().any(|id| id.starts_with("prog_id")),
+        "the control: programs are in the kernel"
+    );
     end(&demo);
     demo.ends().await;
     assert!(!children.iter().any(|pid| lives(*pid)), "processes");
     assert_eq!(demo.left_in_folder(), Vec::<String>::new(), "folders");
-    let group = cli::cgroup::root().unwrap().join(format!("{}{}", cli::cgroup::PREFIX, demo.pid()));
+    let group = cli::cgroup::root()
+        .unwrap()
+        .join(format!("{}{}", cli::cgroup::PREFIX, demo.pid()));
     assert!(!group.exists(), "control groups");
     let kept: Vec<_> = held_by_anybody().intersection(&held).cloned().collect();
     assert_eq!(kept, Vec::<String>::new(), "programs in the kernel");
@@ -32,7 +37,10 @@ async fn nothing_stays(mut demo: Demo, moment: Moment, end: impl FnOnce(&Demo)) 
 #[tokio::test]
 #[ignore = "needs CAP_BPF"]
 async fn ctrl_c_in_the_healthy_shop_leaves_nothing() {
-    nothing_stays(Demo::start(&[]), Moment::BeforeTheChange, |demo| demo.signal(Signal::INT)).await;
+    nothing_stays(Demo::start(&[]), Moment::BeforeTheChange, |demo| {
+        demo.signal(Signal::INT)
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -58,7 +66,10 @@ async fn a_second_pipeline_hears_who_holds_the_host() {
     let lock = folder.path().join("lock");
     let up = || {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tapio"));
-        command.args(["up", "--lock"]).arg(&lock).env("TMPDIR", folder.path());
+        command
+            .args(["up", "--lock"])
+            .arg(&lock)
+            .env("TMPDIR", folder.path());
         command.env("TAPIO_NATS_SERVER", server::binary());
         command
     };

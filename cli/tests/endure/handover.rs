@@ -38,7 +38,11 @@ impl Pairs {
         let bus = server.connect().await;
         let pair = |program| {
             ["one", "two"].map(|member| {
-                Stage::start(program, &server, &[("TAPIO_PARTITIONS", "2"), ("TAPIO_POD", member)])
+                Stage::start(
+                    program,
+                    &server,
+                    &[("TAPIO_PARTITIONS", "2"), ("TAPIO_POD", member)],
+                )
             })
         };
         let (enrichers, correlators) = (pair("tapio-enricher"), pair("tapio-correlator"));
@@ -118,9 +122,14 @@ impl Nodes {
     /// A batch of every node.
     async fn tell(&mut self, bus: &Bus) {
         for (place, node) in self.names.iter().enumerate() {
-            let (first, time_ns) = (self.told * BATCH + 1, 1_700_000_000_000_000_000 + self.told * 50_000_000);
+            let (first, time_ns) = (
+                self.told * BATCH + 1,
+                1_700_000_000_000_000_000 + self.told * 50_000_000,
+            );
             let id = |number: u64| EventId(((place as u128 + 1) << 64) + u128::from(first + number));
-            let events: Vec<_> = (0..BATCH).map(|number| event(id(number), node, time_ns)).collect();
+            let events: Vec<_> = (0..BATCH)
+                .map(|number| event(id(number), node, time_ns))
+                .collect();
             let header = Header {
                 schema: SCHEMA_VERSION,
                 cluster: "c".into(),

@@ -8,7 +8,9 @@ use rustix::process::Pid;
 
 /// The child of `parent` that runs `program`.
 pub(crate) fn child(parent: u32, program: &str) -> Option<Pid> {
-    let mut children = processes().into_iter().filter(|process| parent_of(process) == parent);
+    let mut children = processes()
+        .into_iter()
+        .filter(|process| parent_of(process) == parent);
     let found = children.find(|process| {
         let path = process.exe().unwrap_or_default();
         path.file_name().is_some_and(|name| name == program)
@@ -61,7 +63,9 @@ pub(crate) fn held_by_anybody() -> BTreeSet<String> {
 /// Executables of the members of a control group.
 pub(crate) fn executables(group: &Path) -> String {
     let members = std::fs::read_to_string(group.join("cgroup.procs")).unwrap_or_default();
-    let paths = members.lines().filter_map(|pid| std::fs::read_link(format!("/proc/{pid}/exe")).ok());
+    let paths = members
+        .lines()
+        .filter_map(|pid| std::fs::read_link(format!("/proc/{pid}/exe")).ok());
     paths.map(|path| path.display().to_string()).collect()
 }
 
@@ -77,7 +81,10 @@ pub(crate) fn oom_kills(group: &Path) -> u64 {
     let read = |name| std::fs::read_to_string(group.join(name)).unwrap_or_default();
     let text = read("memory.oom_control") + &read("memory.events");
     let mut counts = text.lines().filter_map(|line| line.strip_prefix("oom_kill "));
-    counts.next().and_then(|count| count.trim().parse().ok()).unwrap_or(0)
+    counts
+        .next()
+        .and_then(|count| count.trim().parse().ok())
+        .unwrap_or(0)
 }
 
 fn processes() -> Vec<Process> {

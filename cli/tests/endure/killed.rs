@@ -62,7 +62,9 @@ async fn whatever_is_killed_when_a_recorded_story_is_told_byte_for_byte_the_same
     });
     for (killed, got) in futures_util::future::join_all(replays).await {
         let id = |told: &[(String, Vec<u8>)]| -> Vec<String> {
-            told.iter().map(|(subject, payload)| format!("{subject} {}", String::from_utf8_lossy(payload))).collect()
+            told.iter()
+                .map(|(subject, payload)| format!("{subject} {}", String::from_utf8_lossy(payload)))
+                .collect()
         };
         assert_eq!(id(&got), id(&undisturbed), "{killed:?}");
     }
@@ -73,9 +75,15 @@ async fn the_incident(kept: &Kept, server: &server::Server) -> Incident {
     let bus = server.connect().await;
     let all = revisions(&bus).await;
     is_each_once(&all, &newest(&bus).await);
-    let about: Vec<_> = all.into_iter().filter(|incident| kept.concerns(incident)).collect();
+    let about: Vec<_> = all
+        .into_iter()
+        .filter(|incident| kept.concerns(incident))
+        .collect();
     let last = about.last().unwrap().clone();
-    assert!(about.iter().all(|incident| incident.id == last.id), "one incident");
+    assert!(
+        about.iter().all(|incident| incident.id == last.id),
+        "one incident"
+    );
     assert_eq!(about.len(), last.revision as usize);
     assert_eq!(last.root_cause().unwrap().condition, "executable_changed");
     assert_eq!(last.completeness.lost_events, 0);
@@ -118,7 +126,13 @@ async fn at_every_moment_of_the_real_story() {
 #[ignore = "needs CAP_BPF"]
 async fn a_bus_that_is_gone_for_ten_seconds_costs_nothing() {
     let (_folder, hold, program) = Demo::holdable_server();
-    let mut demo = Demo::start(&["--keep", "--settle", "10s", "--nats-server", program.to_str().unwrap()]);
+    let mut demo = Demo::start(&[
+        "--keep",
+        "--settle",
+        "10s",
+        "--nats-server",
+        program.to_str().unwrap(),
+    ]);
     demo.reaches(Moment::Growth).await;
     std::fs::write(&hold, "").unwrap();
     demo.kill_child("nats-server");

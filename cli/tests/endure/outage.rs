@@ -25,7 +25,10 @@ async fn observers_start_without_a_bus_and_lose_nothing_until_it_comes() {
         wait_for("it spools", async || !observer.spooled().is_empty()).await;
         let (status, why) = observer.get("/readyz").unwrap();
         assert_eq!(status, 503);
-        assert!(why.contains(&format!("not connected to {}", server.url())), "{why}");
+        assert!(
+            why.contains(&format!("not connected to {}", server.url())),
+            "{why}"
+        );
         assert_eq!(observer.get("/healthz").unwrap().0, 200);
     }
     // What is on disk outlives its process.
@@ -43,7 +46,10 @@ async fn observers_start_without_a_bus_and_lose_nothing_until_it_comes() {
     assert!(account.arrived > 0);
     for observer in ["memory", "process-signals", "network"] {
         let named = |producer: &&String| producer.contains(observer);
-        assert!(account.producers.iter().any(|producer| named(&producer)), "{account:?}");
+        assert!(
+            account.producers.iter().any(|producer| named(&producer)),
+            "{account:?}"
+        );
     }
 }
 
@@ -93,7 +99,11 @@ async fn a_full_disk_costs_the_oldest_which_are_counted_and_told() {
     let mut observer = Stage::start(
         "tapio-network",
         &server,
-        &[NO_MEMORY, ("TAPIO_STATE_DIR", &state), ("TAPIO_OBSERVERS", "network")],
+        &[
+            NO_MEMORY,
+            ("TAPIO_STATE_DIR", &state),
+            ("TAPIO_OBSERVERS", "network"),
+        ],
     );
     wait_for("it observes", async || observer.log().contains("started")).await;
     let closed = free_port();
@@ -109,14 +119,23 @@ async fn a_full_disk_costs_the_oldest_which_are_counted_and_told() {
     assert!(observer.lives());
     server.revive();
     observer.ready().await;
-    wait_for("its spool drains", async || crate::stage::files(&disk.0).is_empty()).await;
+    wait_for("its spool drains", async || {
+        crate::stage::files(&disk.0).is_empty()
+    })
+    .await;
     let bus = server.connect().await;
     wait_for("the loss is told", async || Account::of(&bus).await.lost > 0).await;
     observer.end();
     let account = Account::of(&bus).await;
     println!("{account:?}");
-    assert_eq!(account.missing, account.lost, "what is missing is what was counted: {account:?}");
-    assert!(account.losses.keys().all(|reason| reason == "disk_error"), "{account:?}");
+    assert_eq!(
+        account.missing, account.lost,
+        "what is missing is what was counted: {account:?}"
+    );
+    assert!(
+        account.losses.keys().all(|reason| reason == "disk_error"),
+        "{account:?}"
+    );
 }
 
 /// The same on a disk that others fill: nothing of ours can make room.
@@ -130,7 +149,10 @@ async fn a_disk_that_others_have_filled_does_not_stop_the_process() {
     while filler.write_all(&[0; 512]).is_ok() {}
     let state = disk.0.to_str().unwrap().to_owned();
     let mut observer = Stage::start("tapio-memory", &server, &[NO_MEMORY, ("TAPIO_STATE_DIR", &state)]);
-    wait_for("it counts", async || observer.metric(&["events_dropped", "disk_error"]) > 0).await;
+    wait_for("it counts", async || {
+        observer.metric(&["events_dropped", "disk_error"]) > 0
+    })
+    .await;
     assert!(observer.lives());
     observer.end();
 }

@@ -112,8 +112,12 @@ async fn arrives(stages: &Stages, stream: &str) {
     wait_for(&format!("the good event is in {stream}"), async || {
         let mut codec = Codec::new().unwrap();
         let messages = server::messages(&stages.bus, &stream).await;
-        let batches = messages.iter().filter_map(|message| codec.unpack(&message.payload).ok());
-        batches.flat_map(|batch| batch.events).any(|event| event.id == EventId(100))
+        let batches = messages
+            .iter()
+            .filter_map(|message| codec.unpack(&message.payload).ok());
+        batches
+            .flat_map(|batch| batch.events)
+            .any(|event| event.id == EventId(100))
     })
     .await;
 }
@@ -137,7 +141,12 @@ async fn a_correlator_reads_on_after_what_it_cannot_read() {
     .await;
     is_counted_and_said_once(&stages.correlator);
     publish(&stages, &episodes_subject(0, "mixed"), garbage()).await;
-    publish(&stages, &enriched_subject(slot("w"), "memory"), batch(&header(101))).await;
+    publish(
+        &stages,
+        &enriched_subject(slot("w"), "memory"),
+        batch(&header(101)),
+    )
+    .await;
     wait_for("the episodes lead to an incident after the garbage", async || {
         server::last_sequence(&stages.bus, INCIDENTS_STREAM).await > 0
     })

@@ -31,7 +31,10 @@ impl Stage {
         let mut all = vec![
             ("TAPIO_NATS_URL".to_owned(), server.url()),
             ("TAPIO_HEALTH_ADDR".to_owned(), health.to_string()),
-            ("TAPIO_STATE_DIR".to_owned(), folder.path().join("state").display().to_string()),
+            (
+                "TAPIO_STATE_DIR".to_owned(),
+                folder.path().join("state").display().to_string(),
+            ),
             ("TAPIO_NODE".to_owned(), "test".to_owned()),
             ("TAPIO_KUBERNETES".to_owned(), "no".to_owned()),
             ("TAPIO_DIE_WITH_PARENT".to_owned(), "1".to_owned()),
@@ -144,8 +147,8 @@ pub(crate) fn beside(program: &str) -> PathBuf {
 /// All files below a folder.
 pub(crate) fn files(folder: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    let below = entries.map(|entry| entry.path()).flat_map(|path| {
-        if path.is_dir() { files(&path) } else { vec![path] }
-    });
+    let below = entries
+        .map(|entry| entry.path())
+        .flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] });
     below.collect()
 }

@@ -218,7 +218,7 @@ impl Storm {
 
 #[cfg(test)]
 mod tests {
-    use bus_schema::event::Body;
+    use bus_schema::event::{Body, Event};
 
     use super::*;
 
@@ -244,14 +244,14 @@ mod tests {
             refused,
             ..EdgeStats::default()
         };
-        storms.outbound(&event(number), &stats);
+        storms.outbound(&Seen::new(&event(number)), &stats);
         let asked = HttpStats {
             role: Role::Server,
             by_class: [0, inbound, 0, 0, 0],
             ..HttpStats::default()
         };
         if inbound > 0 {
-            storms.exchanges(&event(number), &asked);
+            storms.exchanges(&Seen::new(&event(number)), &asked);
         }
         storms.judge((number + 1) * SECOND_NS)
     }
@@ -265,7 +265,11 @@ mod tests {
                 assert!(second(&mut storms, number, 100, 100, 0).is_empty());
             }
             let storm = second(&mut storms, 5, 100, 300, 300);
-            assert_eq!(storm.len(), 1, "{first_inbound} requests were seen in the first second");
+            assert_eq!(
+                storm.len(),
+                1,
+                "{first_inbound} requests were seen in the first second"
+            );
         }
     }
 }
