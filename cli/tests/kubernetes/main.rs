@@ -82,8 +82,18 @@ fn is_whole(incident: &Incident) -> bool {
         ("retry_storm", "api-gateway"),
         ("http_5xx", "api-gateway"),
     ];
-    all.iter()
-        .all(|(condition, workload)| step(incident, condition, workload).is_some())
+    // The old version's stop refuses connections for a moment, too: the chain is whole when the kill does.
+    let kill = step(incident, "oom_kill", "redis").map(|kill| kill.id);
+    let is_of_kill = |step: &Step| {
+        step.condition.starts_with("connect_") && step.caused_by.iter().any(|cause| Some(cause.step) == kill)
+    };
+    let sustained =
+        |step: &Step| step.condition == "http_5xx" && step.severity >= bus_schema::Severity::Error;
+    incident.steps.iter().any(is_of_kill)
+        && incident.steps.iter().any(sustained)
+        && all
+            .iter()
+            .all(|(condition, workload)| step(incident, condition, workload).is_some())
 }
 
 fn is_right(incident: &Incident, changed: Timestamp) {

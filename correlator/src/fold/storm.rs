@@ -123,8 +123,14 @@ impl Storms {
             self.baselines.pop_first();
         }
         let baseline = self.baselines.entry(service).or_default();
+        if second.inbound > 0 && !baseline.is_asked {
+            // What was learned so far is a rate, and no number of attempts per request.
+            *baseline = Baseline {
+                is_asked: true,
+                ..Baseline::default()
+            };
+        }
         baseline.last = number;
-        baseline.is_asked |= second.inbound > 0;
         let per = if baseline.is_asked { second.inbound } else { 1 };
         if failed == 0 {
             baseline.learn(attempts, per);
@@ -219,5 +225,63 @@ impl Storm {
             facts,
             evidence: second.evidence,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bus_schema::event::{Body, Event};
+
+    use super::*;
+
+    fn event(second: u64) -> Event {
+        Event {
+            id: EventId(1),
+            time_ns: (second + 1) * SECOND_NS,
+            observed_ns: 0,
+            severity: Severity::Info,
+            subject: Entity::of_node("n"),
+            object: None,
+            count: 1,
+            window_ns: SECOND_NS,
+            trace: None,
+            body: Body::EdgeStats(EdgeStats::default()),
+        }
+    }
+
+    /// A second with so many requests to the service and so many attempts of its own.
+    fn second(storms: &mut Storms, number: u64, inbound: u64, attempts: u64, refused: u64) -> Vec<Sighting> {
+        let stats = EdgeStats {
+            attempts,
+            refused,
+            ..EdgeStats::default()
+        };
+        storms.outbound(&Seen::new(&event(number)), &stats);
+        let asked = HttpStats {
+            role: Role::Server,
+            by_class: [0, inbound, 0, 0, 0],
+            ..HttpStats::default()
+        };
+        if inbound > 0 {
+            storms.exchanges(&Seen::new(&event(number)), &asked);
+        }
+        storms.judge((number + 1) * SECOND_NS)
+    }
+
+    #[test]
+    fn a_rate_learned_before_the_first_request_was_seen_does_not_hide_a_storm() {
+        for first_inbound in [100, 0] {
+            let mut storms = Storms::default();
+            assert!(second(&mut storms, 0, first_inbound, 100, 0).is_empty());
+            for number in 1..5 {
+                assert!(second(&mut storms, number, 100, 100, 0).is_empty());
+            }
+            let storm = second(&mut storms, 5, 100, 300, 300);
+            assert_eq!(
+                storm.len(),
+                1,
+                "{first_inbound} requests were seen in the first second"
+            );
+        }
     }
 }

@@ -74,11 +74,12 @@ fn steps(book: &RuleBook, forest: &Forest<'_>, tree: &Tree) -> Vec<Step> {
         .filter(|id| shown(id))
         .filter_map(|id| forest.nodes.get(id))
         .map(|node| node.episode);
-    let retold = Retold::new(tree.root, episodes);
+    let cause_of = |id| Some(forest.told_as(forest.cause_of(id)?.cause.id));
+    let retold = Retold::new(tree.root, episodes, cause_of);
     let causes: BTreeSet<EventId> = tree
         .members
         .iter()
-        .filter_map(|id| Some((*id, forest.cause_of(*id)?.cause.id)))
+        .filter_map(|id| Some((*id, cause_of(*id)?)))
         .filter(|(effect, cause)| retold.by(*effect) != retold.by(*cause))
         .map(|(_, cause)| retold.by(cause))
         .collect();
@@ -172,7 +173,7 @@ fn caused_by(forest: &Forest<'_>, tree: &Tree, retold: &Retold, id: EventId) -> 
         .shares(id)
         .filter(|(link, _)| tree.members.contains(&link.cause.id))
     {
-        let step = retold.by(forest.absorbed_by(link.cause.id).unwrap_or(link.cause.id));
+        let step = retold.by(forest.told_as(link.cause.id));
         if step == id {
             continue;
         }

@@ -1,5 +1,5 @@
 //! The same told once: each OOM kill of a crash loop, and each time that callers were refused because of it, is an episode
-//! of its own for the search for causes; people read one line with a count.
+//! of its own for the search for causes; people read one line with a count. What has another cause is another line.
 
 use std::collections::BTreeMap;
 
@@ -11,8 +11,8 @@ use crate::condition::Condition;
 /// Proof is the first few events.
 const MOST_EVIDENCE: usize = 8;
 
-/// Condition, subject and object; a thing that was done once also carries its id.
-type Key = (String, String, String, Option<EventId>);
+/// Condition, subject, object and cause; a thing that was done once also carries its id.
+type Key = (String, String, String, Option<EventId>, Option<EventId>);
 
 /// Episodes that say the same of the same, told as the first of them.
 #[derive(Debug, Default)]
@@ -22,18 +22,23 @@ pub(super) struct Retold {
 }
 
 impl Retold {
-    /// The root is told as itself, whatever else says the same.
-    pub(super) fn new<'a>(root: EventId, episodes: impl Iterator<Item = &'a Episode>) -> Self {
+    /// The root is told as itself, whatever else says the same. Causes begin before their effects.
+    pub(super) fn new<'a>(
+        root: EventId,
+        episodes: impl Iterator<Item = &'a Episode>,
+        cause_of: impl Fn(EventId) -> Option<EventId>,
+    ) -> Self {
         let mut episodes: Vec<_> = episodes.collect();
         episodes.sort_by_key(|episode| (episode.id != root, episode.start_ns, episode.id));
         let mut retold = Self::default();
         for episode in episodes {
-            retold.tell(episode);
+            let cause = cause_of(episode.id).map(|cause| retold.by(cause));
+            retold.tell(episode, cause);
         }
         retold
     }
 
-    fn tell(&mut self, episode: &Episode) {
+    fn tell(&mut self, episode: &Episode, cause: Option<EventId>) {
         let is_point = Condition::parse(&episode.condition).is_some_and(Condition::is_point);
         let key = (
             episode.condition.clone(),
@@ -43,6 +48,7 @@ impl Retold {
                 .as_ref()
                 .map(bus_schema::Entity::key)
                 .unwrap_or_default(),
+            cause,
             is_point.then_some(episode.id),
         );
         let told = self
@@ -98,7 +104,7 @@ mod tests {
             episode(3, "image_changed", 5),
             episode(4, "image_changed", 6),
         ];
-        let retold = Retold::new(EventId(3), all.iter());
+        let retold = Retold::new(EventId(3), all.iter(), |_| Some(EventId(3)));
         let mut told: Vec<_> = retold
             .episodes()
             .map(|told| (told.id.0, told.count, told.last_ns))
@@ -108,6 +114,20 @@ mod tests {
         assert_eq!(
             (retold.by(EventId(2)), retold.by(EventId(9))),
             (EventId(1), EventId(9))
+        );
+    }
+
+    #[test]
+    fn the_same_by_another_cause_is_another_line() {
+        let all = [
+            episode(1, "connect_refused", 10),
+            episode(2, "connect_refused", 20),
+        ];
+        let causes = |id: EventId| Some(EventId(id.0 + 100));
+        assert_eq!(Retold::new(EventId(9), all.iter(), causes).episodes().count(), 2);
+        assert_eq!(
+            Retold::new(EventId(9), all.iter(), |_| None).episodes().count(),
+            1
         );
     }
 }
