@@ -18,9 +18,11 @@ test: setup ## everything that can be proved on this machine
 check: setup ## format, lints, documentation, dependencies, shell scripts
 	deploy/check
 
-bench: setup ## the whole pipeline against the raw bus
+bench: setup ## benches of the primitives, then the whole pipeline against the raw bus, into loadtest/RESULTS.md
+	PATH="$(CURDIR)/target/tools:$$PATH" cargo bench --workspace --bench '*'
 	cargo build --release --workspace --bins
-	PATH="$(CURDIR)/target/tools:$$PATH" "$${CARGO_TARGET_DIR:-target}/release/tapio-loadtest"
+	PATH="$(CURDIR)/target/tools:$$PATH" "$${CARGO_TARGET_DIR:-target}/release/tapio-loadtest" \
+	  --criterion "$${CARGO_TARGET_DIR:-target}/criterion" --record loadtest/RESULTS.md
 
 kernels: setup ## load and run the eBPF programs on every supported kernel, in virtual machines
 	deploy/lab/kernel-matrix

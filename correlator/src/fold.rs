@@ -7,6 +7,7 @@ mod conditions;
 mod episodes;
 mod gauges;
 mod ratio;
+mod seen;
 mod sighting;
 mod stops;
 mod storm;
@@ -21,6 +22,7 @@ use serde::{Deserialize, Serialize};
 use episodes::Episodes;
 use gauges::Gauges;
 use ratio::Ratios;
+use seen::Seen;
 use sighting::Sighting;
 use stops::Stops;
 use storm::Storms;
@@ -102,19 +104,21 @@ impl Folder {
         }
         match &event.body {
             Body::EdgeStats(stats) if stats.role == Role::Client => {
-                self.storms.outbound(event, stats);
-                self.ratios.connections(event, stats);
-                self.see_edge(event, report);
+                let seen = Seen::new(event);
+                self.storms.outbound(&seen, stats);
+                self.ratios.connections(&seen, stats);
+                self.see_edge(&seen, report);
             }
             Body::HttpStats(stats) => {
-                self.storms.exchanges(event, stats);
-                self.ratios.exchanges(event, stats);
+                let seen = Seen::new(event);
+                self.storms.exchanges(&seen, stats);
+                self.ratios.exchanges(&seen, stats);
                 if stats.role == Role::Client {
-                    self.see_edge(event, report);
+                    self.see_edge(&seen, report);
                 }
             }
             Body::ConnectFailed(_) => {
-                self.see_edge(event, report);
+                self.see_edge(&Seen::new(event), report);
                 self.sight(event);
             }
             Body::TcpStats(stats) => {
@@ -151,7 +155,7 @@ impl Folder {
             | Body::OomKill(_)
             | Body::ImageChanged(_) => self.sight(event),
             Body::Listening(listening) if listening.open => {
-                self.episodes.is_up(&event.subject.key(), event.time_ns);
+                self.episodes.is_up(&event.subject.key().into(), event.time_ns);
             }
             Body::EdgeStats(_) | Body::Listening(_) => {}
         }
@@ -170,11 +174,9 @@ impl Folder {
         }
     }
 
-    fn see_edge(&mut self, event: &Event, report: &mut Report) {
-        if let Some(callee) = event.object.as_ref().filter(|callee| is_someone(callee)) {
-            report
-                .edges
-                .extend(self.edges.see(&event.subject, callee, event.time_ns));
+    fn see_edge(&mut self, seen: &Seen<'_>, report: &mut Report) {
+        if let Some(callee) = seen.event.object.as_ref().filter(|callee| is_someone(callee)) {
+            report.edges.extend(self.edges.see(seen, callee));
         }
     }
 

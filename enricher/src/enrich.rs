@@ -1,4 +1,6 @@
-//! Fills in who is who in a batch, and says in which slot each event is joined with others.
+//! Fills in who is who in a batch, and says in which partition each event is joined with others.
+//!
+//! The bus counts messages, not events: a batch leaves as at most one message a partition, not one a workload.
 
 use std::collections::BTreeMap;
 
@@ -24,31 +26,29 @@ pub struct Enricher {
     told_ns: BTreeMap<String, u64>,
 }
 
-/// The events of one slot, in the order of the batch.
+/// The events of one partition, in the order of the batch.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Share {
-    /// Slot of the enriched side.
-    pub slot: u16,
-    /// Events of that slot; empty in a heartbeat.
+    /// Partition of the enriched side.
+    pub partition: u16,
+    /// Events of that partition; empty in a heartbeat.
     pub events: Vec<Event>,
 }
 
 impl Enricher {
-    /// Enriches a batch and splits it by slot. Partitions that get no event get a heartbeat from time to time.
+    /// Enriches a batch and splits it by partition. Partitions that get no event get a heartbeat from time to time.
     pub fn apply(&mut self, topology: &Topology, batch: Batch, partitions: u16) -> Vec<Share> {
         let mut shares: BTreeMap<u16, Vec<Event>> = BTreeMap::new();
         for mut event in batch.events {
             self.learn(&event, &batch.header.node);
             self.fill(topology, &mut event, &batch.header.node);
-            shares
-                .entry(slot(&event.affected().key()))
-                .or_default()
-                .push(event);
+            let partition = partition_of(&event, partitions);
+            shares.entry(partition).or_default().push(event);
         }
         self.tell_time(&batch.header, partitions, &mut shares);
         shares
             .into_iter()
-            .map(|(slot, events)| Share { slot, events })
+            .map(|(partition, events)| Share { partition, events })
             .collect()
     }
 
@@ -119,17 +119,20 @@ impl Enricher {
             return;
         }
         for partition in 0..partitions.max(1) {
-            let is_reached = shares
-                .keys()
-                .any(|slot| partition_of_slot(*slot, partitions) == partition);
-            if !is_reached {
-                shares.insert(partition, Vec::new());
-            }
+            shares.entry(partition).or_default();
         }
         if self.told_ns.len() >= MOST_PRODUCERS {
             self.told_ns.pop_first();
         }
         self.told_ns.insert(header.producer(), header.watermark_ns);
+    }
+}
+
+/// The partition of whoever was affected.
+fn partition_of(event: &Event, partitions: u16) -> u16 {
+    match partitions {
+        0 | 1 => 0,
+        several => partition_of_slot(slot(&event.affected().key()), several),
     }
 }
 

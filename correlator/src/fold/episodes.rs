@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use bus_schema::episode::Episode;
-use bus_schema::{EventId, Severity};
+use bus_schema::{Entity, EventId, Severity};
 use serde::{Deserialize, Serialize};
 
 use super::conditions::{must_last, quiet_gap_ns};
+use super::seen::{Ends, Name};
 use super::sighting::Sighting;
 use crate::condition::Condition;
 
@@ -26,7 +27,7 @@ const MOST_OPEN: usize = 20_000;
 /// Condition, subject and object: what makes two sightings the same episode. A point also carries its event, the end of a
 /// process its number.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-struct Key(Condition, String, String, u128);
+struct Key(Condition, Name, Name, u128);
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Open {
@@ -43,7 +44,7 @@ pub(super) struct Episodes {
     open: BTreeMap<Key, Open>,
     urgent: Vec<Key>,
     /// When each service was last seen to listen, UNIX ns.
-    ups: BTreeMap<String, u64>,
+    ups: BTreeMap<Name, u64>,
 }
 
 /// What ends when the service listens again.
@@ -88,8 +89,8 @@ impl Episodes {
 
     /// Ends the episode of `condition` between these two, because the window up to `until_ns` was healthy. A failure after
     /// that window keeps it open.
-    pub(super) fn heal(&mut self, condition: Condition, subject: &str, object: &str, until_ns: u64) {
-        let key = Key(condition, subject.to_owned(), object.to_owned(), 0);
+    pub(super) fn heal(&mut self, condition: Condition, ends: &Ends, until_ns: u64) {
+        let key = Key(condition, ends.subject.clone(), ends.object.clone(), 0);
         if let Some(open) = self
             .open
             .get_mut(&key)
@@ -102,14 +103,14 @@ impl Episodes {
     }
 
     /// The service listens (again): what had ended it is over.
-    pub(super) fn is_up(&mut self, subject: &str, time_ns: u64) {
+    pub(super) fn is_up(&mut self, subject: &Name, time_ns: u64) {
         if self.ups.len() >= MOST_OPEN && !self.ups.contains_key(subject) {
             self.ups.pop_first();
         }
-        let up_ns = self.ups.entry(subject.to_owned()).or_default();
+        let up_ns = self.ups.entry(subject.clone()).or_default();
         *up_ns = time_ns.max(*up_ns);
         for condition in ENDED_BY_LISTENING {
-            let key = |number| Key(condition, subject.to_owned(), String::new(), number);
+            let key = |number| Key(condition, subject.clone(), Name::default(), number);
             let ended = self.open.range_mut(key(0)..=key(u128::MAX));
             for (key, open) in
                 ended.filter(|(_, open)| open.episode.last_ns < time_ns && open.episode.over_ns.is_none())
@@ -148,11 +149,7 @@ impl Episodes {
     }
 
     fn key(sighting: &Sighting) -> Key {
-        let object = sighting
-            .object
-            .as_ref()
-            .map(bus_schema::Entity::key)
-            .unwrap_or_default();
+        let object = Name::of(sighting.object.as_ref());
         let number = if sighting.condition.is_point() {
             sighting.evidence.unwrap_or_default().0
         } else if ENDED_BY_LISTENING.contains(&sighting.condition) {
@@ -161,7 +158,7 @@ impl Episodes {
         } else {
             0
         };
-        Key(sighting.condition, sighting.subject.key(), object, number)
+        Key(sighting.condition, sighting.subject.key().into(), object, number)
     }
 
     fn make_room(&mut self) {
@@ -179,11 +176,7 @@ impl Episodes {
 impl Open {
     fn begin(sighting: &Sighting) -> Self {
         let subject = sighting.subject.key();
-        let object = sighting
-            .object
-            .as_ref()
-            .map(bus_schema::Entity::key)
-            .unwrap_or_default();
+        let object = sighting.object.as_ref().map(Entity::key).unwrap_or_default();
         let point = sighting
             .evidence
             .filter(|_| sighting.condition.is_point())

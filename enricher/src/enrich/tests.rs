@@ -184,7 +184,7 @@ fn a_workload_of_the_cluster_is_on_no_node_and_a_process_is_on_its_observers() {
 }
 
 #[test]
-fn events_of_one_workload_share_a_slot_and_time_reaches_every_partition() {
+fn events_of_one_workload_share_a_partition_and_time_reaches_every_partition() {
     let mut enricher = Enricher::default();
     let second = 1_000_000_000;
     let shares = enricher.apply(
@@ -192,10 +192,7 @@ fn events_of_one_workload_share_a_slot_and_time_reaches_every_partition() {
         batch(vec![refused(second, address("10.0.0.1", 1))]),
         4,
     );
-    let partitions: std::collections::BTreeSet<_> = shares
-        .iter()
-        .map(|share| partition_of_slot(share.slot, 4))
-        .collect();
+    let partitions: std::collections::BTreeSet<_> = shares.iter().map(|share| share.partition).collect();
     assert_eq!(partitions.len(), 4);
     assert_eq!(shares.iter().filter(|share| !share.events.is_empty()).count(), 1);
     let soon = enricher.apply(
@@ -204,5 +201,33 @@ fn events_of_one_workload_share_a_slot_and_time_reaches_every_partition() {
         4,
     );
     assert_eq!(soon.len(), 1, "no heartbeat twice within its interval");
-    assert_eq!(soon[0].slot, slot("Cgroup/host/gateway"));
+    assert_eq!(
+        soon[0].partition,
+        partition_of_slot(slot("Cgroup/host/gateway"), 4)
+    );
+}
+
+#[test]
+fn a_batch_about_many_workloads_is_one_message_a_partition() {
+    let about = |number: u64| {
+        let name = format!("service-{number}");
+        let subject = Entity::of_workload(workload("Deployment", "shop", &name));
+        event(
+            number,
+            subject,
+            address("10.0.0.1", 1),
+            Body::ConnectFailed(ConnectFailed::default()),
+        )
+    };
+    let events: Vec<_> = (1..=64).map(about).collect();
+    let shares = Enricher::default().apply(&Topology::default(), batch(events), 4);
+    assert_eq!(shares.len(), 4);
+    for share in &shares {
+        let own = |event: &Event| partition_of_slot(slot(&event.subject.key()), 4) == share.partition;
+        assert!(!share.events.is_empty() && share.events.iter().all(own));
+        assert!(
+            share.events.is_sorted_by_key(|event| event.time_ns),
+            "the order of the batch"
+        );
+    }
 }
