@@ -1,6 +1,6 @@
 # Every target is one script or one cargo command; `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench kernels image clean
+.PHONY: help setup demo test check bench kernels e2e image clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -18,12 +18,17 @@ test: setup ## everything that can be proved on this machine
 check: setup ## format, lints, documentation, dependencies, shell scripts
 	deploy/check
 
-bench: setup ## the whole pipeline against the raw bus
+bench: setup ## benches of the primitives, then the whole pipeline against the raw bus, into loadtest/RESULTS.md
+	PATH="$(CURDIR)/target/tools:$$PATH" cargo bench --workspace --bench '*'
 	cargo build --release --workspace --bins
-	PATH="$(CURDIR)/target/tools:$$PATH" "$${CARGO_TARGET_DIR:-target}/release/tapio-loadtest"
+	PATH="$(CURDIR)/target/tools:$$PATH" "$${CARGO_TARGET_DIR:-target}/release/tapio-loadtest" \
+	  --criterion "$${CARGO_TARGET_DIR:-target}/criterion" --record loadtest/RESULTS.md
 
 kernels: setup ## load and run the eBPF programs on every supported kernel, in virtual machines
 	deploy/lab/kernel-matrix
+
+e2e: setup ## the whole story in a real Kubernetes on this host: a rollout breaks redis, the explanation heals it (as root)
+	deploy/lab/e2e
 
 image: setup ## static builds and container images, into target/images
 	deploy/image

@@ -1,19 +1,27 @@
 //! `tapio demo`: breaks something on this host for real, and holds the explanation against what really happened.
 
 pub(crate) mod args;
+mod latency;
 mod round;
 mod shop;
 mod verdict;
+mod witness;
 
 use std::process::ExitCode;
 
+use crate::args::NatsArgs;
+use crate::error::INTERRUPTED;
 use crate::{cgroup, doctor, output, up, wait};
 use args::DemoArgs;
-use round::Latencies;
+use latency::Latencies;
+use round::Teller;
 
 /// Why it cannot be shown.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// It was told to use another bus.
+    #[error("the demonstration brings its own bus; leave out --nats-url, and unset TAPIO_NATS_URL")]
+    OwnBus,
     /// Something this host does not have.
     #[error("the demonstration needs {0}")]
     Missing(String),
@@ -43,7 +51,10 @@ impl Error {
 }
 
 /// Checks what it needs, then plays the rounds; exits 0 only when every explanation was right.
-pub(crate) async fn run(args: DemoArgs, _json: bool) -> Result<ExitCode, crate::Error> {
+pub(crate) async fn run(args: DemoArgs, nats: &NatsArgs, json: bool) -> Result<ExitCode, crate::Error> {
+    if nats.nats_url.is_some() {
+        return Err(Error::OwnBus.into());
+    }
     needs()?;
     // Whoever started the demonstration may be killed: then it ends in order.
     rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM))
@@ -53,13 +64,18 @@ pub(crate) async fn run(args: DemoArgs, _json: bool) -> Result<ExitCode, crate::
     if let Some(root) = cgroup::root() {
         cgroup::sweep(&root).await;
     }
-    let mut latencies = Latencies::new()?;
+    let latencies = Latencies::new()?;
+    let mut teller = Teller { json, latencies };
     let mut right = true;
     for _ in 0..args.rounds {
-        right &= round::play(&args, &mut lock, &mut latencies, &stop).await?;
+        let Some(verdict) = Box::pin(round::play(&args, &mut lock, &mut teller, &stop)).await? else {
+            return Ok(ExitCode::from(INTERRUPTED));
+        };
+        right &= verdict.is_right();
+        teller.judge(&verdict);
     }
-    output::say(latencies.report());
-    output::say("look further: tapio up · tapio incidents --follow · tapio explain ID · tapio doctor");
+    output::note(teller.latencies.report());
+    output::note("look further: tapio up · tapio incidents --follow · tapio explain ID · tapio doctor");
     Ok(if right {
         ExitCode::SUCCESS
     } else {

@@ -5,17 +5,16 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use async_nats::jetstream;
+use bus_client::Bus;
+use bus_client::reader::{Item, Reader};
 use bus_schema::Kind;
 use bus_schema::family::FAMILIES;
 use bus_schema::names;
-use futures_util::StreamExt;
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::args::NatsArgs;
-use crate::nats::{Bus, url};
-use crate::{Error, cgroup, decode, output};
+use crate::{Error, cgroup, decode, nats, output};
 
 /// Reading what observers said may take this long.
 const READ_WITHIN: Duration = Duration::from_secs(3);
@@ -36,9 +35,9 @@ fn finding(what: impl Into<String>, ok: bool, detail: impl Into<String>) -> Find
 }
 
 /// Looks at everything; it is no failure to find something missing.
-pub(crate) async fn run(nats: &NatsArgs, json: bool) -> Result<ExitCode, Error> {
+pub(crate) async fn run(told: &NatsArgs, json: bool) -> Result<ExitCode, Error> {
     let mut findings = host();
-    findings.extend(bus(url(nats)).await);
+    findings.extend(bus(&nats::url(told)).await);
     findings.extend(observers());
     if json {
         let text = serde_json::to_string_pretty(&findings).unwrap_or_default();
@@ -111,14 +110,15 @@ fn capabilities() -> Finding {
     finding("capabilities", enough, detail)
 }
 
-async fn bus(url: String) -> Vec<Finding> {
-    let bus = match Bus::connect(url).await {
+async fn bus(url: &str) -> Vec<Finding> {
+    let bus = match nats::connect(url).await {
         Ok(bus) => bus,
         Err(error) => return vec![finding("NATS", false, error.to_string())],
     };
-    let jetstream = bus.has_jetstream().await;
+    // The context's own timeout ends this.
+    let jetstream = bus.jetstream().query_account().await.is_ok();
     let mut findings = vec![
-        finding("NATS", true, bus.url.clone()),
+        finding("NATS", true, url),
         finding("JetStream", jetstream, if jetstream { "on" } else { "off" }),
     ];
     findings.extend(hooks(&bus).await);
@@ -129,28 +129,38 @@ async fn bus(url: String) -> Vec<Finding> {
 async fn hooks(bus: &Bus) -> Vec<Finding> {
     let mut said = BTreeMap::new();
     // A stream that goes on without end is cut off: what was read until then is told.
-    let _ = tokio::time::timeout(READ_WITHIN, read_hooks(bus, &mut said)).await;
+    let read = async {
+        let mut partition = 0;
+        while let Some(last) = last_sequence(bus, partition).await {
+            read_hooks(bus, partition, last, &mut said).await;
+            partition += 1;
+        }
+    };
+    let _ = tokio::time::timeout(READ_WITHIN, read).await;
     said.into_values().collect()
 }
 
-async fn read_hooks(bus: &Bus, said: &mut BTreeMap<String, Finding>) -> Option<()> {
-    let context = jetstream::new(bus.client.clone());
-    let name = names::partition_stream(names::EVENTS_STREAM, 0);
-    let stream = context.get_stream(name).await.ok()?;
-    let config = jetstream::consumer::pull::OrderedConfig::default();
-    let consumer = stream.create_consumer(config).await.ok()?;
-    let mut messages = consumer.messages().await.ok()?;
-    while let Some(Ok(message)) = messages.next().await {
-        for value in decode::lines(&message.payload).unwrap_or_default() {
-            if let Some((name, found)) = hook(&value) {
-                said.insert(name, found);
-            }
-        }
-        if message.info().is_ok_and(|info| info.pending == 0) {
-            break;
+/// Where the stream of a raw partition ends now; `None` where there is no such partition.
+async fn last_sequence(bus: &Bus, partition: u16) -> Option<u64> {
+    let name = names::partition_stream(names::EVENTS_STREAM, partition);
+    let stream = bus.jetstream().get_stream(name).await.ok()?;
+    let state = &stream.cached_info().state;
+    Some(if state.messages == 0 {
+        0
+    } else {
+        state.last_sequence
+    })
+}
+
+async fn read_hooks(bus: &Bus, partition: u16, last: u64, said: &mut BTreeMap<String, Finding>) {
+    let name = names::partition_stream(names::EVENTS_STREAM, partition);
+    let mut reader = Reader::new(bus, &name, 0);
+    while reader.cursor() < last {
+        if let Item::Message(message) = reader.next().await {
+            let lines = decode::lines(&message.payload).unwrap_or_default();
+            said.extend(lines.iter().filter_map(hook));
         }
     }
-    Some(())
 }
 
 fn hook(event: &Value) -> Option<(String, Finding)> {

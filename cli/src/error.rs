@@ -2,15 +2,9 @@
 
 use std::path::PathBuf;
 
-use crate::{cgroup, decode, demo, exec, lock, nats, pipeline};
+use bus_stage::exit::{CANNOT_CREATE, DATA, IO, NO_INPUT, NO_PERMISSION, SOFTWARE, UNAVAILABLE, USAGE};
 
-const DATA: u8 = 65;
-const NO_INPUT: u8 = 66;
-const UNAVAILABLE: u8 = 69;
-const SOFTWARE: u8 = 70;
-const CANNOT_CREATE: u8 = 73;
-const IO: u8 = 74;
-const NO_PERMISSION: u8 = 77;
+use crate::{cgroup, decode, demo, exec, lock, nats, pipeline};
 
 /// Any failure of a command.
 #[derive(Debug, thiserror::Error)]
@@ -80,7 +74,7 @@ impl Error {
 }
 
 /// 128 + SIGINT, as a shell says it.
-const INTERRUPTED: u8 = 130;
+pub(crate) const INTERRUPTED: u8 = 130;
 
 fn pipeline_code(error: &pipeline::Error) -> u8 {
     match error {
@@ -92,9 +86,7 @@ fn pipeline_code(error: &pipeline::Error) -> u8 {
 
 fn nats_code(error: &nats::Error) -> u8 {
     match error {
-        nats::Error::Unreachable { .. } | nats::Error::NoJetStream { .. } | nats::Error::Lost { .. } => {
-            UNAVAILABLE
-        }
+        nats::Error::Unreachable { .. } | nats::Error::NoIncidents | nats::Error::Lost { .. } => UNAVAILABLE,
         nats::Error::Unreadable { .. } => DATA,
     }
 }
@@ -108,6 +100,7 @@ fn lock_code(error: &lock::Error) -> u8 {
 
 fn demo_code(error: &demo::Error) -> u8 {
     match error {
+        demo::Error::OwnBus => USAGE,
         demo::Error::Missing(_) | demo::Error::ShopDown { .. } => UNAVAILABLE,
         demo::Error::Io { source, .. } => io_code(source.kind(), CANNOT_CREATE),
     }

@@ -5,13 +5,12 @@ use std::process::ExitCode;
 use bus_schema::Incident;
 
 use crate::args::{ExplainArgs, NatsArgs};
-use crate::nats::{Bus, url};
-use crate::{Error, output, render};
+use crate::{Error, nats, output, render};
 
 /// Finds it by the beginning of its id and prints it.
-pub(crate) async fn run(args: &ExplainArgs, nats: &NatsArgs, json: bool) -> Result<ExitCode, Error> {
-    let bus = Bus::connect(url(nats)).await?;
-    let incidents = bus.incidents().await?;
+pub(crate) async fn run(args: &ExplainArgs, told: &NatsArgs, json: bool) -> Result<ExitCode, Error> {
+    let bus = nats::connect(&nats::url(told)).await?;
+    let incidents = nats::incidents(&bus).await?;
     let incident = select(&incidents, &args.id)?;
     match serde_json::to_string_pretty(incident) {
         Ok(text) if json => output::say(text),

@@ -2,24 +2,22 @@
 
 use std::process::ExitCode;
 
-use bus_schema::Incident;
-use futures_util::StreamExt;
-
 use crate::args::{IncidentsArgs, NatsArgs};
-use crate::nats::{Bus, Error as NatsError, incidents_subject, url};
+use crate::nats::{self, Revisions};
 use crate::{Error, output, render, wait};
+use bus_schema::Incident;
 
 /// Lists, then follows if asked to.
-pub(crate) async fn run(args: IncidentsArgs, nats: &NatsArgs, json: bool) -> Result<ExitCode, Error> {
-    let bus = Bus::connect(url(nats)).await?;
-    // Subscribed before the list is read: a revision between the two is shown twice rather than never.
+pub(crate) async fn run(args: IncidentsArgs, told: &NatsArgs, json: bool) -> Result<ExitCode, Error> {
+    let bus = nats::connect(&nats::url(told)).await?;
+    // Placed before the list is read: a revision between the two is shown twice rather than never.
     let news = if args.follow {
-        Some(bus.subscribe(&incidents_subject()).await?)
+        Some(Revisions::from_now(&bus).await)
     } else {
         None
     };
-    let known = match bus.incidents().await {
-        Err(NatsError::NoJetStream { .. }) if args.follow => Vec::new(),
+    let known = match nats::incidents(&bus).await {
+        Err(nats::Error::NoIncidents) if args.follow => Vec::new(),
         read => read?,
     };
     if known.is_empty() && !json {
@@ -30,13 +28,10 @@ pub(crate) async fn run(args: IncidentsArgs, nats: &NatsArgs, json: bool) -> Res
     }
     if let Some(mut news) = news {
         let stop = wait::stop_on_signals().map_err(Error::Runtime)?;
-        while let Some(Some(message)) = stop.run_until_cancelled(news.next()).await {
-            match serde_json::from_slice(&message.payload) {
+        while let Some(news) = stop.run_until_cancelled(news.next()).await {
+            match news {
                 Ok(incident) => show(&incident, json),
-                Err(error) => output::note(format_args!(
-                    "unreadable incident on {}: {error}",
-                    message.subject
-                )),
+                Err(error) => output::note(error),
             }
         }
     }

@@ -46,7 +46,7 @@ async fn dispatch(cli: Cli) -> Result<ExitCode, Error> {
     let Cli { nats, json, command } = cli;
     match command {
         Command::Up(args) => up::run(args, &nats).await,
-        Command::Demo(args) => demo::run(*args, json).await,
+        Command::Demo(args) => Box::pin(demo::run(*args, &nats, json)).await,
         Command::Incidents(args) => incidents::run(args, &nats, json).await,
         Command::Explain(args) => explain::run(&args, &nats, json).await,
         Command::Tail(args) => tail::run(&args, &nats).await,

@@ -6,20 +6,10 @@ use clap::Parser;
 
 use cli::args::Cli;
 
-/// `EX_USAGE` of sysexits.
-const USAGE: u8 = 64;
-
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => {
-            // Help and version go to stdout and are no failure; when nobody reads them, nobody misses them.
-            let printed = error.print();
-            return match (error.use_stderr(), printed) {
-                (false, Ok(()) | Err(_)) => ExitCode::SUCCESS,
-                (true, Ok(()) | Err(_)) => ExitCode::from(USAGE),
-            };
-        }
+        Err(error) => return bus_stage::config::refuse(&error),
     };
     match cli::run(cli) {
         Ok(code) => code,

@@ -2,15 +2,18 @@
 
 use std::time::Duration;
 
-use async_nats::jetstream::{self, kv};
+use bus_client::reader::{Item, Reader};
+use bus_client::{Bus, Config, streams};
 use bus_schema::{Incident, names};
 use futures_util::{StreamExt, TryStreamExt};
 
 use crate::args::NatsArgs;
 use crate::lock;
 
-/// A person waits for the answer.
-const DEADLINE: Duration = Duration::from_secs(3);
+/// To connect, and again to read: a person waits, and has an answer within five seconds.
+const DEADLINE: Duration = Duration::from_secs(2);
+/// Incidents asked for before the first has come.
+const READ_AT_A_TIME: usize = 16;
 const DEFAULT_URL: &str = "nats://127.0.0.1:4222";
 
 /// Why the bus did not answer.
@@ -22,14 +25,9 @@ pub enum Error {
         /// Where.
         url: String,
     },
-    /// A server without its store.
-    #[error("the NATS at {url} has no JetStream, or no bucket {bucket}: no correlator has run there yet")]
-    NoJetStream {
-        /// Where.
-        url: String,
-        /// What was looked for.
-        bucket: &'static str,
-    },
+    /// A server without incidents.
+    #[error("this NATS has no JetStream, or no bucket of incidents: no correlator has run there yet")]
+    NoIncidents,
     /// It went away.
     #[error("the bus went away while reading {what}")]
     Lost {
@@ -47,12 +45,6 @@ pub enum Error {
     },
 }
 
-/// A connection and where it leads.
-pub(crate) struct Bus {
-    pub(crate) client: async_nats::Client,
-    pub(crate) url: String,
-}
-
 /// Where the bus is: as told, or as the pipeline of this host says.
 pub(crate) fn url(args: &NatsArgs) -> String {
     let running = || lock::holder(&lock::default_path())?.nats_url;
@@ -62,87 +54,97 @@ pub(crate) fn url(args: &NatsArgs) -> String {
         .unwrap_or_else(|| DEFAULT_URL.to_owned())
 }
 
-impl Bus {
-    /// Connects, or says within seconds that nothing is there.
-    pub(crate) async fn connect(url: String) -> Result<Self, Error> {
-        let options = async_nats::ConnectOptions::new()
-            .name("tapio")
-            .connection_timeout(DEADLINE);
-        let connected = tokio::time::timeout(DEADLINE, options.connect(&url)).await;
-        match connected {
-            Ok(Ok(client)) => Ok(Self { client, url }),
-            Ok(Err(_)) | Err(_) => Err(Error::Unreachable { url }),
+/// Connects, or says within seconds that nothing is there.
+pub(crate) async fn connect(url: &str) -> Result<Bus, Error> {
+    let config = Config {
+        urls: vec![url.to_owned()],
+        name: "tapio".to_owned(),
+        ..Config::default()
+    };
+    let connected = Bus::connect_now(&config, DEADLINE).await;
+    connected.map_err(|_| Error::Unreachable {
+        url: bus_client::connection::public(&config.urls),
+    })
+}
+
+/// Newest revision of each incident, oldest incident first.
+pub(crate) async fn incidents(bus: &Bus) -> Result<Vec<Incident>, Error> {
+    let read = tokio::time::timeout(DEADLINE, read_incidents(bus)).await;
+    let mut incidents = read.unwrap_or_else(|_| Err(lost(names::INCIDENTS_BUCKET)))?;
+    incidents.sort_by_key(|incident| (incident.first_symptom_at, incident.id));
+    Ok(incidents)
+}
+
+async fn read_incidents(bus: &Bus) -> Result<Vec<Incident>, Error> {
+    let bucket = streams::bucket(bus, names::INCIDENTS_BUCKET).await;
+    let bucket = bucket.map_err(|_| Error::NoIncidents)?;
+    let gone = || lost(names::INCIDENTS_BUCKET);
+    let keys = bucket.keys().await.map_err(|_| gone())?;
+    let keys: Vec<String> = keys.try_collect().await.map_err(|_| gone())?;
+    let values = futures_util::stream::iter(keys).map(|key| {
+        let bucket = &bucket;
+        async move { (bucket.get(key.clone()).await, key) }
+    });
+    let mut values = values.buffered(READ_AT_A_TIME);
+    let mut incidents = Vec::new();
+    while let Some((value, key)) = values.next().await {
+        if let Some(value) = value.map_err(|_| gone())? {
+            incidents.push(parse(&key, &value)?);
         }
     }
+    Ok(incidents)
+}
 
-    /// Whether JetStream answers.
-    pub(crate) async fn has_jetstream(&self) -> bool {
-        let context = jetstream::new(self.client.clone());
-        matches!(
-            tokio::time::timeout(DEADLINE, context.query_account()).await,
-            Ok(Ok(_))
-        )
+/// What is published on a subject from now on. The subscription is with the server when this returns.
+pub(crate) async fn subscribe(
+    bus: &Bus,
+    subject: &str,
+) -> Result<impl futures_util::Stream<Item = Message> + Unpin + use<>, Error> {
+    let messages = bus.client().subscribe(subject.to_owned()).await;
+    let messages = messages.map_err(|_| lost(subject))?;
+    bus.client().flush().await.map_err(|_| lost(subject))?;
+    Ok(messages.map(|message| Message {
+        subject: message.subject.to_string(),
+        payload: message.payload.to_vec(),
+    }))
+}
+
+/// A message of a subject.
+pub(crate) struct Message {
+    pub(crate) subject: String,
+    pub(crate) payload: Vec<u8>,
+}
+
+/// Revisions of incidents, each once and in order, through outages of the bus.
+pub(crate) struct Revisions(Reader);
+
+impl Revisions {
+    /// Those that come from now on.
+    pub(crate) async fn from_now(bus: &Bus) -> Self {
+        Self(Reader::from_now(bus, names::INCIDENTS_STREAM).await)
     }
 
-    /// Newest revision of each incident, oldest incident first.
-    pub(crate) async fn incidents(&self) -> Result<Vec<Incident>, Error> {
-        let read = async {
-            let bucket = self.bucket(names::INCIDENTS_BUCKET).await?;
-            let keys = bucket.keys().await.map_err(|_| Self::lost())?;
-            let keys: Vec<String> = keys.try_collect().await.map_err(|_| Self::lost())?;
-            let values = futures_util::stream::iter(keys).map(|key| {
-                let bucket = &bucket;
-                async move { (bucket.get(key.clone()).await, key) }
-            });
-            let mut values = values.buffered(16);
-            let mut incidents = Vec::new();
-            while let Some((value, key)) = values.next().await {
-                let Some(value) = value.map_err(|_| Self::lost())? else {
-                    continue;
-                };
-                incidents.push(parse(&key, &value)?);
+    /// The next one, as it was published and as what it means.
+    pub(crate) async fn next(&mut self) -> Result<Incident, Error> {
+        loop {
+            match self.0.next().await {
+                Item::Message(message) => return parse(&message.subject, &message.payload),
+                // Removed by age before it was read: the bucket has its newest revision.
+                Item::Gap { .. } => {}
             }
-            Ok(incidents)
-        };
-        let read = tokio::time::timeout(DEADLINE, read).await;
-        let mut incidents: Vec<Incident> = read.unwrap_or_else(|_| Err(Self::lost()))?;
-        incidents.sort_by_key(|incident| (incident.first_symptom_at, incident.id));
-        Ok(incidents)
-    }
-
-    async fn bucket(&self, bucket: &'static str) -> Result<kv::Store, Error> {
-        let context = jetstream::new(self.client.clone());
-        context
-            .get_key_value(bucket)
-            .await
-            .map_err(|_| Error::NoJetStream {
-                url: self.url.clone(),
-                bucket,
-            })
-    }
-
-    fn lost() -> Error {
-        Error::Lost {
-            what: names::INCIDENTS_BUCKET.to_owned(),
         }
-    }
-
-    /// Messages of a subject from now on.
-    pub(crate) async fn subscribe(&self, subject: &str) -> Result<async_nats::Subscriber, Error> {
-        let lost = || Error::Lost {
-            what: subject.to_owned(),
-        };
-        let messages = self.client.subscribe(subject.to_owned()).await;
-        let messages = messages.map_err(|_| lost())?;
-        // The server has the subscription before anything is caused that it should see.
-        self.client.flush().await.map_err(|_| lost())?;
-        Ok(messages)
     }
 }
 
 /// All incidents' subjects.
 pub(crate) fn incidents_subject() -> String {
     format!("{}.>", names::INCIDENTS)
+}
+
+fn lost(what: &str) -> Error {
+    Error::Lost {
+        what: what.to_owned(),
+    }
 }
 
 fn parse(key: &str, bytes: &[u8]) -> Result<Incident, Error> {

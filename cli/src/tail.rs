@@ -5,13 +5,12 @@ use std::process::ExitCode;
 use futures_util::StreamExt;
 
 use crate::args::{NatsArgs, TailArgs};
-use crate::nats::{Bus, url};
-use crate::{Error, decode, output, wait};
+use crate::{Error, decode, nats, output, wait};
 
 /// Shows messages until somebody stops it.
-pub(crate) async fn run(args: &TailArgs, nats: &NatsArgs) -> Result<ExitCode, Error> {
-    let bus = Bus::connect(url(nats)).await?;
-    let mut messages = bus.subscribe(&args.subject).await?;
+pub(crate) async fn run(args: &TailArgs, told: &NatsArgs) -> Result<ExitCode, Error> {
+    let bus = nats::connect(&nats::url(told)).await?;
+    let mut messages = nats::subscribe(&bus, &args.subject).await?;
     let stop = wait::stop_on_signals().map_err(Error::Runtime)?;
     while let Some(Some(message)) = stop.run_until_cancelled(messages.next()).await {
         match decode::lines(&message.payload) {

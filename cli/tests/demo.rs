@@ -1,37 +1,25 @@
 //! The stories of the demonstration on the running kernel: each explained right, and the healthy one not at all.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 /// Plays a scenario with the binaries beside this one; the verdict is its exit code.
 fn play(arguments: &[&str]) {
-    let output = Command::new(env!("CARGO_BIN_EXE_tapio"))
-        .arg("demo")
-        .args(arguments)
-        .output()
-        .unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tapio"));
+    command.arg("demo").args(arguments).env("TMPDIR", folder.path());
+    let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let demo = command.spawn().unwrap();
+    let group = format!("{}{}", cli::cgroup::PREFIX, demo.id());
+    let output = demo.wait_with_output().unwrap();
     let told =
         String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{told}");
-    assert_eq!(leftovers(), Vec::<String>::new(), "after {arguments:?}");
-}
-
-/// Control groups and processes that a demonstration may not leave behind.
-fn leftovers() -> Vec<String> {
-    let folders = ["/sys/fs/cgroup", "/sys/fs/cgroup/memory"]
-        .into_iter()
-        .filter_map(|path| std::fs::read_dir(path).ok())
-        .flatten();
-    let groups = folders
-        .flatten()
-        .map(|entry| entry.file_name().to_string_lossy().into_owned())
-        .filter(|name| name.starts_with("tapio-demo"));
-    let processes = std::fs::read_dir("/proc").unwrap().flatten();
-    let names = processes.filter_map(|entry| std::fs::read_to_string(entry.path().join("comm")).ok());
-    let ours = names
-        .map(|name| name.trim().to_owned())
-        .filter(|name| name.starts_with("tapio-") || name == "nats-server");
-    groups.chain(ours).collect()
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "folders");
+    assert!(
+        !cli::cgroup::root().unwrap().join(group).exists(),
+        "control groups"
+    );
 }
 
 #[test]

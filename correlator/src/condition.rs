@@ -36,6 +36,7 @@ conditions! {
     ExecutableChanged = "executable_changed",
     ImageChanged = "image_changed",
     SignalSent = "signal_sent",
+    ContainerStopped = "container_stopped",
     MemoryGrowth = "memory_growth",
     OomKill = "oom_kill",
     ProcessCrashed = "process_crashed",
@@ -55,7 +56,7 @@ impl Condition {
     /// Whether it is something that was done once, rather than a state that lasts.
     pub fn is_point(self) -> bool {
         match self {
-            Self::ExecutableChanged | Self::ImageChanged | Self::SignalSent => true,
+            Self::ExecutableChanged | Self::ImageChanged | Self::SignalSent | Self::ContainerStopped => true,
             Self::MemoryGrowth
             | Self::OomKill
             | Self::ProcessCrashed
@@ -301,6 +302,18 @@ mod tests {
     #[test]
     fn the_shipped_catalogue_words_every_condition() {
         Catalogue::parse(include_str!("../rules/conditions.yaml")).unwrap();
+    }
+
+    #[test]
+    fn errors_are_told_by_what_is_known_of_them() {
+        let catalogue = Catalogue::parse(include_str!("../rules/conditions.yaml")).unwrap();
+        let text = &catalogue.entry(Condition::Http5xx).text;
+        let mut episode = Episode::default();
+        assert_eq!(catalogue.render(text, &episode), "HTTP 5xx", "a first error, no window yet");
+        episode.facts.insert("ratio".into(), Fact::Number(0.96));
+        assert_eq!(catalogue.render(text, &episode), "HTTP 5xx, 96 % of requests");
+        episode.facts.insert("status".into(), Fact::Number(503.0));
+        assert_eq!(catalogue.render(text, &episode), "HTTP 503, 96 % of requests");
     }
 
     #[test]

@@ -7,23 +7,28 @@ mod conditions;
 mod episodes;
 mod gauges;
 mod ratio;
+mod seen;
 mod sighting;
+mod stops;
 mod storm;
 pub(crate) mod watermark;
 
 use bus_schema::episode::{Blindness, Edge, Report};
 use bus_schema::event::network::Role;
 use bus_schema::event::{Body, Event};
-use bus_schema::{Batch, Entity, SCHEMA_VERSION};
+use bus_schema::{Batch, Entity, SCHEMA_VERSION, Severity};
 use serde::{Deserialize, Serialize};
 
 use episodes::Episodes;
 use gauges::Gauges;
 use ratio::Ratios;
+use seen::Seen;
 use sighting::Sighting;
+use stops::Stops;
 use storm::Storms;
 use watermark::Watermark;
 
+use crate::condition::Condition;
 use crate::fold::gauges::Edges;
 
 /// Time advances downstream at least this often while batches arrive.
@@ -40,6 +45,8 @@ pub struct Folder {
     reported_watermark_ns: u64,
     judged_ns: u64,
     episodes: Episodes,
+    #[serde(default)]
+    stops: Stops,
     ratios: Ratios,
     storms: Storms,
     edges: Edges,
@@ -55,6 +62,7 @@ impl Folder {
             reported_watermark_ns: 0,
             judged_ns: 0,
             episodes: Episodes::default(),
+            stops: Stops::default(),
             ratios: Ratios::default(),
             storms: Storms::default(),
             edges: Edges::default(),
@@ -91,21 +99,26 @@ impl Folder {
     }
 
     fn fold(&mut self, event: &Event, node: &str, report: &mut Report) {
+        if is_probe(event) {
+            return;
+        }
         match &event.body {
             Body::EdgeStats(stats) if stats.role == Role::Client => {
-                self.storms.outbound(event, stats);
-                self.ratios.connections(event, stats);
-                self.see_edge(event, report);
+                let seen = Seen::new(event);
+                self.storms.outbound(&seen, stats);
+                self.ratios.connections(&seen, stats);
+                self.see_edge(&seen, report);
             }
             Body::HttpStats(stats) => {
-                self.storms.exchanges(event, stats);
-                self.ratios.exchanges(event, stats);
+                let seen = Seen::new(event);
+                self.storms.exchanges(&seen, stats);
+                self.ratios.exchanges(&seen, stats);
                 if stats.role == Role::Client {
-                    self.see_edge(event, report);
+                    self.see_edge(&seen, report);
                 }
             }
             Body::ConnectFailed(_) => {
-                self.see_edge(event, report);
+                self.see_edge(&Seen::new(event), report);
                 self.sight(event);
             }
             Body::TcpStats(stats) => {
@@ -142,7 +155,7 @@ impl Folder {
             | Body::OomKill(_)
             | Body::ImageChanged(_) => self.sight(event),
             Body::Listening(listening) if listening.open => {
-                self.episodes.is_up(&event.subject.key(), event.time_ns);
+                self.episodes.is_up(&event.subject.key().into(), event.time_ns);
             }
             Body::EdgeStats(_) | Body::Listening(_) => {}
         }
@@ -150,17 +163,20 @@ impl Folder {
     }
 
     fn sight(&mut self, event: &Event) {
-        if let Some(sighting) = Sighting::of(event) {
+        self.stops.note(event);
+        if let Some(mut sighting) = Sighting::of(event) {
+            if self.stops.explain(event) {
+                sighting.condition = Condition::ProcessStopped;
+                sighting.severity = Severity::Info;
+            }
             self.ratios.count_early(&sighting);
             self.episodes.merge(sighting);
         }
     }
 
-    fn see_edge(&mut self, event: &Event, report: &mut Report) {
-        if let Some(callee) = event.object.as_ref().filter(|callee| is_someone(callee)) {
-            report
-                .edges
-                .extend(self.edges.see(&event.subject, callee, event.time_ns));
+    fn see_edge(&mut self, seen: &Seen<'_>, report: &mut Report) {
+        if let Some(callee) = seen.event.object.as_ref().filter(|callee| is_someone(callee)) {
+            report.edges.extend(self.edges.see(seen, callee));
         }
     }
 
@@ -177,6 +193,21 @@ impl Folder {
         self.episodes.publish_due(now_ns, &mut report.episodes);
         self.edges.forget(now_ns);
     }
+}
+
+/// Kubelet's own calls test a pod from outside: nobody is served by them, and nobody suffers when they fail.
+fn is_probe(event: &Event) -> bool {
+    let caller = &event.subject;
+    let is_call = matches!(
+        event.body,
+        Body::ConnectFailed(_) | Body::EdgeStats(_) | Body::HttpStats(_) | Body::HttpError(_)
+    );
+    is_call
+        && caller.pod.is_none()
+        && caller
+            .process
+            .as_ref()
+            .is_some_and(|process| process.comm == "kubelet")
 }
 
 fn is_someone(entity: &Entity) -> bool {

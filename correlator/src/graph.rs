@@ -11,6 +11,7 @@ mod links;
 mod narrative;
 mod posterior;
 mod reject;
+mod retell;
 mod world;
 
 use std::sync::Arc;

@@ -26,7 +26,7 @@ async fn main() -> ExitCode {
                 return ExitCode::from(exit::USAGE);
             }
         };
-        let member = member.unwrap_or_else(|| format!("{}-{}", process.args.node_name(), std::process::id()));
+        let member = member.unwrap_or_else(bus_stage::config::member_name);
         let episodes = Episodes {
             partitions: process.args.partitions,
         };

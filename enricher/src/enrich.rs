@@ -1,8 +1,10 @@
-//! Fills in who is who in a batch, and says in which slot each event is joined with others.
+//! Fills in who is who in a batch, and says in which partition each event is joined with others.
+//!
+//! The bus counts messages, not events: a batch leaves as at most one message a partition, not one a workload.
 
 use std::collections::BTreeMap;
 
-use bus_schema::entity::Address;
+use bus_schema::entity::{Address, HOST_NAMESPACE};
 use bus_schema::event::{Body, Event};
 use bus_schema::names::{partition_of_slot, slot};
 use bus_schema::{Batch, Entity, Header};
@@ -24,31 +26,29 @@ pub struct Enricher {
     told_ns: BTreeMap<String, u64>,
 }
 
-/// The events of one slot, in the order of the batch.
+/// The events of one partition, in the order of the batch.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Share {
-    /// Slot of the enriched side.
-    pub slot: u16,
-    /// Events of that slot; empty in a heartbeat.
+    /// Partition of the enriched side.
+    pub partition: u16,
+    /// Events of that partition; empty in a heartbeat.
     pub events: Vec<Event>,
 }
 
 impl Enricher {
-    /// Enriches a batch and splits it by slot. Partitions that get no event get a heartbeat from time to time.
+    /// Enriches a batch and splits it by partition. Partitions that get no event get a heartbeat from time to time.
     pub fn apply(&mut self, topology: &Topology, batch: Batch, partitions: u16) -> Vec<Share> {
         let mut shares: BTreeMap<u16, Vec<Event>> = BTreeMap::new();
         for mut event in batch.events {
             self.learn(&event, &batch.header.node);
             self.fill(topology, &mut event, &batch.header.node);
-            shares
-                .entry(slot(&event.affected().key()))
-                .or_default()
-                .push(event);
+            let partition = partition_of(&event, partitions);
+            shares.entry(partition).or_default().push(event);
         }
         self.tell_time(&batch.header, partitions, &mut shares);
         shares
             .into_iter()
-            .map(|(slot, events)| Share { slot, events })
+            .map(|(partition, events)| Share { partition, events })
             .collect()
     }
 
@@ -119,12 +119,7 @@ impl Enricher {
             return;
         }
         for partition in 0..partitions.max(1) {
-            let is_reached = shares
-                .keys()
-                .any(|slot| partition_of_slot(*slot, partitions) == partition);
-            if !is_reached {
-                shares.insert(partition, Vec::new());
-            }
+            shares.entry(partition).or_default();
         }
         if self.told_ns.len() >= MOST_PRODUCERS {
             self.told_ns.pop_first();
@@ -133,9 +128,17 @@ impl Enricher {
     }
 }
 
+/// The partition of whoever was affected.
+fn partition_of(event: &Event, partitions: u16) -> u16 {
+    match partitions {
+        0 | 1 => 0,
+        several => partition_of_slot(slot(&event.affected().key()), several),
+    }
+}
+
 /// Someone on the observer's own node.
 fn fill_local(topology: &Topology, entity: &mut Entity, node: &str) {
-    if entity.node.is_none() {
+    if entity.node.is_none() && !is_of_cluster(entity) {
         entity.node = Some(node.to_owned());
     }
     let by_container = entity
@@ -146,6 +149,15 @@ fn fill_local(topology: &Topology, entity: &mut Entity, node: &str) {
     if let Some(record) = by_container.or_else(by_uid) {
         fill_pod(topology, entity, record);
     }
+}
+
+/// A workload of Kubernetes as such is on no node, wherever its observer runs.
+fn is_of_cluster(entity: &Entity) -> bool {
+    let is_kubernetes = entity
+        .workload
+        .as_ref()
+        .is_some_and(|workload| workload.namespace != HOST_NAMESPACE);
+    is_kubernetes && entity.pod.is_none() && entity.container.is_none() && entity.process.is_none()
 }
 
 fn fill_pod(topology: &Topology, entity: &mut Entity, record: &PodRecord) {

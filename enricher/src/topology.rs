@@ -17,6 +17,8 @@ pub struct PodRecord {
     pub pod: Pod,
     /// Its controller; the pod itself where nobody owns it.
     pub owner: Workload,
+    /// When it was created, UNIX ns.
+    pub created_ns: u64,
     /// Node it is bound to.
     pub node: Option<String>,
     /// Its own addresses; none when it shares the node's.
@@ -61,11 +63,11 @@ pub struct Topology {
 }
 
 impl Topology {
-    /// A pod appeared or changed at `time_ns`.
+    /// A pod appeared or changed, as told at `time_ns`.
     pub fn see_pod(&mut self, record: PodRecord, time_ns: u64) {
         let uid = record.pod.uid.clone();
         for address in &record.addresses {
-            self.hold(*address, Holder::Pod(uid.clone()), time_ns);
+            self.hold(*address, Holder::Pod(uid.clone()), record.created_ns, time_ns);
         }
         for container in &record.containers {
             self.containers.insert(container.id.clone(), uid.clone());
@@ -97,10 +99,10 @@ impl Topology {
         }
     }
 
-    /// A Service appeared or changed at `time_ns`; a headless one has no addresses.
-    pub fn see_service(&mut self, service: &Service, addresses: Vec<IpAddr>, time_ns: u64) {
+    /// A Service that was created at `created_ns` appeared or changed, as told at `time_ns`; a headless one has no addresses.
+    pub fn see_service(&mut self, service: &Service, addresses: Vec<IpAddr>, created_ns: u64, time_ns: u64) {
         for address in &addresses {
-            self.hold(*address, Holder::Service(service.clone()), time_ns);
+            self.hold(*address, Holder::Service(service.clone()), created_ns, time_ns);
         }
         let record = self.services.entry(service.clone()).or_default();
         record.addresses = addresses;
@@ -189,7 +191,9 @@ impl Topology {
         });
     }
 
-    fn hold(&mut self, address: IpAddr, holder: Holder, time_ns: u64) {
+    /// The API server tells an address some time after it was given: whatever nobody else is known to have held since the
+    /// holder was created is the holder's.
+    fn hold(&mut self, address: IpAddr, holder: Holder, created_ns: u64, time_ns: u64) {
         let tenures = self.addresses.entry(address).or_default();
         if tenures
             .iter()
@@ -200,9 +204,10 @@ impl Topology {
         for tenure in tenures.iter_mut().filter(|tenure| tenure.until_ns.is_none()) {
             tenure.until_ns = Some(time_ns);
         }
+        let free_ns = tenures.iter().filter_map(|tenure| tenure.until_ns).max();
         tenures.push(Tenure {
             holder,
-            since_ns: time_ns,
+            since_ns: created_ns.max(free_ns.unwrap_or(0)),
             until_ns: None,
         });
     }
@@ -235,6 +240,7 @@ mod tests {
                 name: format!("{uid}-pod"),
             },
             owner: named("Deployment", uid),
+            created_ns: 0,
             node: None,
             addresses: vec![address.parse().unwrap()],
             containers: vec![Container {
@@ -248,17 +254,35 @@ mod tests {
     fn an_address_means_what_it_meant_then() {
         let mut topology = Topology::default();
         let address = "10.1.0.7".parse().unwrap();
-        topology.see_pod(pod("a", "10.1.0.7"), 10);
+        let created = |uid, created_ns| PodRecord {
+            created_ns,
+            ..pod(uid, "10.1.0.7")
+        };
+        topology.see_pod(created("a", 10), 11);
         topology.lose_pod("a", 20);
-        topology.see_pod(pod("b", "10.1.0.7"), 30);
+        topology.see_pod(created("b", 30), 32);
         assert_eq!(topology.holder(address, 15), Some(&Holder::Pod("a".into())));
         assert_eq!(
             topology.holder(address, 25),
             Some(&Holder::Pod("a".into())),
             "the dead are remembered"
         );
-        assert_eq!(topology.holder(address, 35), Some(&Holder::Pod("b".into())));
+        assert_eq!(
+            topology.holder(address, 31),
+            Some(&Holder::Pod("b".into())),
+            "before it was told"
+        );
         assert_eq!(topology.holder(address, 5), None);
+    }
+
+    #[test]
+    fn a_pod_that_was_created_early_does_not_inherit_the_past_of_its_address() {
+        let mut topology = Topology::default();
+        topology.see_pod(pod("a", "10.1.0.7"), 10);
+        topology.lose_pod("a", 20);
+        topology.see_pod(pod("b", "10.1.0.7"), 30);
+        let holder = topology.holder("10.1.0.7".parse().unwrap(), 15);
+        assert_eq!(holder, Some(&Holder::Pod("a".into())));
     }
 
     #[test]
@@ -269,7 +293,7 @@ mod tests {
             name: "redis".into(),
         };
         topology.see_pod(pod("redis", "10.1.0.1"), 1);
-        topology.see_service(&service, vec!["10.96.0.5".parse().unwrap()], 1);
+        topology.see_service(&service, vec!["10.96.0.5".parse().unwrap()], 0, 1);
         assert_eq!(topology.workload_behind(&service), None, "no endpoints yet");
         topology.see_endpoints(&service, "slice", vec!["redis".into()]);
         topology.see_endpoints(&service, "slice", vec![]);

@@ -1,7 +1,10 @@
-//! Measures the bus and the pipeline: rates as a ratio to what the bare bus does in the same run.
+//! Measures the bus and the pipeline: rates as a ratio to what the bare bus does in the same run, and memory over time.
 #![forbid(unsafe_code)]
 
 pub mod events;
 pub mod flood;
 pub mod pipeline;
+pub mod process;
+pub mod report;
 pub mod server;
+pub mod soak;

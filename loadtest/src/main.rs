@@ -1,22 +1,54 @@
-//! `tapio-loadtest`: how many events a second the bus takes, and the pipeline.
+//! `tapio-loadtest`: how many events a second the bus takes, and the pipeline; and whether memory is flat.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Result;
+use bus_schema::samples::Shape;
 use clap::{Parser, Subcommand};
-use loadtest::pipeline::{Load, Rate, pipeline, raw};
+use loadtest::pipeline::{Load, pipeline, raw};
+use loadtest::report;
+use loadtest::soak::{Memory, soak};
 
 #[derive(Debug, Parser)]
 #[command(version, about = "Measures the bus and the pipeline on this machine")]
 struct Cli {
     #[command(subcommand)]
     what: Option<What>,
+    #[command(flatten)]
+    load: LoadArgs,
+    #[arg(long, global = true, help = "print one line of JSON")]
+    json: bool,
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        help = "write the results into this file too"
+    )]
+    record: Option<PathBuf>,
+    #[arg(
+        long,
+        global = true,
+        value_name = "FOLDER",
+        default_value = "target/criterion",
+        help = "where the benches of the primitives have left their results"
+    )]
+    criterion: PathBuf,
+}
+
+#[derive(Debug, clap::Args)]
+struct LoadArgs {
     #[arg(long, global = true, default_value_t = 2_000_000, value_parser = clap::value_parser!(u64).range(1000..), help = "events to send")]
     events: u64,
     #[arg(long, global = true, default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..=256), help = "events of one message")]
     batch: u64,
-    #[arg(long, global = true, default_value_t = 8, value_parser = clap::value_parser!(u64).range(1..), help = "workloads they speak of")]
+    #[arg(long, global = true, default_value_t = 200, value_parser = clap::value_parser!(u64).range(1..), help = "workloads they speak of")]
     workloads: u64,
-    #[arg(long, global = true, help = "print one line of JSON")]
-    json: bool,
+    #[arg(long, global = true, default_value_t = 2, help = "workloads that fail")]
+    failing: u64,
+    #[arg(long, global = true, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..), help = "nodes that send")]
+    nodes: u64,
 }
 
 #[derive(Debug, Clone, Copy, Subcommand)]
@@ -25,15 +57,41 @@ enum What {
     Raw,
     /// Events through enricher and correlator
     Pipeline,
+    /// The whole pipeline on this host under a steady load: exits 1 when the memory of a process is not flat (as root)
+    Soak {
+        #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..), help = "how long")]
+        minutes: u64,
+        #[arg(long, default_value_t = 200, help = "requests a second")]
+        rate: u32,
+    },
 }
 
 #[tokio::main]
-async fn main() -> Result<()> {
+async fn main() -> Result<ExitCode> {
     let cli = Cli::parse();
+    match cli.what {
+        Some(What::Soak { minutes, rate }) => {
+            let memory = soak(Duration::from_secs(60 * minutes), rate).await?;
+            tell(&cli, "soak", &report::memory(&memory), &memory)?;
+            let flat = memory
+                .iter()
+                .filter(|memory| memory.is_judged())
+                .all(Memory::is_flat);
+            Ok(ExitCode::from(u8::from(!flat)))
+        }
+        Some(What::Raw | What::Pipeline) | None => rates(&cli).await,
+    }
+}
+
+async fn rates(cli: &Cli) -> Result<ExitCode> {
     let load = Load {
-        events: cli.events,
-        events_per_batch: cli.batch,
-        workloads: cli.workloads,
+        events: cli.load.events,
+        shape: Shape {
+            nodes: cli.load.nodes,
+            workloads: cli.load.workloads,
+            failing: cli.load.failing,
+            events_per_batch: cli.load.batch,
+        },
     };
     let mut rates = Vec::new();
     if !matches!(cli.what, Some(What::Pipeline)) {
@@ -42,26 +100,20 @@ async fn main() -> Result<()> {
     if !matches!(cli.what, Some(What::Raw)) {
         rates.push(pipeline(load).await?);
     }
-    print(&rates, cli.json)
+    let primitives = report::criterion::read(&cli.criterion);
+    tell(cli, "rates", &report::rates(&primitives, &rates), &rates)?;
+    Ok(ExitCode::SUCCESS)
 }
 
 #[expect(clippy::print_stdout, reason = "the result of the measurement")]
-fn print(rates: &[Rate], json: bool) -> Result<()> {
-    if json {
-        println!("{}", serde_json::to_string(rates)?);
-        return Ok(());
+fn tell(cli: &Cli, section: &str, text: &str, value: &impl serde::Serialize) -> Result<()> {
+    if cli.json {
+        println!("{}", serde_json::to_string(value)?);
+    } else {
+        print!("{text}");
     }
-    for rate in rates {
-        println!(
-            "{:14} {:>10} events in {:6.2} s = {:>9.0} events/s",
-            rate.what, rate.events, rate.seconds, rate.events_per_second
-        );
+    match &cli.record {
+        Some(file) => report::record(file, section, text),
+        None => Ok(()),
     }
-    if let [raw, pipeline] = rates {
-        println!(
-            "pipeline : raw = {:.2}",
-            pipeline.events_per_second / raw.events_per_second
-        );
-    }
-    Ok(())
 }

@@ -1,32 +1,32 @@
 //! The two measurements: the bare bus, and the same bytes through enricher and correlator.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use bus_client::reader::{Item, Reader};
 use bus_schema::episode::Report;
-use bus_schema::names::{EPISODES_STREAM, events_subject};
+use bus_schema::names::EPISODES_STREAM;
+use bus_schema::samples::Shape;
 use bus_stage::clock::now_ns;
 use serde::Serialize;
 use tokio::time::Instant;
 
-use crate::events::{NODE, Source};
+use crate::events::{batches, marker};
 use crate::flood::publish;
-use crate::server::{Process, Server};
+use crate::process::{Process, beside, free_address};
+use crate::server::Server;
 
 /// A pipeline that has not answered by then is stuck.
 const PATIENCE: Duration = Duration::from_secs(300);
-const FAMILY: &str = "network";
 
 /// What is sent.
 #[derive(Debug, Clone, Copy)]
 pub struct Load {
     /// Events in all.
     pub events: u64,
-    /// Events of one message.
-    pub events_per_batch: u64,
-    /// Workloads they speak of.
-    pub workloads: u64,
+    /// What they are.
+    pub shape: Shape,
 }
 
 /// A measured rate.
@@ -40,17 +40,44 @@ pub struct Rate {
     pub seconds: f64,
     /// Events per second.
     pub events_per_second: f64,
+    /// Processor time that each process took for them, seconds. It tells more than the clock where others work too.
+    pub cpu_seconds: BTreeMap<&'static str, f64>,
 }
 
 impl Rate {
+    /// Processor time of all processes, the bus included.
     #[expect(clippy::cast_precision_loss, reason = "a count of events")]
-    fn new(what: &'static str, events: u64, took: Duration) -> Self {
-        let seconds = took.as_secs_f64();
+    pub fn cpu_seconds_per_million(&self) -> f64 {
+        self.cpu_seconds.values().sum::<f64>() * 1e6 / self.events as f64
+    }
+}
+
+/// A measurement that runs.
+struct Stopwatch<'a> {
+    began: Instant,
+    processes: Vec<(&'static str, &'a Process, f64)>,
+}
+
+impl<'a> Stopwatch<'a> {
+    fn start(processes: &[(&'static str, &'a Process)]) -> Self {
+        let read = |(name, process): &(&'static str, &'a Process)| (*name, *process, process.cpu_seconds());
         Self {
+            processes: processes.iter().map(read).collect(),
+            began: Instant::now(),
+        }
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "a count of events")]
+    fn stop(self, what: &'static str, events: u64) -> Rate {
+        let seconds = self.began.elapsed().as_secs_f64();
+        let used =
+            |(name, process, before): (&'static str, &Process, f64)| (name, process.cpu_seconds() - before);
+        Rate {
             what,
             events,
             seconds,
             events_per_second: events as f64 / seconds,
+            cpu_seconds: self.processes.into_iter().map(used).collect(),
         }
     }
 }
@@ -60,11 +87,11 @@ impl Rate {
 /// # Errors
 /// When the server cannot be started or refuses a message.
 pub async fn raw(load: Load) -> Result<Rate> {
-    let (_server, bus) = Server::start().await?;
-    let batches = batches("raw", load)?;
-    let began = Instant::now();
-    publish(&bus, &events_subject(NODE, FAMILY), batches).await?;
-    Ok(Rate::new("raw JetStream", load.events, began.elapsed()))
+    let (server, bus) = Server::start().await?;
+    let batches = batches(load.shape, load.events, now_ns())?;
+    let watch = Stopwatch::start(&[("nats-server", &server.process)]);
+    publish(&bus, batches).await?;
+    Ok(watch.stop("raw JetStream", load.events))
 }
 
 /// From the first publish until the correlator has worked on the last event.
@@ -73,50 +100,32 @@ pub async fn raw(load: Load) -> Result<Rate> {
 /// When a process cannot be started or nothing comes out.
 pub async fn pipeline(load: Load) -> Result<Rate> {
     let (server, bus) = Server::start().await?;
-    let _stages = [
-        stage("tapio-enricher", &server)?,
-        stage("tapio-correlator", &server)?,
-    ];
-    let subject = events_subject(NODE, FAMILY);
-    let mut warm = Source::new("warm", 1, 1, now_ns())?;
-    publish(&bus, &subject, [warm.marker("warm")?]).await?;
+    let enricher = stage("tapio-enricher", &server)?;
+    let correlator = stage("tapio-correlator", &server)?;
+    publish(&bus, [marker("warm", now_ns())?]).await?;
     let mut reader = Reader::new(&bus, EPISODES_STREAM, 0);
     wait_for("warm", &mut reader).await?;
 
-    let mut batches = batches("load", load)?;
-    batches.push(Source::new("last", 1, 1, now_ns())?.marker("last")?);
-    let began = Instant::now();
-    let (sent, seen) = tokio::join!(publish(&bus, &subject, batches), wait_for("last", &mut reader));
+    // Encoded beforehand: what is measured is the way, not the source.
+    let mut messages = batches(load.shape, load.events, now_ns())?;
+    messages.push(marker("last", now_ns())?);
+    let watch = Stopwatch::start(&[
+        ("nats-server", &server.process),
+        ("tapio-enricher", &enricher),
+        ("tapio-correlator", &correlator),
+    ]);
+    let (sent, seen) = tokio::join!(publish(&bus, messages), wait_for("last", &mut reader));
     sent.and(seen)?;
-    Ok(Rate::new("pipeline", load.events, began.elapsed()))
-}
-
-/// Encoded beforehand: what is measured is the way, not the source.
-fn batches(observer: &'static str, load: Load) -> Result<Vec<(String, bytes::Bytes)>> {
-    let mut source = Source::new(observer, load.events_per_batch, load.workloads, now_ns())?;
-    (0..load.events / load.events_per_batch.max(1))
-        .map(|_| source.batch())
-        .collect()
+    Ok(watch.stop("pipeline", load.events))
 }
 
 fn stage(name: &str, server: &Server) -> Result<Process> {
-    let own = std::env::current_exe()?;
-    let binary = own.with_file_name(name);
-    if !binary.exists() {
-        bail!(
-            "{} is missing; build it with: cargo build --release --workspace --bins",
-            binary.display()
-        );
-    }
-    let health = std::net::TcpListener::bind(("127.0.0.1", 0))?
-        .local_addr()?
-        .to_string();
     let environment = [
         ("TAPIO_NATS_URL", server.url.clone()),
-        ("TAPIO_HEALTH_ADDR", health),
+        ("TAPIO_HEALTH_ADDR", free_address()?),
         ("TAPIO_DIE_WITH_PARENT", "1".to_owned()),
     ];
-    Process::start(&binary, &[], &environment)
+    Process::start(&beside(name)?, &[], &environment)
 }
 
 async fn wait_for(name: &str, reader: &mut Reader) -> Result<()> {

@@ -1,51 +1,24 @@
-//! Real processes for the measurement, gone when dropped.
+//! A real server for the measurement, gone when dropped.
 
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use bus_client::{Bus, Config, streams};
 use tempfile::TempDir;
 
+use crate::process::{Process, free_address};
+
 /// A server that does not answer by then does not work.
 const PATIENCE: Duration = Duration::from_secs(20);
-
-/// A process that ends with its owner.
-#[derive(Debug)]
-pub struct Process(Child);
-
-impl Process {
-    /// Starts `binary`; its output is discarded.
-    ///
-    /// # Errors
-    /// When it cannot be started.
-    pub fn start(binary: &Path, arguments: &[&str], environment: &[(&str, String)]) -> Result<Self> {
-        let mut command = Command::new(binary);
-        command
-            .args(arguments)
-            .envs(environment.iter().map(|(name, value)| (name, value)));
-        let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
-        child
-            .map(Self)
-            .with_context(|| format!("cannot start {}", binary.display()))
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        // A process that is gone already needs no end.
-        drop(self.0.kill());
-        drop(self.0.wait());
-    }
-}
 
 /// A NATS server with file storage in a folder of its own.
 #[derive(Debug)]
 pub struct Server {
     /// Its address.
     pub url: String,
-    _process: Process,
+    /// Itself.
+    pub process: Process,
     _folder: TempDir,
 }
 
@@ -56,17 +29,15 @@ impl Server {
     /// When there is no nats-server, or it does not answer.
     pub async fn start() -> Result<(Self, Bus)> {
         let folder = tempfile::tempdir()?;
-        let port = std::net::TcpListener::bind(("127.0.0.1", 0))?
-            .local_addr()?
-            .port()
-            .to_string();
+        let address = free_address()?;
+        let (_, port) = address.rsplit_once(':').unwrap_or_default();
         let store = folder.path().to_string_lossy().into_owned();
         let process = Process::start(
             &nats_server()?,
-            &["-js", "-a", "127.0.0.1", "-p", &port, "-sd", &store],
+            &["-js", "-a", "127.0.0.1", "-p", port, "-sd", &store],
             &[],
         )?;
-        let url = format!("nats://127.0.0.1:{port}");
+        let url = format!("nats://{address}");
         let config = Config {
             urls: vec![url.clone()],
             name: "tapio-loadtest".into(),
@@ -77,7 +48,7 @@ impl Server {
         Ok((
             Self {
                 url,
-                _process: process,
+                process,
                 _folder: folder,
             },
             bus,
@@ -86,7 +57,7 @@ impl Server {
 }
 
 /// The server named by `TAPIO_NATS_SERVER`, else the first one in `PATH`.
-fn nats_server() -> Result<PathBuf> {
+pub(crate) fn nats_server() -> Result<PathBuf> {
     if let Some(told) = std::env::var_os("TAPIO_NATS_SERVER").filter(|path| !path.is_empty()) {
         return Ok(told.into());
     }

@@ -39,6 +39,7 @@ pub struct Codec {
     compressor: zstd::bulk::Compressor<'static>,
     decompressor: zstd::bulk::Decompressor<'static>,
     plain: Vec<u8>,
+    packed: Vec<u8>,
 }
 
 impl std::fmt::Debug for Codec {
@@ -61,6 +62,7 @@ impl Codec {
             compressor,
             decompressor,
             plain: Vec::new(),
+            packed: Vec::new(),
         })
     }
 
@@ -71,7 +73,13 @@ impl Codec {
         if self.plain.len() < COMPRESS_FROM_BYTES {
             return Ok(self.plain.clone());
         }
-        self.compressor.compress(&self.plain).map_err(PackError::Compress)
+        self.packed.clear();
+        self.packed
+            .reserve(zstd::zstd_safe::compress_bound(self.plain.len()));
+        let compressed = self.compressor.compress_to_buffer(&self.plain, &mut self.packed);
+        compressed.map_err(PackError::Compress)?;
+        // A copy of its own size: the bound for compression is many times that.
+        Ok(self.packed.as_slice().to_owned())
     }
 
     /// A payload as a batch.
@@ -79,9 +87,10 @@ impl Codec {
         if !payload.starts_with(&ZSTD_MAGIC) {
             return Ok(Batch::decode(payload)?);
         }
-        self.plain = self
-            .decompressor
-            .decompress(payload, unpacked_size(payload))
+        self.plain.clear();
+        self.plain.reserve(unpacked_size(payload));
+        self.decompressor
+            .decompress_to_buffer(payload, &mut self.plain)
             .map_err(UnpackError::Uncompress)?;
         Ok(Batch::decode(&self.plain)?)
     }

@@ -95,7 +95,7 @@ impl Bus {
             note(&status_sender, &event);
             async {}
         });
-        let urls = config.urls.join(",");
+        let urls = public(&config.urls);
         let connected = options.connect(config.urls.clone()).await;
         let client = connected.map_err(|source| Error::Connect { urls, source })?;
         let builder = ContextBuilder::new()
@@ -116,7 +116,7 @@ impl Bus {
         let connected = status.wait_for(|status| matches!(status, Status::Connected(_)));
         if tokio::time::timeout(patience, connected).await.is_err() {
             return Err(Error::Unreachable {
-                urls: config.urls.join(","),
+                urls: public(&config.urls),
                 seconds: patience.as_secs(),
             });
         }
@@ -164,7 +164,7 @@ fn options(config: &Config) -> Result<ConnectOptions, Error> {
         let text = std::fs::read_to_string(path).map_err(failed)?;
         options = options.credentials(&text).map_err(failed)?;
     }
-    if let Some((user, password)) = config.user.clone() {
+    if let Some((user, password)) = config.user.clone().or_else(|| user_in(&config.urls)) {
         options = options.user_and_password(user, password);
     }
     if let Some(path) = config.tls_ca.clone() {
@@ -174,6 +174,26 @@ fn options(config: &Config) -> Result<ConnectOptions, Error> {
         options = options.custom_inbox_prefix(prefix);
     }
     Ok(options)
+}
+
+/// User and password of the first URL that has them, `nats://user:password@host:port`; the library leaves them alone.
+fn user_in(urls: &[String]) -> Option<(String, String)> {
+    let mut servers = urls
+        .iter()
+        .filter_map(|url| url.parse::<async_nats::ServerAddr>().ok());
+    servers.find_map(|server| Some((server.username()?.to_owned(), server.password()?.to_owned())))
+}
+
+/// URLs for people and logs: without passwords.
+pub fn public(urls: &[String]) -> String {
+    let without = |url: &String| match url
+        .split_once("://")
+        .and_then(|(scheme, rest)| Some((scheme, rest.rsplit_once('@')?.1)))
+    {
+        Some((scheme, host)) => format!("{scheme}://{host}"),
+        None => url.clone(),
+    };
+    urls.iter().map(without).collect::<Vec<_>>().join(",")
 }
 
 /// Doubles from the first delay to the longest; spread by the attempt's own address so that clients do not march in step.
@@ -212,5 +232,21 @@ fn note(status: &watch::Sender<Status>, event: &Event) {
         Event::LameDuckMode | Event::SlowConsumer(_) | Event::ClientError(_) => {
             tracing::debug!(%event, "NATS");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_in_a_url_is_used_and_never_shown() {
+        let urls = [
+            "nats://a:4222".to_owned(),
+            "nats://reader:secret@b:4222".to_owned(),
+        ];
+        assert_eq!(user_in(&urls), Some(("reader".to_owned(), "secret".to_owned())));
+        assert_eq!(public(&urls), "nats://a:4222,nats://b:4222");
+        assert_eq!(user_in(&urls[..1]), None);
     }
 }

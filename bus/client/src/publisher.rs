@@ -3,8 +3,7 @@
 //!
 //! What cannot be sent waits in memory, then on disk, then the oldest is dropped and counted.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use async_nats::jetstream::message::PublishMessage;
@@ -15,10 +14,11 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::connection::Bus;
-use crate::spool::{Dropped, Spool};
+use crate::losses::Losses;
+use crate::spool::Spool;
 
-/// Memory for batches that wait; beyond it they go to disk.
-const RING_BYTES: usize = 4 * 1024 * 1024;
+/// Memory for batches that wait, unless told otherwise; beyond it they go to disk.
+pub const BUFFER_BYTES: usize = 4 * 1024 * 1024;
 /// Delay after a failed attempt, doubled up to the longest.
 const RETRY_DELAY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 
@@ -36,35 +36,13 @@ pub struct Outgoing {
     pub payload: Bytes,
 }
 
-/// Events lost so far, by reason. Shared with whoever reports them.
-#[derive(Debug, Clone, Default)]
-pub struct Losses(Arc<Mutex<BTreeMap<&'static str, u64>>>);
-
-impl Losses {
-    /// Counts `events` lost for `reason`.
-    pub fn add(&self, reason: &'static str, events: u64) {
-        if events > 0 {
-            *self
-                .0
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .entry(reason)
-                .or_default() += events;
-        }
-    }
-
-    /// What was lost since the last call.
-    pub fn take(&self) -> BTreeMap<&'static str, u64> {
-        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-}
-
 /// One producer's way to the bus.
 #[derive(Debug)]
 pub struct Publisher {
     bus: Bus,
     ring: VecDeque<Outgoing>,
     ring_bytes: usize,
+    most_ring_bytes: usize,
     spool: Option<Spool>,
     losses: Losses,
 }
@@ -76,8 +54,18 @@ impl Publisher {
             bus,
             ring: VecDeque::new(),
             ring_bytes: 0,
+            most_ring_bytes: BUFFER_BYTES,
             spool,
             losses,
+        }
+    }
+
+    /// Keeps at most so much in memory.
+    #[must_use]
+    pub fn buffering(self, bytes: usize) -> Self {
+        Self {
+            most_ring_bytes: bytes,
+            ..self
         }
     }
 
@@ -131,8 +119,7 @@ impl Publisher {
                 Ok(message) => return Some((message, true)),
                 Err(error) => {
                     tracing::warn!(error = %error, "spooled batch is not readable, skipped");
-                    self.losses.add("disk_error", 1);
-                    self.spool.as_mut().into_iter().for_each(Spool::pop);
+                    self.spool.as_mut().into_iter().for_each(Spool::give_up);
                 }
             }
         }
@@ -150,7 +137,7 @@ impl Publisher {
     fn keep(&mut self, message: Outgoing) {
         self.ring_bytes += message.payload.len();
         self.ring.push_back(message);
-        while self.ring_bytes > RING_BYTES {
+        while self.ring_bytes > self.most_ring_bytes {
             let Some(oldest) = self.ring.pop_front() else {
                 return;
             };
@@ -166,10 +153,7 @@ impl Publisher {
         let Ok(record) = rmp_serde::to_vec_named(message) else {
             return self.losses.add("disk_error", message.events);
         };
-        let Dropped { full, disk } = spool.append(&record);
-        // Dropped records are batches; the oldest are about as large as this one.
-        self.losses.add("spool_full", full * message.events.max(1));
-        self.losses.add("disk_error", disk * message.events.max(1));
+        spool.append(&record, message.events);
     }
 
     /// What was not sent goes to disk, for the next run.

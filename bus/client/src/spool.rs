@@ -8,10 +8,12 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
+use crate::losses::Losses;
+
 /// A segment is closed when it has grown to this; dropping the oldest frees as much.
 const SEGMENT_BYTES: u64 = 8 * 1024 * 1024;
-/// Length and checksum.
-const RECORD_HEADER: usize = 8;
+/// Length, checksum and number of events.
+const RECORD_HEADER: usize = 12;
 /// No record is longer; a length beyond it is damage.
 const MOST_RECORD_BYTES: u32 = 4 * 1024 * 1024;
 
@@ -19,7 +21,8 @@ const MOST_RECORD_BYTES: u32 = 4 * 1024 * 1024;
 struct Segment {
     path: PathBuf,
     bytes: u64,
-    records: u64,
+    /// Events of each record that nobody has read yet.
+    unread: VecDeque<u64>,
 }
 
 /// The queue in one folder.
@@ -34,23 +37,21 @@ pub struct Spool {
     /// Where the oldest segment is read.
     read_offset: u64,
     front: Option<Vec<u8>>,
+    losses: Losses,
 }
 
-/// What an append cost.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Dropped {
-    /// Records that made room because the queue was full.
-    pub full: u64,
-    /// Records that made room because the disk was, or could not be written at all.
-    pub disk: u64,
-}
+/// Records made room because the queue was full.
+const FULL: &str = "spool_full";
+/// Records made room because the disk was full, or could not be written or read.
+const DISK: &str = "disk_error";
 
 impl Spool {
-    /// Opens the queue in `folder`, with what an earlier run left there. It holds at most `most_bytes`.
+    /// Opens the queue in `folder`, with what an earlier run left there. It holds at most `most_bytes`; events
+    /// that it cannot keep are counted in `losses`.
     ///
     /// # Errors
     /// When the folder cannot be made or read.
-    pub fn open(folder: &Path, most_bytes: u64) -> io::Result<Self> {
+    pub fn open(folder: &Path, most_bytes: u64, losses: Losses) -> io::Result<Self> {
         fs::create_dir_all(folder)?;
         let mut paths: Vec<PathBuf> = fs::read_dir(folder)?
             .filter_map(|entry| entry.ok().map(|entry| entry.path()))
@@ -70,40 +71,37 @@ impl Spool {
             writer: None,
             read_offset: 0,
             front: None,
+            losses,
         })
     }
 
     /// Whether nothing is waiting.
     pub fn is_empty(&self) -> bool {
-        self.segments.iter().all(|segment| segment.records == 0)
+        self.segments.iter().all(|segment| segment.unread.is_empty())
     }
 
     /// Records that wait.
     pub fn len(&self) -> u64 {
-        self.segments.iter().map(|segment| segment.records).sum()
+        self.segments
+            .iter()
+            .map(|segment| segment.unread.len() as u64)
+            .sum()
     }
 
-    /// Appends a record, dropping the oldest segments while the queue or the disk is full.
-    pub fn append(&mut self, record: &[u8]) -> Dropped {
-        let mut dropped = Dropped::default();
+    /// Appends a record of so many events, dropping the oldest segments while the queue or the disk is full.
+    pub fn append(&mut self, record: &[u8], events: u64) {
         let bytes = (record.len() + RECORD_HEADER) as u64;
         while self.bytes() + bytes > self.most_bytes && !self.segments.is_empty() {
-            dropped.full += self.drop_oldest();
+            self.drop_oldest(FULL);
         }
-        loop {
-            match self.write(record) {
-                Ok(()) => return dropped,
-                Err(error) if error.kind() == ErrorKind::StorageFull && !self.segments.is_empty() => {
-                    self.writer = None;
-                    dropped.disk += self.drop_oldest();
-                }
-                Err(error) => {
-                    tracing::warn!(error = %error, folder = %self.folder.display(), "spool cannot be written, event batch dropped");
-                    self.writer = None;
-                    dropped.disk += 1;
-                    return dropped;
-                }
+        while let Err(error) = self.write(record, events) {
+            self.close_segment();
+            if error.kind() == ErrorKind::StorageFull && !self.segments.is_empty() {
+                self.drop_oldest(DISK);
+                continue;
             }
+            tracing::warn!(error = %error, folder = %self.folder.display(), "spool cannot be written, event batch dropped");
+            return self.losses.add(DISK, events);
         }
     }
 
@@ -112,10 +110,8 @@ impl Spool {
         while self.front.is_none() {
             let segment = self.segments.front()?;
             match read_record(&segment.path, self.read_offset) {
-                Ok(Some(record)) => self.front = Some(record),
-                Ok(None) | Err(_) => {
-                    self.drop_oldest();
-                }
+                Ok(Some((record, _))) => self.front = Some(record),
+                Ok(None) | Err(_) => self.drop_oldest(DISK),
             }
         }
         self.front.as_deref()
@@ -123,21 +119,34 @@ impl Spool {
 
     /// Removes the oldest record.
     pub fn pop(&mut self) {
-        let Some(record) = self.front.take() else { return };
+        self.remove_front();
+    }
+
+    /// Removes the oldest record, which is of no use, and counts it.
+    pub fn give_up(&mut self) {
+        let events = self.remove_front();
+        self.losses.add(DISK, events);
+    }
+
+    /// Gives the events of the record.
+    fn remove_front(&mut self) -> u64 {
+        let Some(record) = self.front.take() else { return 0 };
         self.read_offset += (record.len() + RECORD_HEADER) as u64;
-        if let Some(segment) = self.segments.front_mut() {
-            segment.records = segment.records.saturating_sub(1);
-            if segment.records == 0 {
-                self.drop_oldest();
-            }
+        let Some(segment) = self.segments.front_mut() else {
+            return 0;
+        };
+        let events = segment.unread.pop_front();
+        if segment.unread.is_empty() {
+            self.drop_oldest(DISK);
         }
+        events.unwrap_or(0)
     }
 
     fn bytes(&self) -> u64 {
         self.segments.iter().map(|segment| segment.bytes).sum()
     }
 
-    fn write(&mut self, record: &[u8]) -> io::Result<()> {
+    fn write(&mut self, record: &[u8], events: u64) -> io::Result<()> {
         let is_full = self
             .segments
             .back()
@@ -152,10 +161,11 @@ impl Spool {
         let mut framed = Vec::with_capacity(record.len() + RECORD_HEADER);
         framed.extend_from_slice(&length.to_le_bytes());
         framed.extend_from_slice(&crc32fast::hash(record).to_le_bytes());
+        framed.extend_from_slice(&u32::try_from(events).unwrap_or(u32::MAX).to_le_bytes());
         framed.extend_from_slice(record);
         writer.write_all(&framed)?;
         segment.bytes += framed.len() as u64;
-        segment.records += 1;
+        segment.unread.push_back(events);
         Ok(())
     }
 
@@ -167,25 +177,42 @@ impl Spool {
         self.segments.push_back(Segment {
             path,
             bytes: 0,
-            records: 0,
+            unread: VecDeque::new(),
         });
         Ok(())
     }
 
-    /// Removes the oldest segment; returns how many unread records it held.
-    fn drop_oldest(&mut self) -> u64 {
+    /// After a failed write. The next record begins a segment of its own; an empty one would only take room.
+    fn close_segment(&mut self) {
+        self.writer = None;
+        if self
+            .segments
+            .back()
+            .is_some_and(|segment| segment.unread.is_empty())
+            && let Some(segment) = self.segments.pop_back()
+        {
+            remove(&segment.path);
+        }
+    }
+
+    /// Removes the oldest segment and counts what it held unread.
+    fn drop_oldest(&mut self, reason: &'static str) {
         let Some(segment) = self.segments.pop_front() else {
-            return 0;
+            return;
         };
         if self.segments.is_empty() {
             self.writer = None;
         }
         self.read_offset = 0;
         self.front = None;
-        if let Err(error) = fs::remove_file(&segment.path) {
-            tracing::warn!(error = %error, path = %segment.path.display(), "spool segment cannot be removed");
-        }
-        segment.records
+        remove(&segment.path);
+        self.losses.add(reason, segment.unread.iter().sum());
+    }
+}
+
+fn remove(path: &Path) {
+    if let Err(error) = fs::remove_file(path) {
+        tracing::warn!(error = %error, path = %path.display(), "spool segment cannot be removed");
     }
 }
 
@@ -195,31 +222,33 @@ fn number_of(path: &Path) -> Option<u64> {
 
 /// Counts the whole records of a segment that an earlier run left.
 fn recover(path: PathBuf) -> Option<Segment> {
-    let (mut offset, mut records) = (0, 0);
-    while let Ok(Some(record)) = read_record(&path, offset) {
+    let (mut offset, mut unread) = (0, VecDeque::new());
+    while let Ok(Some((record, events))) = read_record(&path, offset) {
         offset += (record.len() + RECORD_HEADER) as u64;
-        records += 1;
+        unread.push_back(events);
     }
-    if records == 0 {
+    if unread.is_empty() {
         let _ = fs::remove_file(&path);
         return None;
     }
     Some(Segment {
         path,
         bytes: offset,
-        records,
+        unread,
     })
 }
 
-/// The record at `offset`; `None` at the end or where the file is damaged.
-fn read_record(path: &Path, offset: u64) -> io::Result<Option<Vec<u8>>> {
+/// The record at `offset` and its events; `None` at the end or where the file is damaged.
+fn read_record(path: &Path, offset: u64) -> io::Result<Option<(Vec<u8>, u64)>> {
     let mut file = File::open(path)?;
     file.seek(SeekFrom::Start(offset))?;
     let mut length = [0; 4];
     let mut checksum = [0; 4];
+    let mut events = [0; 4];
     if file
         .read_exact(&mut length)
         .and_then(|()| file.read_exact(&mut checksum))
+        .and_then(|()| file.read_exact(&mut events))
         .is_err()
     {
         return Ok(None);
@@ -232,7 +261,7 @@ fn read_record(path: &Path, offset: u64) -> io::Result<Option<Vec<u8>>> {
     if file.read_exact(&mut record).is_err() || crc32fast::hash(&record) != u32::from_le_bytes(checksum) {
         return Ok(None);
     }
-    Ok(Some(record))
+    Ok(Some((record, u32::from_le_bytes(events).into())))
 }
 
 #[cfg(test)]
@@ -255,15 +284,16 @@ mod tests {
     #[test]
     fn records_come_back_in_order_and_survive_the_process() {
         let folder = tempfile::tempdir().unwrap();
-        let mut spool = Spool::open(folder.path(), 1 << 20).unwrap();
+        let losses = Losses::default();
+        let mut spool = Spool::open(folder.path(), 1 << 20, losses.clone()).unwrap();
         for record in numbers(0..10) {
-            assert_eq!(spool.append(&record), Dropped::default());
+            spool.append(&record, 1);
         }
         spool.front();
         spool.pop();
         drop(spool);
-        let mut spool = Spool::open(folder.path(), 1 << 20).unwrap();
-        spool.append(&numbers(10..11)[0]);
+        let mut spool = Spool::open(folder.path(), 1 << 20, losses.clone()).unwrap();
+        spool.append(&numbers(10..11)[0], 1);
         assert_eq!(
             spool.len(),
             11,
@@ -271,35 +301,37 @@ mod tests {
         );
         assert_eq!(drain(&mut spool), numbers(0..11));
         assert!(spool.is_empty());
+        assert!(losses.take().is_empty());
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 
     #[test]
     fn when_it_is_full_the_oldest_make_room_and_are_counted() {
         let folder = tempfile::tempdir().unwrap();
-        let mut spool = Spool::open(folder.path(), 10_000).unwrap();
-        let dropped: u64 = numbers(0..100)
-            .iter()
-            .map(|record| spool.append(record).full)
-            .sum();
+        let losses = Losses::default();
+        let mut spool = Spool::open(folder.path(), 10_000, losses.clone()).unwrap();
+        for record in numbers(0..100) {
+            spool.append(&record, 7);
+        }
+        let dropped = losses.take().get(FULL).copied().unwrap_or(0);
         let kept = drain(&mut spool);
-        assert_eq!(dropped + kept.len() as u64, 100);
+        assert_eq!(dropped + 7 * kept.len() as u64, 700);
         assert!(dropped > 0 && kept.last() == numbers(99..100).last());
     }
 
     #[test]
     fn a_damaged_end_loses_only_itself() {
         let folder = tempfile::tempdir().unwrap();
-        let mut spool = Spool::open(folder.path(), 1 << 20).unwrap();
+        let mut spool = Spool::open(folder.path(), 1 << 20, Losses::default()).unwrap();
         for record in numbers(0..3) {
-            spool.append(&record);
+            spool.append(&record, 1);
         }
         let path = spool.segments[0].path.clone();
         drop(spool);
         let bytes = fs::read(&path).unwrap();
         fs::write(&path, &bytes[..bytes.len() - 1]).unwrap();
         assert_eq!(
-            drain(&mut Spool::open(folder.path(), 1 << 20).unwrap()),
+            drain(&mut Spool::open(folder.path(), 1 << 20, Losses::default()).unwrap()),
             numbers(0..2)
         );
     }
@@ -307,10 +339,13 @@ mod tests {
     #[test]
     fn a_folder_that_cannot_be_written_costs_the_record_not_the_process() {
         let folder = tempfile::tempdir().unwrap();
-        let mut spool = Spool::open(folder.path(), 1 << 20).unwrap();
+        let losses = Losses::default();
+        let mut spool = Spool::open(folder.path(), 1 << 20, losses.clone()).unwrap();
         fs::remove_dir(folder.path()).unwrap();
-        assert_eq!(spool.append(b"x"), Dropped { full: 0, disk: 1 });
+        spool.append(b"x", 7);
+        assert_eq!(losses.take().get(DISK), Some(&7));
         fs::create_dir(folder.path()).unwrap();
-        assert_eq!(spool.append(b"y"), Dropped::default());
+        spool.append(b"y", 7);
+        assert!(losses.take().is_empty());
     }
 }

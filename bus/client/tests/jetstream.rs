@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use bus_client::checkpoints::{self, Checkpoint, Checkpoints};
 use bus_client::leases::Member;
-use bus_client::publisher::{Losses, Outgoing, Publisher};
+use bus_client::losses::Losses;
+use bus_client::publisher::{Outgoing, Publisher};
 use bus_client::reader::{Item, Reader};
 use bus_client::spool::Spool;
 use bus_client::{Bus, connection, streams};
@@ -83,7 +84,7 @@ async fn nothing_is_lost_or_doubled_when_the_server_is_killed_and_comes_back() {
     let bus = ready(&server).await;
     let losses = Losses::default();
     let folder = tempfile::tempdir().unwrap();
-    let spool = Spool::open(folder.path(), 1 << 20).unwrap();
+    let spool = Spool::open(folder.path(), 1 << 20, losses.clone()).unwrap();
     let (sender, queue) = mpsc::channel(16);
     let publisher = tokio::spawn(
         Publisher::new(bus.clone(), Some(spool), losses.clone()).run(queue, CancellationToken::new()),
@@ -124,7 +125,7 @@ async fn what_could_not_be_sent_before_the_end_is_sent_by_the_next_run() {
     let folder = tempfile::tempdir().unwrap();
     let (sender, queue) = mpsc::channel(16);
     let stop = CancellationToken::new();
-    let spool = Spool::open(folder.path(), 1 << 20).unwrap();
+    let spool = Spool::open(folder.path(), 1 << 20, Losses::default()).unwrap();
     let first = tokio::spawn(Publisher::new(bus, Some(spool), Losses::default()).run(queue, stop.clone()));
     for number in 0..10 {
         sender.send(message(number)).await.unwrap();
@@ -134,7 +135,7 @@ async fn what_could_not_be_sent_before_the_end_is_sent_by_the_next_run() {
     first.await.unwrap();
     server.restart();
     let bus = ready(&server).await;
-    let spool = Spool::open(folder.path(), 1 << 20).unwrap();
+    let spool = Spool::open(folder.path(), 1 << 20, Losses::default()).unwrap();
     assert!(!spool.is_empty());
     let (sender, queue) = mpsc::channel(16);
     sender.send(message(10)).await.unwrap();

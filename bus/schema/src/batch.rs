@@ -71,8 +71,8 @@ pub enum DecodeError {
     #[error("batch is not readable")]
     Malformed(#[source] rmp_serde::decode::Error),
     /// Bytes follow the envelope.
-    #[error("{0} bytes follow the batch")]
-    TrailingBytes(usize),
+    #[error("something follows the batch")]
+    TrailingBytes,
 }
 
 /// Why a batch could not be written.
@@ -88,8 +88,8 @@ impl Batch {
 
     /// Reads a batch from MessagePack that holds exactly one.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let mut rest = bytes;
-        let mut deserializer = rmp_serde::Deserializer::new(&mut rest);
+        // By reference: a reader would copy every string twice.
+        let mut deserializer = rmp_serde::Deserializer::from_read_ref(bytes);
         let batch =
             Self::deserialize(&mut deserializer).map_err(|source| schema_or_malformed(bytes, source))?;
         if batch.header.schema > SCHEMA_VERSION {
@@ -97,9 +97,10 @@ impl Batch {
                 found: batch.header.schema,
             });
         }
-        match rest.len() {
-            0 => Ok(batch),
-            extra => Err(DecodeError::TrailingBytes(extra)),
+        // Anything but the end has a marker, be it of something else or cut short.
+        match <()>::deserialize(&mut deserializer) {
+            Err(rmp_serde::decode::Error::InvalidMarkerRead(_)) => Ok(batch),
+            Ok(()) | Err(_) => Err(DecodeError::TrailingBytes),
         }
     }
 }

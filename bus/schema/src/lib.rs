@@ -12,6 +12,8 @@ pub mod histogram;
 pub mod id;
 pub mod incident;
 pub mod names;
+#[cfg(feature = "samples")]
+pub mod samples;
 pub mod severity;
 pub mod timestamp;
 

@@ -287,12 +287,14 @@ fn damaged_bytes_are_an_error_and_never_a_panic() {
         damaged[place] ^= 0xff;
         drop(Batch::decode(&damaged));
     }
-    let mut longer = good.clone();
-    longer.push(0);
-    assert!(matches!(
-        Batch::decode(&longer),
-        Err(DecodeError::TrailingBytes(1))
-    ));
+    for more in [0x00, 0x91, 0xc0, 0xdb] {
+        let longer = [good.as_slice(), &[more]].concat();
+        let decoded = Batch::decode(&longer);
+        assert!(
+            matches!(decoded, Err(DecodeError::TrailingBytes)),
+            "{more:#x}: {decoded:?}"
+        );
+    }
     assert!(Batch::decode(&[0xdd, 0xff, 0xff, 0xff, 0xff]).is_err());
 }
 

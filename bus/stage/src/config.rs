@@ -118,6 +118,12 @@ impl Args {
     }
 }
 
+/// A name that no other member of a stage has: a pod has a host name of its own, and a host has process ids of its own.
+pub fn member_name() -> String {
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    format!("{host}-{}", std::process::id())
+}
+
 /// Prints why a command line was not understood (or the help that was asked for), and gives the exit code for it.
 pub fn refuse(error: &clap::Error) -> ExitCode {
     if error.print().is_err() {

@@ -2,6 +2,10 @@
 
 /// Wrong usage or configuration.
 pub const USAGE: u8 = 64;
+/// The input's data is wrong.
+pub const DATA: u8 = 65;
+/// What was asked for does not exist.
+pub const NO_INPUT: u8 = 66;
 /// Something that is needed is not available.
 pub const UNAVAILABLE: u8 = 69;
 /// An internal error.

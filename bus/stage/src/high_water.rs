@@ -34,20 +34,19 @@ struct Producer {
     last_ns: u64,
 }
 
-/// Producers by name and slot.
+/// Producers by name.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct HighWater {
     producers: BTreeMap<String, Producer>,
 }
 
 impl HighWater {
-    /// Decides on a batch with `events` events that arrived in `lane`: a slot, where one producer's batches are split, else
-    /// 0. Heartbeats carry no event and are always new.
-    pub fn admit(&mut self, header: &Header, lane: u16, events: u64) -> Admission {
+    /// Decides on a batch with `events` events. Heartbeats carry no event and are always new.
+    pub fn admit(&mut self, header: &Header, events: u64) -> Admission {
         if events == 0 {
             return Admission::New { missed: 0 };
         }
-        let key = format!("{}#{lane}", header.producer());
+        let key = header.producer();
         if self.producers.len() >= MOST_PRODUCERS && !self.producers.contains_key(&key) {
             self.forget_one();
         }
@@ -100,34 +99,28 @@ mod tests {
     #[test]
     fn a_batch_counts_once_in_whatever_order_neighbours_come() {
         let mut marks = HighWater::default();
-        assert_eq!(marks.admit(&header(1), 0, 10), Admission::New { missed: 0 });
-        assert_eq!(marks.admit(&header(1), 0, 10), Admission::Repeated);
-        assert_eq!(marks.admit(&header(21), 0, 10), Admission::New { missed: 10 });
+        assert_eq!(marks.admit(&header(1), 10), Admission::New { missed: 0 });
+        assert_eq!(marks.admit(&header(1), 10), Admission::Repeated);
+        assert_eq!(marks.admit(&header(21), 10), Admission::New { missed: 10 });
         assert_eq!(
-            marks.admit(&header(11), 0, 10),
+            marks.admit(&header(11), 10),
             Admission::New { missed: 0 },
             "it was only late"
         );
-        assert_eq!(marks.admit(&header(11), 0, 10), Admission::Repeated);
-        assert_eq!(
-            marks.admit(&header(1), 7, 10),
-            Admission::New { missed: 0 },
-            "another slot"
-        );
+        assert_eq!(marks.admit(&header(11), 10), Admission::Repeated);
     }
 
     #[test]
     fn what_is_older_than_all_that_is_remembered_is_a_repetition() {
         let mut marks = HighWater::default();
-        (1..=200)
-            .for_each(|number| assert_ne!(marks.admit(&header(number * 10), 0, 10), Admission::Repeated));
-        assert_eq!(marks.admit(&header(10), 0, 10), Admission::Repeated);
+        (1..=200).for_each(|number| assert_ne!(marks.admit(&header(number * 10), 10), Admission::Repeated));
+        assert_eq!(marks.admit(&header(10), 10), Admission::Repeated);
     }
 
     #[test]
     fn heartbeats_are_never_repetitions() {
         let mut marks = HighWater::default();
-        assert_eq!(marks.admit(&header(5), 0, 0), Admission::New { missed: 0 });
-        assert_eq!(marks.admit(&header(5), 0, 1), Admission::New { missed: 0 });
+        assert_eq!(marks.admit(&header(5), 0), Admission::New { missed: 0 });
+        assert_eq!(marks.admit(&header(5), 1), Admission::New { missed: 0 });
     }
 }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use bus_client::connection::Status;
+use bus_client::connection::{Status, public};
 use bus_client::{Bus, connection};
 use rustix::process::{Signal, set_parent_process_death_signal};
 use tokio::signal::unix::{SignalKind, signal};
@@ -94,7 +94,7 @@ async fn start(name: &'static str, args: Args, default_port: u16) -> Result<Proc
     let stop = CancellationToken::new();
     catch_signals(&stop).map_err(Error::Signals)?;
     let readiness = Readiness::default();
-    readiness.waiting("nats", format!("not connected to {}", args.nats_url.join(",")));
+    readiness.waiting("nats", format!("not connected to {}", public(&args.nats_url)));
     let metrics = Metrics::new(&name.replace('-', "_"));
     let address = args
         .health_addr
@@ -104,7 +104,7 @@ async fn start(name: &'static str, args: Args, default_port: u16) -> Result<Proc
     tokio::spawn(follow_connection(
         bus.clone(),
         readiness.clone(),
-        args.nats_url.join(","),
+        public(&args.nats_url),
     ));
     tracing::info!(process = name, health = %bound, version = env!("CARGO_PKG_VERSION"), "started");
     Ok(Process {

@@ -48,7 +48,8 @@ pub struct DemoArgs {
 }
 
 /// What happens to the shop.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub(crate) enum Scenario {
     /// A new version of the cache leaks until the kernel kills it.
     Leak,

@@ -1,63 +1,35 @@
 //! One round: a new pipeline, a healthy shop, the fault, the explanation, and what really happened.
 
-use bus_schema::{Incident, Timestamp};
-use futures_util::StreamExt;
-use hdrhistogram::Histogram;
+use std::path::Path;
+use std::time::Duration;
+
+use bus_schema::Incident;
 use tokio_util::sync::CancellationToken;
 
 use super::Error;
 use super::args::{DemoArgs, Scenario};
+use super::latency::Latencies;
 use super::shop::Shop;
-use super::verdict::{Expectation, differences, expectation};
+use super::verdict::{Expectation, Verdict, differences, expectation};
+use super::witness::Traffic;
 use crate::lock::Lock;
-use crate::nats::{Bus, incidents_subject};
+use crate::nats::{self, Revisions};
 use crate::pipeline::Pipeline;
 use crate::{clock, output, ready, render};
 
-/// From the first refused connection in the kernel to the revision that holds it, in ms.
-pub(super) struct Latencies(Histogram<u64>);
-
-impl Latencies {
-    pub(super) fn new() -> Result<Self, Error> {
-        let wrong = |error| Error::io("make a histogram")(std::io::Error::other(error));
-        Histogram::new(3).map(Self).map_err(wrong)
-    }
-
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "not negative, below a minute"
-    )]
-    fn record(&mut self, incident: &Incident, at: Timestamp) {
-        let mut refused = incident
-            .steps
-            .iter()
-            .filter(|step| step.condition == "connect_refused");
-        if let Some(step) = refused.next() {
-            let ms = clock::milliseconds_between(step.start, at).max(0.0);
-            self.0.saturating_record(ms.round() as u64);
-            output::note(format_args!(
-                "first refused connection → revision on the subject: {ms:.0} ms"
-            ));
-        }
-    }
-
-    pub(super) fn report(&self) -> String {
-        if self.0.is_empty() {
-            return "no connection was refused".to_owned();
-        }
-        let (p50, p99) = (self.0.value_at_quantile(0.5), self.0.value_at_quantile(0.99));
-        format!("latency over {} rounds: p50 {p50} ms, p99 {p99} ms", self.0.len())
-    }
+/// How a round is told: to a person or as JSON lines.
+pub(super) struct Teller {
+    pub(super) json: bool,
+    pub(super) latencies: Latencies,
 }
 
-/// Plays a round; whatever happens, pipeline, shop and folders are gone afterwards.
+/// Plays a round; whatever happens, pipeline, shop and folders are gone afterwards. `None` when somebody stopped it.
 pub(super) async fn play(
     args: &DemoArgs,
     lock: &mut Lock,
-    latencies: &mut Latencies,
+    teller: &mut Teller,
     stop: &CancellationToken,
-) -> Result<bool, crate::Error> {
+) -> Result<Option<Verdict>, crate::Error> {
     let mut pipeline = Pipeline::start(&args.up, None, stop).await?;
     let _ = lock.announce(&pipeline.nats_url);
     let folder = pipeline.folder().to_owned();
@@ -68,8 +40,8 @@ pub(super) async fn play(
             return Err(error);
         }
     };
-    let telling = tell(args, &pipeline.nats_url, &mut stage, latencies);
-    let told = stop.run_until_cancelled(telling).await.unwrap_or(Ok(false));
+    let telling = tell(args, &pipeline.nats_url, &mut stage, teller);
+    let told = Box::pin(stop.run_until_cancelled(telling)).await.transpose();
     let closed = stage.close().await;
     pipeline.stop(args.up.keep).await;
     closed.and(told)
@@ -79,56 +51,125 @@ async fn tell(
     args: &DemoArgs,
     url: &str,
     shop: &mut Shop,
-    latencies: &mut Latencies,
-) -> Result<bool, crate::Error> {
-    let bus = Bus::connect(url.to_owned()).await?;
-    let mut news = bus.subscribe(&incidents_subject()).await?;
+    teller: &mut Teller,
+) -> Result<Verdict, crate::Error> {
+    let bus = nats::connect(url).await?;
+    let mut news = News {
+        revisions: Revisions::from_now(&bus).await,
+        shop: shop.group(),
+    };
     open(args, shop).await?;
     output::note("the shop is open; all is well");
-    let quiet = listen(&mut news, args.healthy, &mut |_| false).await;
+    let mut verdict = Verdict::new(args.scenario);
+    let quiet = listen(&mut news, args.healthy, &mut |incident| teller.tell(incident)).await;
+    let before = Traffic::read(shop);
     if !quiet.is_empty() {
-        output::say("an incident opened while all was well");
-        return Ok(false);
+        verdict.wrong("an incident opened while all was well");
+        return Ok(verdict);
     }
     let killer = disturb(args, shop).await?;
-    let Some(expected) = expectation(args.scenario, killer) else {
+    let got = if let Some(expected) = expectation(args.scenario, killer) {
+        let got = follow(args, &expected, &mut news, teller).await;
+        verdict.hold(&expected, &got);
+        got
+    } else {
         let rest = args.duration.saturating_sub(args.healthy);
-        return Ok(listen(&mut news, rest, &mut |_| false).await.is_empty());
+        let got = listen(&mut news, rest, &mut |incident| teller.tell(incident)).await;
+        verdict.hold_silent(&got);
+        got
     };
+    verdict.extend(kernel_says(args, shop));
+    verdict.extend(before.differences(args, args.healthy));
+    let since = Traffic::read(shop).since(&before);
+    verdict.extend(since.differences_after(args));
+    if let (Some(last), false) = (got.last(), teller.json) {
+        output::say(render::summary(last));
+    }
+    Ok(verdict)
+}
+
+/// Revisions until one is as expected and has stayed so, or the deadline has passed.
+async fn follow(
+    args: &DemoArgs,
+    expected: &Expectation,
+    news: &mut News,
+    teller: &mut Teller,
+) -> Vec<Incident> {
     let mut measured = false;
     let mut enough = |incident: &Incident| {
-        output::say(render::line(incident));
-        if !measured
-            && incident
-                .steps
-                .iter()
-                .any(|step| step.condition == "connect_refused")
-        {
-            measured = true;
-            latencies.record(incident, clock::now());
+        teller.tell(incident);
+        if !measured {
+            measured = teller.latencies.record(incident, clock::now());
         }
-        differences(&expected, incident).is_empty()
+        differences(expected, incident).is_empty()
     };
-    let mut got = listen(&mut news, args.deadline, &mut enough).await;
-    got.extend(listen(&mut news, args.settle, &mut |_| false).await);
-    Ok(judge(args, shop, &expected, &got))
+    let mut got = listen(news, args.deadline, &mut enough).await;
+    got.extend(listen(news, args.settle, &mut |incident| teller.tell(incident)).await);
+    got
+}
+
+impl Teller {
+    /// The end of a round: what is wrong, or as JSON the whole verdict.
+    pub(super) fn judge(&self, verdict: &Verdict) {
+        match serde_json::to_string(verdict) {
+            Ok(text) if self.json => output::say(text),
+            Ok(_) | Err(_) if verdict.is_right() => {}
+            Ok(_) | Err(_) => output::say(verdict.text()),
+        }
+    }
+
+    /// A revision as a line; it does not end the listening.
+    fn tell(&self, incident: &Incident) -> bool {
+        match serde_json::to_string(incident) {
+            Ok(text) if self.json => output::say(text),
+            Ok(_) | Err(_) => output::say(render::line(incident)),
+        }
+        false
+    }
+}
+
+/// What is said about the shop.
+struct News {
+    revisions: Revisions,
+    /// Its control group.
+    shop: String,
+}
+
+impl News {
+    /// The next revision about the shop. Whatever else happens on this host is not ours to judge.
+    async fn next(&mut self) -> Incident {
+        loop {
+            match self.revisions.next().await {
+                Ok(incident) if self.concerns(&incident) => return incident,
+                Ok(elsewhere) => output::note(format_args!("elsewhere: {}", render::line(&elsewhere))),
+                Err(error) => output::note(error),
+            }
+        }
+    }
+
+    fn concerns(&self, incident: &Incident) -> bool {
+        let mut groups = incident
+            .steps
+            .iter()
+            .filter_map(|step| step.entity.cgroup.as_ref());
+        groups.any(|group| Path::new(&group.path).starts_with(&self.shop))
+    }
 }
 
 /// Revisions until `enough` says so or the time is over.
 async fn listen(
-    news: &mut async_nats::Subscriber,
-    within: std::time::Duration,
+    news: &mut News,
+    within: Duration,
     enough: &mut impl FnMut(&Incident) -> bool,
 ) -> Vec<Incident> {
     let mut got = Vec::new();
     let read = async {
-        while let Some(message) = news.next().await {
-            if let Ok(incident) = serde_json::from_slice::<Incident>(&message.payload) {
-                let done = enough(&incident);
-                got.push(incident);
-                if done {
-                    break;
-                }
+        loop {
+            let incident = news.next().await;
+            let done = enough(&incident);
+            got.push(incident);
+            if done {
+                break;
             }
         }
     };
@@ -193,16 +234,8 @@ async fn disturb(args: &DemoArgs, shop: &mut Shop) -> Result<Option<u32>, Error>
     Ok(None)
 }
 
-/// Holds the last revision against the expectation, and the expectation against the kernel's own counts.
-fn judge(args: &DemoArgs, shop: &mut Shop, expected: &Expectation, got: &[Incident]) -> bool {
-    let Some(last) = got.last() else {
-        output::say("expected an incident, got none");
-        return false;
-    };
-    let mut wrong = differences(expected, last);
-    if got.iter().any(|incident| incident.id != last.id) {
-        wrong.push("expected one incident, got several".to_owned());
-    }
+/// What the kernel itself counted, where it differs from what the scenario is about.
+fn kernel_says(args: &DemoArgs, shop: &mut Shop) -> Option<String> {
     let kills: u64 = shop
         .services
         .iter()
@@ -214,12 +247,5 @@ fn judge(args: &DemoArgs, shop: &mut Shop, expected: &Expectation, got: &[Incide
         Scenario::Killed => kills == 0 && ended.is_some(),
         Scenario::GatewayBug | Scenario::Healthy => kills == 0 && ended.is_none(),
     };
-    if !happened {
-        wrong.push(format!(
-            "witness: the kernel counts {kills} OOM kills, the cache's end is {ended:?}"
-        ));
-    }
-    output::say(render::summary(last));
-    wrong.iter().for_each(output::say);
-    wrong.is_empty()
+    (!happened).then(|| format!("witness: the kernel counts {kills} OOM kills, the cache's end is {ended:?}"))
 }

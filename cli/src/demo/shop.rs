@@ -47,6 +47,12 @@ impl Shop {
         })
     }
 
+    /// The control group of the whole shop, as observers name it.
+    pub(super) fn group(&self) -> String {
+        let name = self.tree.path().file_name().unwrap_or_default();
+        format!("/{}", name.to_string_lossy())
+    }
+
     /// Adds a role with its group, without a process.
     pub(super) fn add(
         &mut self,

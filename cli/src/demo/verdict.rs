@@ -1,8 +1,64 @@
 //! What has to be explained in each scenario, and how an incident differs from it.
 
 use bus_schema::Incident;
+use serde::Serialize;
 
 use super::args::Scenario;
+
+/// What a round proved.
+#[derive(Debug, Serialize)]
+pub(super) struct Verdict {
+    scenario: Scenario,
+    /// Every way in which the explanation differs from what happened; none when it is right.
+    differences: Vec<String>,
+    incident: Option<String>,
+}
+
+impl Verdict {
+    pub(super) fn new(scenario: Scenario) -> Self {
+        Self {
+            scenario,
+            differences: Vec::new(),
+            incident: None,
+        }
+    }
+
+    pub(super) fn is_right(&self) -> bool {
+        self.differences.is_empty()
+    }
+
+    /// The differences, one a line.
+    pub(super) fn text(&self) -> String {
+        self.differences.join("\n")
+    }
+
+    pub(super) fn wrong(&mut self, difference: impl Into<String>) {
+        self.differences.push(difference.into());
+    }
+
+    pub(super) fn extend(&mut self, differences: impl IntoIterator<Item = String>) {
+        self.differences.extend(differences);
+    }
+
+    /// Holds the last revision against what is expected of it.
+    pub(super) fn hold(&mut self, expected: &Expectation, got: &[Incident]) {
+        let Some(last) = got.last() else {
+            return self.wrong("expected an incident, got none");
+        };
+        self.incident = Some(last.id.to_string());
+        self.extend(differences(expected, last));
+        if got.iter().any(|incident| incident.id != last.id) {
+            self.wrong("expected one incident, got several");
+        }
+    }
+
+    /// Nothing may have been reported.
+    pub(super) fn hold_silent(&mut self, got: &[Incident]) {
+        if let Some(last) = got.last() {
+            self.wrong(format!("expected no incident, got {}", last.narrative));
+        }
+    }
+}
 
 /// What the incident must say.
 #[derive(Debug, Clone)]

@@ -7,7 +7,10 @@ const SECOND_NS: u64 = 1_000_000_000;
 /// A quiet gap of this length ends an episode; a point ends at once.
 pub(super) fn quiet_gap_ns(condition: Condition) -> u64 {
     match condition {
-        Condition::ExecutableChanged | Condition::ImageChanged | Condition::SignalSent => 0,
+        Condition::ExecutableChanged
+        | Condition::ImageChanged
+        | Condition::SignalSent
+        | Condition::ContainerStopped => 0,
         // A supervisor that waits between restarts (10 s, 20 s, 40 s) still tells one story.
         Condition::OomKill | Condition::ProcessCrashed | Condition::ProcessStopped => 60 * SECOND_NS,
         // Growth and pressure are reported about once a second while they last. Failures are ended earlier by a healthy
@@ -37,6 +40,7 @@ pub(super) fn must_last(condition: Condition) -> bool {
         Condition::ExecutableChanged
         | Condition::ImageChanged
         | Condition::SignalSent
+        | Condition::ContainerStopped
         | Condition::MemoryGrowth
         | Condition::OomKill
         | Condition::ProcessCrashed

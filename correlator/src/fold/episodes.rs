@@ -3,15 +3,18 @@
 use std::collections::BTreeMap;
 
 use bus_schema::episode::Episode;
-use bus_schema::{EventId, Severity};
+use bus_schema::{Entity, EventId, Severity};
 use serde::{Deserialize, Serialize};
 
 use super::conditions::{must_last, quiet_gap_ns};
+use super::seen::{Ends, Name};
 use super::sighting::Sighting;
 use crate::condition::Condition;
 
 /// A running episode is published again this often at most, unless it gets worse.
 const REPUBLISH_NS: u64 = 1_000_000_000;
+/// Shares of failures are judged by windows of this length.
+const WINDOW_NS: u64 = 1_000_000_000;
 /// What must last is an error after this long.
 const SUSTAINED_NS: u64 = 1_500_000_000;
 /// Fewer failures than this are no error, however long they last.
@@ -23,9 +26,10 @@ const MOST_EVIDENCE: usize = 8;
 /// Most open episodes of a partition; the one quiet for longest makes room.
 const MOST_OPEN: usize = 20_000;
 
-/// Condition, subject and object: what makes two sightings the same episode. A point also carries its event.
+/// Condition, subject and object: what makes two sightings the same episode. A point also carries its event, the end of a
+/// process its number.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-struct Key(Condition, String, String, u128);
+struct Key(Condition, Name, Name, u128);
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Open {
@@ -33,6 +37,16 @@ struct Open {
     published_ns: u64,
     urgent: bool,
     dirty: bool,
+    /// The last pause in it that was long enough to hold a healthy window.
+    pause: Option<Box<Pause>>,
+}
+
+/// An episode as it was before a pause, and as it would have begun after it. Failures are told at once and windows when
+/// they are complete: only then is it known whether the pause was health or silence.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Pause {
+    before: Open,
+    after: Open,
 }
 
 /// All open episodes, and those that ended since the last publication.
@@ -41,8 +55,10 @@ pub(super) struct Episodes {
     #[serde(with = "pairs")]
     open: BTreeMap<Key, Open>,
     urgent: Vec<Key>,
+    /// What ended while its key goes on with another episode.
+    ended: Vec<Episode>,
     /// When each service was last seen to listen, UNIX ns.
-    ups: BTreeMap<String, u64>,
+    ups: BTreeMap<Name, u64>,
 }
 
 /// What ends when the service listens again.
@@ -85,45 +101,44 @@ impl Episodes {
         sightings.into_iter().for_each(|sighting| self.merge(sighting));
     }
 
-    /// Ends the episode of `condition` between these two, because the window up to `until_ns` was healthy. A failure after
-    /// that window keeps it open.
-    pub(super) fn heal(&mut self, condition: Condition, subject: &str, object: &str, until_ns: u64) {
-        let key = Key(condition, subject.to_owned(), object.to_owned(), 0);
-        if let Some(open) = self
-            .open
-            .get_mut(&key)
-            .filter(|open| open.episode.last_ns < until_ns)
-        {
-            open.episode.closed = true;
-            open.episode.over_ns = Some(until_ns);
-            open.dirty = true;
+    /// Ends the episode of `condition` between these two, because the window up to `until_ns` was healthy. Failures after
+    /// that window are another episode.
+    pub(super) fn heal(&mut self, condition: Condition, ends: &Ends, until_ns: u64) {
+        let key = Key(condition, ends.subject.clone(), ends.object.clone(), 0);
+        let Some(open) = self.open.get_mut(&key) else { return };
+        if open.episode.last_ns < until_ns {
+            open.end(until_ns);
+        } else if let Some(mut ended) = open.split(until_ns) {
+            ended.end(until_ns);
+            self.ended.push(ended.publish());
+            self.urgent.push(key);
         }
     }
 
     /// The service listens (again): what had ended it is over.
-    pub(super) fn is_up(&mut self, subject: &str, time_ns: u64) {
+    pub(super) fn is_up(&mut self, subject: &Name, time_ns: u64) {
         if self.ups.len() >= MOST_OPEN && !self.ups.contains_key(subject) {
             self.ups.pop_first();
         }
-        let up_ns = self.ups.entry(subject.to_owned()).or_default();
+        let up_ns = self.ups.entry(subject.clone()).or_default();
         *up_ns = time_ns.max(*up_ns);
         for condition in ENDED_BY_LISTENING {
-            let key = Key(condition, subject.to_owned(), String::new(), 0);
-            if let Some(open) = self
-                .open
-                .get_mut(&key)
-                .filter(|open| open.episode.last_ns < time_ns && open.episode.over_ns.is_none())
+            let key = |number| Key(condition, subject.clone(), Name::default(), number);
+            let ended = self.open.range_mut(key(0)..=key(u128::MAX));
+            for (key, open) in
+                ended.filter(|(_, open)| open.episode.last_ns < time_ns && open.episode.over_ns.is_none())
             {
                 open.episode.over_ns = Some(time_ns);
                 open.dirty = true;
                 open.urgent = true;
-                self.urgent.push(key);
+                self.urgent.push(key.clone());
             }
         }
     }
 
     /// Publishes what cannot wait: what is new or got worse.
     pub(super) fn publish_urgent(&mut self, out: &mut Vec<Episode>) {
+        out.append(&mut self.ended);
         for key in std::mem::take(&mut self.urgent) {
             if let Some(open) = self.open.get_mut(&key).filter(|open| open.urgent) {
                 out.push(open.publish());
@@ -148,17 +163,16 @@ impl Episodes {
     }
 
     fn key(sighting: &Sighting) -> Key {
-        let object = sighting
-            .object
-            .as_ref()
-            .map(bus_schema::Entity::key)
-            .unwrap_or_default();
-        let point = if sighting.condition.is_point() {
+        let object = Name::of(sighting.object.as_ref());
+        let number = if sighting.condition.is_point() {
             sighting.evidence.unwrap_or_default().0
+        } else if ENDED_BY_LISTENING.contains(&sighting.condition) {
+            let process = sighting.subject.process.as_ref();
+            process.map_or(0, |process| u128::from(process.pid))
         } else {
             0
         };
-        Key(sighting.condition, sighting.subject.key(), object, point)
+        Key(sighting.condition, sighting.subject.key().into(), object, number)
     }
 
     fn make_room(&mut self) {
@@ -176,11 +190,7 @@ impl Episodes {
 impl Open {
     fn begin(sighting: &Sighting) -> Self {
         let subject = sighting.subject.key();
-        let object = sighting
-            .object
-            .as_ref()
-            .map(bus_schema::Entity::key)
-            .unwrap_or_default();
+        let object = sighting.object.as_ref().map(Entity::key).unwrap_or_default();
         let point = sighting
             .evidence
             .filter(|_| sighting.condition.is_point())
@@ -206,10 +216,51 @@ impl Open {
             published_ns: 0,
             urgent: true,
             dirty: true,
+            pause: None,
         }
     }
 
     fn merge(&mut self, sighting: Sighting) {
+        self.notice_pause(&sighting);
+        self.add(sighting);
+    }
+
+    /// Begins to keep what came before and what comes after apart, when a whole window lies between.
+    fn notice_pause(&mut self, sighting: &Sighting) {
+        if !must_last(sighting.condition) {
+            return;
+        }
+        if sighting.time_ns / WINDOW_NS > self.episode.last_ns / WINDOW_NS + 1 {
+            let after = Self::begin(sighting);
+            let before = Self {
+                pause: None,
+                ..self.clone()
+            };
+            self.pause = Some(Box::new(Pause { before, after }));
+        }
+        if let Some(pause) = &mut self.pause {
+            pause.after.add(sighting.clone());
+        }
+    }
+
+    /// Becomes what came after a pause in which the window up to `until_ns` lies, and gives what came before.
+    fn split(&mut self, until_ns: u64) -> Option<Self> {
+        let Pause { mut before, after } = *self.pause.take_if(|pause| {
+            let Pause { before, after } = pause.as_ref();
+            before.episode.last_ns < until_ns && until_ns <= after.episode.start_ns
+        })?;
+        before.episode.revision = self.episode.revision;
+        *self = after;
+        Some(before)
+    }
+
+    fn end(&mut self, at_ns: u64) {
+        self.episode.closed = true;
+        self.episode.over_ns = Some(at_ns);
+        self.dirty = true;
+    }
+
+    fn add(&mut self, sighting: Sighting) {
         let episode = &mut self.episode;
         episode.start_ns = episode.start_ns.min(sighting.time_ns);
         episode.last_ns = episode.last_ns.max(sighting.time_ns);
@@ -271,5 +322,67 @@ mod pairs {
         deserializer: D,
     ) -> Result<BTreeMap<Key, Open>, D::Error> {
         Ok(Vec::deserialize(deserializer)?.into_iter().collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::sighting::Facts;
+    use super::*;
+
+    fn refused(time_ms: u64) -> Sighting {
+        Sighting {
+            condition: Condition::ConnectRefused,
+            severity: Severity::Warning,
+            subject: Entity::of_node("caller"),
+            object: Some(Entity::of_node("callee")),
+            time_ns: time_ms * 1_000_000,
+            count: 1,
+            intensity: 0.0,
+            baseline: 0.0,
+            surprise: 0.0,
+            facts: Facts::default(),
+            evidence: None,
+        }
+    }
+
+    /// Start, last, count and end in seconds of what is published after failures at these milliseconds, with a healthy
+    /// window up to that second.
+    fn told(failures_ms: &[u64], healthy_until: u64) -> Vec<(f64, f64, u64, Option<u64>)> {
+        let mut episodes = Episodes::default();
+        let ends = Ends {
+            subject: Entity::of_node("caller").key().into(),
+            object: Entity::of_node("callee").key().into(),
+        };
+        for failure in failures_ms {
+            episodes.merge(refused(*failure));
+        }
+        episodes.publish_urgent(&mut Vec::new());
+        episodes.heal(Condition::ConnectRefused, &ends, healthy_until * WINDOW_NS);
+        let mut out = Vec::new();
+        episodes.publish_urgent(&mut out);
+        episodes.publish_due(healthy_until * WINDOW_NS, &mut out);
+        let seconds = |ns: u64| Duration::from_nanos(ns).as_secs_f64();
+        out.iter()
+            .map(|told| {
+                let over = told.over_ns.map(|over_ns| over_ns / WINDOW_NS);
+                (seconds(told.start_ns), seconds(told.last_ns), told.count, over)
+            })
+            .collect()
+    }
+
+    #[test]
+    fn failures_on_both_sides_of_a_healthy_window_are_two_episodes() {
+        let both = [(0.3, 0.5, 2, Some(2)), (2.25, 2.5, 2, None)];
+        assert_eq!(told(&[300, 500, 2250, 2500], 2), both);
+    }
+
+    #[test]
+    fn failures_around_a_window_that_was_not_healthy_are_one_episode() {
+        let healthy_before = told(&[1300, 3250], 1);
+        assert_eq!(healthy_before, [], "nothing new: it goes on");
+        assert_eq!(told(&[300, 500], 2), [(0.3, 0.5, 2, Some(2))], "it is over");
     }
 }

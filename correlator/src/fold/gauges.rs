@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use bus_schema::entity::{CGROUP_KIND, Workload};
 use bus_schema::episode::{Edge, Fact, Gauge};
 use bus_schema::event::Event;
 use bus_schema::event::network::TcpStats;
@@ -9,6 +10,7 @@ use bus_schema::event::node::NodePressure;
 use bus_schema::{Entity, Severity};
 use serde::{Deserialize, Serialize};
 
+use super::seen::{Ends, Seen};
 use super::sighting::{Facts, Sighting};
 use crate::condition::Condition;
 
@@ -106,13 +108,14 @@ fn node_sighting(condition: Condition, event: &Event, intensity: f64, facts: Fac
 /// When each edge was first seen, last seen and last published.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct Edges {
-    seen: BTreeMap<(String, String), (u64, u64, u64)>,
+    seen: BTreeMap<Ends, (u64, u64, u64)>,
 }
 
 impl Edges {
-    /// Notes that `from` calls `to`; returns the edge when it is new or was not published for a while.
-    pub(super) fn see(&mut self, from: &Entity, to: &Entity, time_ns: u64) -> Option<Edge> {
-        let key = (from.key(), to.key());
+    /// Notes that the subject calls `callee`; returns the edge when it is new or was not published for a while.
+    pub(super) fn see(&mut self, seen: &Seen<'_>, callee: &Entity) -> Option<Edge> {
+        let time_ns = seen.event.time_ns;
+        let key = seen.ends.clone();
         if self.seen.len() >= MOST && !self.seen.contains_key(&key) {
             return None;
         }
@@ -122,7 +125,12 @@ impl Edges {
             return None;
         }
         *published_ns = time_ns;
-        Some(super::calls(&bare(from), &bare(to), *first_ns, *last_ns))
+        Some(super::calls(
+            &bare(&seen.event.subject),
+            &bare(callee),
+            *first_ns,
+            *last_ns,
+        ))
     }
 
     /// Drops edges without traffic.
@@ -134,8 +142,13 @@ impl Edges {
 
 /// Only what names the ends: an edge outlives processes and ports.
 fn bare(entity: &Entity) -> Entity {
+    let is_group = |workload: &Workload| workload.kind == CGROUP_KIND;
     Entity {
         workload: entity.workload.clone(),
+        cgroup: entity
+            .cgroup
+            .clone()
+            .filter(|_| entity.workload.as_ref().is_some_and(is_group)),
         service: entity.service.clone(),
         node: entity.node.clone(),
         ..Entity::default()

@@ -6,13 +6,13 @@
 use std::collections::BTreeMap;
 
 use bus_schema::episode::Fact;
-use bus_schema::event::Event;
 use bus_schema::event::network::{EdgeStats, Role};
 use bus_schema::event::status::HttpStats;
 use bus_schema::{Entity, EventId, Severity};
 use serde::{Deserialize, Serialize};
 
 use super::episodes::{Episodes, SURPRISING_BITS};
+use super::seen::{Ends, Name, Seen};
 use super::sighting::{Facts, Sighting};
 use crate::condition::Condition;
 
@@ -21,17 +21,62 @@ const SECOND_NS: u64 = 1_000_000_000;
 const FLOOR: f64 = 0.002;
 /// Weight of a new window in the baseline: half of it is forgotten in about half a minute.
 const LEARNING_RATE: f64 = 0.02;
+/// What is normal is forgotten when there was no traffic for this long; ports that nobody uses again would stay for ever.
+const FORGET_AFTER_SECONDS: u64 = 15 * 60;
 /// Most seconds and entities that wait for their judgement, and most baselines.
 const MOST_TALLIES: usize = 100_000;
 
-/// Second, condition, subject, object.
-type Key = (u64, Condition, String, String);
+/// What is counted in one table, because it has one total.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+enum Traffic {
+    Connecting,
+    Serving,
+    Asking,
+}
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+/// Most ways in which one kind of traffic fails.
+const MOST_WAYS: usize = 4;
+
+impl Traffic {
+    const ALL: [Self; 3] = [Self::Connecting, Self::Serving, Self::Asking];
+
+    /// The ways in which it fails.
+    fn ways(self) -> &'static [Condition] {
+        match self {
+            Self::Connecting => &[
+                Condition::ConnectRefused,
+                Condition::ConnectTimedOut,
+                Condition::ConnectUnreachable,
+                Condition::ConnectFailed,
+            ],
+            Self::Serving => &[Condition::Http5xx],
+            Self::Asking => &[Condition::Http5xxReceived],
+        }
+    }
+
+    /// The traffic that fails in this way, and the place of that way.
+    fn failing_by(condition: Condition) -> Option<(Self, usize)> {
+        Self::ALL.into_iter().find_map(|traffic| {
+            let place = traffic.ways().iter().position(|way| *way == condition)?;
+            Some((traffic, place))
+        })
+    }
+}
+
+/// Second, traffic, subject and object.
+type Key = (u64, Traffic, Ends);
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct Tally {
-    subject: Entity,
-    object: Option<Entity>,
     total: u64,
+    /// One for each way to fail.
+    outcomes: [Outcome; MOST_WAYS],
+    /// Subject and object; known once something failed.
+    ends: Option<(Entity, Option<Entity>)>,
+}
+
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+struct Outcome {
     failed: u64,
     /// Failures that single events have already counted.
     early: u64,
@@ -40,60 +85,59 @@ struct Tally {
     evidence: Option<EventId>,
 }
 
-/// Tallies of the seconds that are not complete, and the normal share of failures by condition, subject and object.
+/// Tallies of the seconds that are not complete, and the normal share of failures by traffic, subject and object.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct Ratios {
     tallies: BTreeMap<Key, Tally>,
-    baselines: BTreeMap<(Condition, String, String), f64>,
+    baselines: BTreeMap<(Traffic, Ends), Normal>,
+    /// Second in which old baselines were last forgotten.
+    forgot: u64,
+}
+
+/// The normal share of each way to fail; `None` where nothing was learned yet.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct Normal {
+    shares: [Option<f64>; MOST_WAYS],
+    /// Last second with traffic.
+    last: u64,
 }
 
 impl Ratios {
     /// Adds one window of connection attempts.
-    pub(super) fn connections(&mut self, event: &Event, stats: &EdgeStats) {
-        let outcomes = [
-            (Condition::ConnectRefused, stats.refused),
-            (Condition::ConnectTimedOut, stats.timed_out),
-            (Condition::ConnectUnreachable, stats.unreachable),
-            (Condition::ConnectFailed, stats.failed_otherwise),
+    pub(super) fn connections(&mut self, seen: &Seen<'_>, stats: &EdgeStats) {
+        let failed = [
+            stats.refused,
+            stats.timed_out,
+            stats.unreachable,
+            stats.failed_otherwise,
         ];
-        for (condition, failed) in outcomes {
-            self.add(condition, event, event.object.as_ref(), stats.attempts, failed);
-        }
+        self.add(Traffic::Connecting, seen, stats.attempts, &failed);
     }
 
     /// Adds one window of exchanges. A server's peers are judged together, a client's one by one.
-    pub(super) fn exchanges(&mut self, event: &Event, stats: &HttpStats) {
-        match stats.role {
-            Role::Server => self.add(
-                Condition::Http5xx,
-                event,
-                None,
-                stats.total(),
-                stats.server_errors(),
-            ),
-            Role::Client => self.add(
-                Condition::Http5xxReceived,
-                event,
-                event.object.as_ref(),
-                stats.total(),
-                stats.server_errors(),
-            ),
-            Role::Unknown => {}
-        }
+    pub(super) fn exchanges(&mut self, seen: &Seen<'_>, stats: &HttpStats) {
+        let traffic = match stats.role {
+            Role::Server => Traffic::Serving,
+            Role::Client => Traffic::Asking,
+            Role::Unknown => return,
+        };
+        self.add(traffic, seen, stats.total(), &[stats.server_errors()]);
     }
 
     /// Remembers that a single event has counted its failures before their window arrives.
     pub(super) fn count_early(&mut self, sighting: &Sighting) {
-        let key = (
-            sighting.time_ns / SECOND_NS,
-            sighting.condition,
-            sighting.subject.key(),
-            sighting.object.as_ref().map(Entity::key).unwrap_or_default(),
-        );
-        if super::conditions::must_last(sighting.condition) {
-            let tally = self.tally(key, &sighting.subject, sighting.object.as_ref());
-            tally.early += sighting.count;
-            tally.last_early_ns = sighting.time_ns.max(tally.last_early_ns);
+        let Some((traffic, place)) = Traffic::failing_by(sighting.condition) else {
+            return;
+        };
+        let ends = Ends {
+            subject: sighting.subject.key().into(),
+            object: Name::of(sighting.object.as_ref()),
+        };
+        let second = sighting.time_ns / SECOND_NS;
+        let tally = self.tally((second, traffic, ends));
+        if let Some(outcome) = tally.outcomes.get_mut(place) {
+            outcome.early += sighting.count;
+            outcome.last_early_ns = sighting.time_ns.max(outcome.last_early_ns);
         }
     }
 
@@ -105,61 +149,75 @@ impl Ratios {
             .first_entry()
             .filter(|entry| entry.key().0 < complete)
         {
-            let ((second, condition, subject, object), tally) = entry.remove_entry();
-            let baseline = self
-                .baselines
-                .get(&(condition, subject.clone(), object.clone()))
-                .copied()
-                .unwrap_or(FLOOR);
-            let surprise = surprise_bits(tally.failed, tally.total, baseline.max(FLOOR));
-            let end_ns = (second + 1) * SECOND_NS;
-            if tally.failed > 0 && surprise >= SURPRISING_BITS {
-                episodes.merge(sighting(condition, tally, end_ns, baseline, surprise));
+            let (key, tally) = entry.remove_entry();
+            self.judge_one(key, &tally, episodes);
+        }
+        self.forget(complete);
+    }
+
+    fn judge_one(&mut self, (second, traffic, ends): Key, tally: &Tally, episodes: &mut Episodes) {
+        let end_ns = (second + 1) * SECOND_NS;
+        let normal = self.normal((traffic, ends.clone()));
+        normal.last = second;
+        let shares = &mut normal.shares;
+        for ((condition, outcome), normal) in traffic.ways().iter().zip(&tally.outcomes).zip(shares) {
+            let baseline = normal.unwrap_or(FLOOR);
+            let surprise = surprise_bits(outcome.failed, tally.total, baseline.max(FLOOR));
+            if outcome.failed > 0 && surprise >= SURPRISING_BITS {
+                let sighting = sighting(*condition, tally, outcome, end_ns, baseline, surprise);
+                episodes.merge_all(sighting);
             } else if tally.total > 0 {
-                episodes.heal(condition, &subject, &object, end_ns);
-                self.learn((condition, subject, object), share(tally.failed, tally.total));
+                episodes.heal(*condition, &ends, end_ns);
+                let share = share(outcome.failed, tally.total);
+                let baseline = normal.get_or_insert(share);
+                *baseline += LEARNING_RATE * (share - *baseline);
             }
         }
     }
 
-    fn add(&mut self, condition: Condition, event: &Event, object: Option<&Entity>, total: u64, failed: u64) {
+    fn add(&mut self, traffic: Traffic, seen: &Seen<'_>, total: u64, failed: &[u64]) {
+        let event = seen.event;
         // A window that ends on the full second speaks of the second before.
         let second = event.time_ns.saturating_sub(1) / SECOND_NS;
-        let key = (
-            second,
-            condition,
-            event.subject.key(),
-            object.map(Entity::key).unwrap_or_default(),
-        );
-        let tally = self.tally(key, &event.subject, object);
+        let has_object = traffic != Traffic::Serving;
+        let mut ends = seen.ends.clone();
+        if !has_object {
+            ends.object = Name::default();
+        }
+        let tally = self.tally((second, traffic, ends));
         tally.total += total;
-        tally.failed += failed;
-        if failed > 0 {
-            tally.evidence.get_or_insert(event.id);
+        for (outcome, failed) in tally.outcomes.iter_mut().zip(failed) {
+            outcome.failed += failed;
+            if *failed > 0 {
+                outcome.evidence.get_or_insert(event.id);
+                tally.ends.get_or_insert_with(|| {
+                    (event.subject.clone(), event.object.clone().filter(|_| has_object))
+                });
+            }
         }
     }
 
-    fn tally(&mut self, key: Key, subject: &Entity, object: Option<&Entity>) -> &mut Tally {
+    fn tally(&mut self, key: Key) -> &mut Tally {
         if self.tallies.len() >= MOST_TALLIES && !self.tallies.contains_key(&key) {
             self.tallies.pop_first();
         }
-        self.tallies.entry(key).or_insert_with(|| Tally {
-            subject: subject.clone(),
-            object: object.cloned(),
-            total: 0,
-            failed: 0,
-            early: 0,
-            last_early_ns: 0,
-            evidence: None,
-        })
+        self.tallies.entry(key).or_default()
     }
 
-    fn learn(&mut self, key: (Condition, String, String), share: f64) {
+    fn normal(&mut self, key: (Traffic, Ends)) -> &mut Normal {
         if self.baselines.len() >= MOST_TALLIES && !self.baselines.contains_key(&key) {
             self.baselines.pop_first();
         }
-        let baseline = self.baselines.entry(key).or_insert(share);
-        *baseline += LEARNING_RATE * (share - *baseline);
+        self.baselines.entry(key).or_default()
+    }
+
+    /// Drops what had no traffic for long, once a minute.
+    fn forget(&mut self, second: u64) {
+        if second >= self.forgot + 60 {
+            self.forgot = second;
+            self.baselines
+                .retain(|_, normal| second < normal.last + FORGET_AFTER_SECONDS);
+        }
     }
 }
 
@@ -171,31 +229,40 @@ fn share(failed: u64, total: u64) -> f64 {
 /// When most requests fail, users cannot work.
 const MOST: f64 = 0.5;
 
-fn sighting(condition: Condition, tally: Tally, end_ns: u64, baseline: f64, surprise: f64) -> Sighting {
-    let ratio = share(tally.failed, tally.total);
+fn sighting(
+    condition: Condition,
+    tally: &Tally,
+    outcome: &Outcome,
+    end_ns: u64,
+    baseline: f64,
+    surprise: f64,
+) -> Option<Sighting> {
+    let (subject, object) = tally.ends.clone()?;
+    let ratio = share(outcome.failed, tally.total);
     let severity = if condition == Condition::Http5xx && ratio >= MOST {
         Severity::Critical
     } else {
         Severity::Warning
     };
-    Sighting {
+    // Within its second only the single events know when.
+    let time_ns = if outcome.early > 0 {
+        outcome.last_early_ns
+    } else {
+        end_ns - 1
+    };
+    Some(Sighting {
         condition,
         severity,
-        subject: tally.subject,
-        object: tally.object,
-        // Within its second only the single events know when.
-        time_ns: if tally.early > 0 {
-            tally.last_early_ns
-        } else {
-            end_ns - 1
-        },
-        count: tally.failed.saturating_sub(tally.early),
+        subject,
+        object,
+        time_ns,
+        count: outcome.failed.saturating_sub(outcome.early),
         intensity: ratio,
         baseline,
         surprise,
         facts: Facts::from([("ratio".to_owned(), Fact::Number(ratio))]),
-        evidence: tally.evidence,
-    }
+        evidence: outcome.evidence,
+    })
 }
 
 /// How improbable at least `failed` of `total` are when each fails with probability `normal`: the Chernoff bound
@@ -214,6 +281,30 @@ fn surprise_bits(failed: u64, total: u64, normal: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_edge_without_traffic_is_forgotten_and_one_with_traffic_is_not() {
+        let (mut ratios, mut episodes) = (Ratios::default(), Episodes::default());
+        let healthy = Tally {
+            total: 10,
+            ..Tally::default()
+        };
+        let edge = |second: u64, name: &str| {
+            let ends = Ends {
+                subject: Name::from(name.to_owned()),
+                object: Name::default(),
+            };
+            (second, Traffic::Connecting, ends)
+        };
+        ratios.tallies.insert(edge(1, "once"), healthy.clone());
+        for second in 1..=2 * FORGET_AFTER_SECONDS {
+            ratios.tallies.insert(edge(second, "always"), healthy.clone());
+            ratios.judge((second + 1) * SECOND_NS, &mut episodes);
+            let expected = if second < FORGET_AFTER_SECONDS { 2 } else { 1 };
+            let is_due = (second + 1).is_multiple_of(60);
+            assert!(!is_due || ratios.baselines.len() == expected, "second {second}");
+        }
+    }
 
     #[test]
     fn surprise_counts_how_much_and_how_many() {

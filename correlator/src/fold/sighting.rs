@@ -55,6 +55,8 @@ impl Sighting {
                 )
             }
             Body::MemoryGrowth(growth) => (Condition::MemoryGrowth, Severity::Warning, growth_facts(growth)),
+            // In Kubernetes a new version is a new image, which the API tells; inside of it only its own starter execs.
+            Body::ExecutableChanged(_) if event.subject.pod.is_some() => return None,
             Body::ExecutableChanged(change) => (
                 Condition::ExecutableChanged,
                 Severity::Notice,
@@ -230,14 +232,32 @@ fn signal_sighting(event: &Event, signal: &SignalSent) -> Option<Sighting> {
         ("sender_pid".to_owned(), Fact::Number(f64::from(sender.pid))),
         ("target_pid".to_owned(), Fact::Number(f64::from(target_pid))),
     ]);
+    let condition = if is_by_runtime(event) {
+        Condition::ContainerStopped
+    } else {
+        Condition::SignalSent
+    };
     Some(Sighting::new(
-        Condition::SignalSent,
+        condition,
         Severity::Notice,
         event,
         target,
         Some(event.subject.clone()),
         facts,
     ))
+}
+
+/// Whether a container runtime stops a container of a pod: it does so for Kubernetes, not by itself.
+pub(super) fn is_by_runtime(event: &Event) -> bool {
+    /// Names of at most 15 bytes, as the kernel keeps them.
+    const RUNTIMES: [&str; 6] = ["runc", "crun", "youki", "runsc", "containerd-shim", "conmon"];
+    let is_runtime = event
+        .subject
+        .process
+        .as_ref()
+        .is_some_and(|sender| RUNTIMES.contains(&sender.comm.as_str()));
+    let in_pod = event.object.as_ref().is_some_and(|target| target.pod.is_some());
+    is_runtime && in_pod && event.subject.pod.is_none()
 }
 
 /// Only the end of a service's main process is of interest. Ending by itself with 0, or by the polite signals, is a stop;

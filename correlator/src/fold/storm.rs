@@ -6,12 +6,12 @@
 use std::collections::BTreeMap;
 
 use bus_schema::episode::Fact;
-use bus_schema::event::Event;
 use bus_schema::event::network::{EdgeStats, Role};
 use bus_schema::event::status::HttpStats;
 use bus_schema::{Entity, EventId, Severity};
 use serde::{Deserialize, Serialize};
 
+use super::seen::{Name, Seen};
 use super::sighting::{Facts, Sighting};
 use crate::condition::Condition;
 
@@ -26,13 +26,16 @@ const LEAST_ATTEMPTS: f64 = 10.0;
 const LEARNED_AFTER: u32 = 3;
 /// Weight of a new second in the baseline.
 const LEARNING_RATE: f64 = 0.1;
+/// A baseline is forgotten when the service was silent for this long.
+const FORGET_AFTER_SECONDS: u64 = 15 * 60;
 /// Most services remembered; and most seconds not yet judged.
 const MOST_SERVICES: usize = 50_000;
 
 /// One second of one service.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct Second {
-    subject: Entity,
+    /// Known once something failed: nothing else makes a storm.
+    subject: Option<Entity>,
     inbound: u64,
     connects: u64,
     connects_failed: u64,
@@ -48,33 +51,39 @@ struct Baseline {
     attempts: f64,
     /// Whether somebody asks this service.
     is_asked: bool,
+    /// Last second with attempts.
+    last: u64,
 }
 
 /// Seconds that are not complete, and what is normal for each service.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct Storms {
-    seconds: BTreeMap<(u64, String), Second>,
-    baselines: BTreeMap<String, Baseline>,
+    seconds: BTreeMap<(u64, Name), Second>,
+    baselines: BTreeMap<Name, Baseline>,
+    /// Second in which old baselines were last forgotten.
+    forgot: u64,
 }
 
 impl Storms {
     /// Adds connection attempts that the subject made.
-    pub(super) fn outbound(&mut self, event: &Event, stats: &EdgeStats) {
-        let second = self.second(event);
+    pub(super) fn outbound(&mut self, seen: &Seen<'_>, stats: &EdgeStats) {
+        let failed = stats.refused + stats.timed_out + stats.unreachable + stats.failed_otherwise;
+        let second = self.second(seen);
         second.connects += stats.attempts;
-        second.connects_failed +=
-            stats.refused + stats.timed_out + stats.unreachable + stats.failed_otherwise;
-        second.evidence.get_or_insert(event.id);
+        second.connects_failed += failed;
+        second.evidence.get_or_insert(seen.event.id);
+        second.remember(failed, seen);
     }
 
     /// Adds exchanges: those that the subject asked for, or those that it was asked for.
-    pub(super) fn exchanges(&mut self, event: &Event, stats: &HttpStats) {
-        let second = self.second(event);
+    pub(super) fn exchanges(&mut self, seen: &Seen<'_>, stats: &HttpStats) {
+        let second = self.second(seen);
         match stats.role {
             Role::Client => {
                 second.asked += stats.total();
                 second.asked_failed += stats.server_errors();
-                second.evidence.get_or_insert(event.id);
+                second.evidence.get_or_insert(seen.event.id);
+                second.remember(stats.server_errors(), seen);
             }
             Role::Server => second.inbound += stats.total(),
             Role::Unknown => {}
@@ -93,10 +102,15 @@ impl Storms {
             let ((number, service), second) = entry.remove_entry();
             storms.extend(self.judge_second(number, service, second));
         }
+        if complete >= self.forgot + 60 {
+            self.forgot = complete;
+            self.baselines
+                .retain(|_, baseline| complete < baseline.last + FORGET_AFTER_SECONDS);
+        }
         storms
     }
 
-    fn judge_second(&mut self, number: u64, service: String, second: Second) -> Option<Sighting> {
+    fn judge_second(&mut self, number: u64, service: Name, second: Second) -> Option<Sighting> {
         // Connections and requests count the same attempt when each request has a connection of its own.
         let (attempts, failed) = (
             second.connects.max(second.asked),
@@ -109,7 +123,14 @@ impl Storms {
             self.baselines.pop_first();
         }
         let baseline = self.baselines.entry(service).or_default();
-        baseline.is_asked |= second.inbound > 0;
+        if second.inbound > 0 && !baseline.is_asked {
+            // What was learned so far is a rate, and no number of attempts per request.
+            *baseline = Baseline {
+                is_asked: true,
+                ..Baseline::default()
+            };
+        }
+        baseline.last = number;
         let per = if baseline.is_asked { second.inbound } else { 1 };
         if failed == 0 {
             baseline.learn(attempts, per);
@@ -117,18 +138,26 @@ impl Storms {
         }
         let expected = baseline.expected(per)?;
         let storm = Storm::of(attempts, expected, per)?;
-        Some(storm.sighting(number, second, *baseline))
+        storm.sighting(number, second, *baseline)
     }
 
-    fn second(&mut self, event: &Event) -> &mut Second {
-        let key = (event.time_ns.saturating_sub(1) / SECOND_NS, event.subject.key());
+    fn second(&mut self, seen: &Seen<'_>) -> &mut Second {
+        let key = (
+            seen.event.time_ns.saturating_sub(1) / SECOND_NS,
+            seen.ends.subject.clone(),
+        );
         if self.seconds.len() >= MOST_SERVICES && !self.seconds.contains_key(&key) {
             self.seconds.pop_first();
         }
-        self.seconds.entry(key).or_insert_with(|| Second {
-            subject: event.subject.clone(),
-            ..Second::default()
-        })
+        self.seconds.entry(key).or_default()
+    }
+}
+
+impl Second {
+    fn remember(&mut self, failed: u64, seen: &Seen<'_>) {
+        if failed > 0 && self.subject.is_none() {
+            self.subject = Some(seen.event.subject.clone());
+        }
     }
 }
 
@@ -139,7 +168,8 @@ impl Baseline {
             return;
         }
         let ratio = attempts as f64 / per as f64;
-        let rate = if self.seconds == 0 { 1.0 } else { LEARNING_RATE };
+        // The mean at first: else the first second, which is seldom a whole one, would count for most of it.
+        let rate = LEARNING_RATE.max(1.0 / (f64::from(self.seconds) + 1.0));
         self.attempts += rate * (ratio - self.attempts);
         self.seconds = self.seconds.saturating_add(1);
     }
@@ -175,7 +205,7 @@ impl Storm {
         })
     }
 
-    fn sighting(self, number: u64, second: Second, baseline: Baseline) -> Sighting {
+    fn sighting(self, number: u64, second: Second, baseline: Baseline) -> Option<Sighting> {
         let facts = Facts::from([
             ("amplification".to_owned(), Fact::Number(self.amplification)),
             (
@@ -183,10 +213,10 @@ impl Storm {
                 Fact::Number(self.attempts_per_request),
             ),
         ]);
-        Sighting {
+        Some(Sighting {
             condition: Condition::RetryStorm,
             severity: Severity::Warning,
-            subject: second.subject,
+            subject: second.subject?,
             object: None,
             time_ns: (number + 1) * SECOND_NS - 1,
             count: second.connects.max(second.asked),
@@ -195,6 +225,80 @@ impl Storm {
             surprise: self.deviations,
             facts,
             evidence: second.evidence,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bus_schema::event::{Body, Event};
+
+    use super::*;
+
+    fn event(second: u64) -> Event {
+        Event {
+            id: EventId(1),
+            time_ns: (second + 1) * SECOND_NS,
+            observed_ns: 0,
+            severity: Severity::Info,
+            subject: Entity::of_node("n"),
+            object: None,
+            count: 1,
+            window_ns: SECOND_NS,
+            trace: None,
+            body: Body::EdgeStats(EdgeStats::default()),
+        }
+    }
+
+    /// A second with so many requests to the service and so many attempts of its own.
+    fn second(storms: &mut Storms, number: u64, inbound: u64, attempts: u64, refused: u64) -> Vec<Sighting> {
+        let stats = EdgeStats {
+            attempts,
+            refused,
+            ..EdgeStats::default()
+        };
+        storms.outbound(&Seen::new(&event(number)), &stats);
+        let asked = HttpStats {
+            role: Role::Server,
+            by_class: [0, inbound, 0, 0, 0],
+            ..HttpStats::default()
+        };
+        if inbound > 0 {
+            storms.exchanges(&Seen::new(&event(number)), &asked);
+        }
+        storms.judge((number + 1) * SECOND_NS)
+    }
+
+    #[test]
+    fn a_rate_learned_before_the_first_request_was_seen_does_not_hide_a_storm() {
+        for first_inbound in [100, 0] {
+            let mut storms = Storms::default();
+            assert!(second(&mut storms, 0, first_inbound, 100, 0).is_empty());
+            for number in 1..5 {
+                assert!(second(&mut storms, number, 100, 100, 0).is_empty());
+            }
+            let storm = second(&mut storms, 5, 100, 300, 300);
+            assert_eq!(
+                storm.len(),
+                1,
+                "{first_inbound} requests were seen in the first second"
+            );
+        }
+    }
+
+    #[test]
+    fn a_first_second_that_is_half_or_double_counts_no_more_than_the_others() {
+        for first in [20, 50, 200] {
+            let mut storms = Storms::default();
+            assert!(second(&mut storms, 0, 0, first, 0).is_empty());
+            for number in 1..6 {
+                assert!(second(&mut storms, number, 0, 100, 0).is_empty());
+            }
+            assert!(
+                second(&mut storms, 6, 0, 110, 5).is_empty(),
+                "{first}: no storm yet"
+            );
+            assert_eq!(second(&mut storms, 7, 0, 200, 200).len(), 1, "{first}: a storm");
         }
     }
 }

@@ -7,6 +7,7 @@ use bus_schema::incident::{CausedBy, Completeness, Impact, Recommendation, Role,
 use bus_schema::{EventId, Incident, Severity, Timestamp};
 
 use super::posterior::Forest;
+use super::retell::Retold;
 use super::world::World;
 use super::{narrative, reject};
 use crate::condition::Condition;
@@ -64,21 +65,27 @@ pub(super) fn compose(
 /// The members as steps in order of time, each after its cause. What is not a step: absorbed episodes, and side effects
 /// that hurt nobody.
 fn steps(book: &RuleBook, forest: &Forest<'_>, tree: &Tree) -> Vec<Step> {
-    let causes: BTreeSet<EventId> = tree
-        .members
-        .iter()
-        .filter_map(|id| forest.cause_of(*id))
-        .map(|link| link.cause.id)
-        .collect();
     let shown = |id: &EventId| {
         forest.absorbed_by(*id).is_none() && (*id == tree.root || leads_to_harm(forest, tree, *id))
     };
-    let mut steps: Vec<Step> = tree
+    let episodes = tree
         .members
         .iter()
         .filter(|id| shown(id))
         .filter_map(|id| forest.nodes.get(id))
-        .map(|node| step(book, forest, tree, &causes, node.episode))
+        .map(|node| node.episode);
+    let cause_of = |id| Some(forest.told_as(forest.cause_of(id)?.cause.id));
+    let retold = Retold::new(tree.root, episodes, cause_of);
+    let causes: BTreeSet<EventId> = tree
+        .members
+        .iter()
+        .filter_map(|id| Some((*id, cause_of(*id)?)))
+        .filter(|(effect, cause)| retold.by(*effect) != retold.by(*cause))
+        .map(|(_, cause)| retold.by(cause))
+        .collect();
+    let mut steps: Vec<Step> = retold
+        .episodes()
+        .map(|episode| step(book, forest, tree, &retold, &causes, episode))
         .collect();
     steps.sort_by_key(|step| (step.start, step.depth, step.id));
     steps
@@ -111,6 +118,7 @@ fn step(
     book: &RuleBook,
     forest: &Forest<'_>,
     tree: &Tree,
+    retold: &Retold,
     causes: &BTreeSet<EventId>,
     episode: &Episode,
 ) -> Step {
@@ -139,7 +147,7 @@ fn step(
         last: Timestamp(episode.last_ns),
         count: episode.count,
         text: render(entry.map(|entry| &entry.text)),
-        caused_by: caused_by(forest, tree, episode.id),
+        caused_by: caused_by(forest, tree, retold, episode.id),
         facts: episode.facts.clone(),
         evidence: episode.evidence.clone(),
     }
@@ -154,7 +162,7 @@ fn depth(forest: &Forest<'_>, id: EventId) -> u32 {
 }
 
 /// The causes of a step within the same tree, strongest first. An absorbed cause stands for what absorbed it.
-fn caused_by(forest: &Forest<'_>, tree: &Tree, id: EventId) -> Vec<CausedBy> {
+fn caused_by(forest: &Forest<'_>, tree: &Tree, retold: &Retold, id: EventId) -> Vec<CausedBy> {
     /// Below this share a further cause is noise.
     const LEAST_SHARE: f64 = 0.05;
     let mut causes: Vec<CausedBy> = Vec::new();
@@ -165,7 +173,10 @@ fn caused_by(forest: &Forest<'_>, tree: &Tree, id: EventId) -> Vec<CausedBy> {
         .shares(id)
         .filter(|(link, _)| tree.members.contains(&link.cause.id))
     {
-        let step = forest.absorbed_by(link.cause.id).unwrap_or(link.cause.id);
+        let step = retold.by(forest.told_as(link.cause.id));
+        if step == id {
+            continue;
+        }
         match causes.iter_mut().find(|cause| cause.step == step) {
             Some(known) => known.strength = (known.strength + share).min(1.0),
             None if share >= LEAST_SHARE => {

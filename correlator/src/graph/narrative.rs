@@ -1,5 +1,7 @@
 //! The chain as one sentence: what began it, then each depth of effects with its own connective.
 
+use std::collections::BTreeMap;
+
 use bus_schema::EventId;
 use bus_schema::incident::Step;
 
@@ -32,17 +34,22 @@ pub(super) fn sentence(book: &RuleBook, forest: &Forest<'_>, steps: &[Step]) -> 
     sentence
 }
 
-/// Phrases by depth; what has been said is not said again.
+/// Phrases by depth; what would be said several times is said where it was worst.
 fn levels(book: &RuleBook, forest: &Forest<'_>, steps: &[Step]) -> Vec<Vec<String>> {
     let deepest = steps.iter().map(|step| step.depth).max().unwrap_or(0);
-    let mut said: Vec<String> = Vec::new();
+    let mut worst: BTreeMap<String, &Step> = BTreeMap::new();
+    for step in steps {
+        let known = worst.entry(phrase(book, forest, step.id, false)).or_insert(step);
+        if (step.severity, step.count) > (known.severity, known.count) {
+            *known = step;
+        }
+    }
     let mut levels = Vec::new();
     for depth in 1..=deepest {
         let mut level = Vec::new();
         for step in steps.iter().filter(|step| step.depth == depth) {
             let phrase = phrase(book, forest, step.id, false);
-            if !said.contains(&phrase) {
-                said.push(phrase.clone());
+            if worst.get(&phrase).is_some_and(|worst| worst.id == step.id) {
                 level.push(phrase);
             }
         }

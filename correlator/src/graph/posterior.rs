@@ -93,6 +93,15 @@ impl<'a> Forest<'a> {
             .map(|link| link.cause.id)
     }
 
+    /// What people are told instead of an absorbed episode; itself otherwise.
+    pub(super) fn told_as(&self, id: EventId) -> EventId {
+        let mut told = id;
+        while let Some(whole) = self.absorbed_by(told) {
+            told = whole;
+        }
+        told
+    }
+
     fn node(
         &self,
         book: &'a RuleBook,

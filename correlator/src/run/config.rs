@@ -20,7 +20,7 @@ pub struct Cli {
     #[arg(
         long,
         env = "TAPIO_POD",
-        help = "unique name of this member [default: node and process id]"
+        help = "unique name of this member [default: host name and process id]"
     )]
     pub member: Option<String>,
     #[arg(

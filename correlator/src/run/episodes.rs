@@ -3,7 +3,7 @@
 use bus_client::codec::{Codec, UnpackError};
 use bus_client::reader::Incoming;
 use bus_schema::batch::DecodeError;
-use bus_schema::names::{ENRICHED_STREAM, episodes_subject, parse_slot_and_family, partition_stream};
+use bus_schema::names::{ENRICHED_STREAM, episodes_subject, partition_stream};
 use bus_stage::high_water::{Admission, HighWater};
 use bus_stage::partitioned::{Applied, Output, Reject, Stage, Work};
 use serde::{Deserialize, Serialize};
@@ -65,7 +65,6 @@ impl Stage for Episodes {
 
 impl Work for Partition {
     fn apply(&mut self, message: &Incoming) -> Result<Applied, Reject> {
-        let slot = parse_slot_and_family(&message.subject).map_or(0, |(slot, _)| slot);
         let batch = self
             .codec
             .unpack(&message.payload)
@@ -74,7 +73,7 @@ impl Work for Partition {
             batch.events.len() as u64,
             batch.unknown_kinds.values().sum::<u64>(),
         );
-        if self.state.marks.admit(&batch.header, slot, received + unknown) == Admission::Repeated {
+        if self.state.marks.admit(&batch.header, received + unknown) == Admission::Repeated {
             return Ok(Applied::default());
         }
         let report = self.state.folder.apply(message.sequence, &batch);
@@ -116,7 +115,7 @@ impl Work for Partition {
 fn reject(error: &UnpackError) -> Reject {
     let kind = match error {
         UnpackError::Decode(DecodeError::NewerSchema { .. }) => "newer_schema",
-        UnpackError::Decode(DecodeError::Malformed(_) | DecodeError::TrailingBytes(_))
+        UnpackError::Decode(DecodeError::Malformed(_) | DecodeError::TrailingBytes)
         | UnpackError::Uncompress(_) => "undecodable",
     };
     Reject {

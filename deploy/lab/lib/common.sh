@@ -31,6 +31,16 @@ spawn() { # NAME BINARY ARGUMENT...
   echo $! > "$LOG/$name.pid"
 }
 
+# In a control group of its own, as systemd would put it.
+as_service() { # NAME
+  local hierarchy
+  for hierarchy in /sys/fs/cgroup /sys/fs/cgroup/memory /sys/fs/cgroup/unified; do
+    [ -f "$hierarchy/cgroup.procs" ] || continue
+    mkdir -p "$hierarchy/system.slice/$1.service"
+    cat "$LOG/$1.pid" > "$hierarchy/system.slice/$1.service/cgroup.procs"
+  done
+}
+
 gone() { [ ! -d "/proc/$1" ]; }
 
 stop() { # NAME BINARY

@@ -40,6 +40,7 @@ start_network() {
 
 start_runtime() {
   spawn containerd containerd -c "$LAB/containerd.toml"
+  as_service containerd
   wait_for ctr -a "$CONTAINERD" version
   load_image lab/pause:1 /pause -- "$BIN/pause=/pause"
   load_image lab/coredns:1 /coredns -- "$BIN/coredns=/coredns"
@@ -75,6 +76,7 @@ start_control_plane() {
 start_node() {
   spawn kubelet kubelet --config "$LAB/kubelet.yaml" --kubeconfig "$LAB/kubelet.kubeconfig" \
     --hostname-override "$NODE" --node-ip "$NODE_IP" --root-dir "$LAB/kubelet"
+  as_service kubelet
   spawn proxy kube-proxy --config "$LAB/proxy.yaml"
   wait_for kubectl get serviceaccount default
   kubectl wait --for=create "node/$NODE" --timeout=60s > /dev/null

@@ -11,6 +11,7 @@ stop_all() {
   stop apiserver kube-apiserver
   stop etcd etcd
   stop_runtime
+  remove_services
   remove_network
   remove_state
 }
@@ -36,6 +37,13 @@ stop_runtime() {
   for shim in $(pgrep -f "containerd-shim.*-address $CONTAINERD"); do
     kill "$shim" 2> /dev/null || true
     wait_for gone "$shim"
+  done
+}
+
+remove_services() {
+  local group
+  for group in /sys/fs/cgroup{,/memory,/unified}/system.slice/{kubelet,containerd}.service; do
+    if [ -d "$group" ]; then rmdir "$group" 2> /dev/null || true; fi
   done
 }
 

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use bus_schema::entity::{Container, Pod, Service, Workload};
+use bus_schema::event::kubernetes::ImageChanged;
 use bus_schema::event::network::{ConnectFailed, Listening};
 use bus_schema::{EventId, Severity};
 
@@ -61,6 +62,7 @@ fn batch(events: Vec<Event>) -> Batch {
 
 fn pod(uid: &str, name: &str, ip: &str) -> PodRecord {
     PodRecord {
+        created_ns: 0,
         pod: Pod {
             uid: uid.into(),
             namespace: "shop".into(),
@@ -128,7 +130,7 @@ fn in_a_cluster_containers_have_owners_and_addresses_have_pods_and_services() {
         namespace: "shop".into(),
         name: "redis".into(),
     };
-    topology.see_service(&service, vec!["10.96.0.9".parse().unwrap()], 1);
+    topology.see_service(&service, vec!["10.96.0.9".parse().unwrap()], 0, 1);
     topology.see_endpoints(&service, "slice", vec!["u2".into()]);
     let container = Entity {
         container: Some(Container {
@@ -162,7 +164,27 @@ fn in_a_cluster_containers_have_owners_and_addresses_have_pods_and_services() {
 }
 
 #[test]
-fn events_of_one_workload_share_a_slot_and_time_reaches_every_partition() {
+fn a_workload_of_the_cluster_is_on_no_node_and_a_process_is_on_its_observers() {
+    let redis = Entity::of_workload(workload("Deployment", "shop", "redis"));
+    let change = event(
+        5,
+        redis.clone(),
+        redis.clone(),
+        Body::ImageChanged(ImageChanged::default()),
+    );
+    let here = refused(5, Entity::default());
+    let shares = Enricher::default().apply(&Topology::default(), batch(vec![change, here]), 1);
+    let nodes: BTreeMap<_, _> = shares
+        .iter()
+        .flat_map(|share| &share.events)
+        .map(|event| (event.subject.label(), event.subject.node.clone()))
+        .collect();
+    assert_eq!(nodes["redis"], None);
+    assert_eq!(nodes["gateway"].as_deref(), Some("n1"));
+}
+
+#[test]
+fn events_of_one_workload_share_a_partition_and_time_reaches_every_partition() {
     let mut enricher = Enricher::default();
     let second = 1_000_000_000;
     let shares = enricher.apply(
@@ -170,10 +192,7 @@ fn events_of_one_workload_share_a_slot_and_time_reaches_every_partition() {
         batch(vec![refused(second, address("10.0.0.1", 1))]),
         4,
     );
-    let partitions: std::collections::BTreeSet<_> = shares
-        .iter()
-        .map(|share| partition_of_slot(share.slot, 4))
-        .collect();
+    let partitions: std::collections::BTreeSet<_> = shares.iter().map(|share| share.partition).collect();
     assert_eq!(partitions.len(), 4);
     assert_eq!(shares.iter().filter(|share| !share.events.is_empty()).count(), 1);
     let soon = enricher.apply(
@@ -182,5 +201,33 @@ fn events_of_one_workload_share_a_slot_and_time_reaches_every_partition() {
         4,
     );
     assert_eq!(soon.len(), 1, "no heartbeat twice within its interval");
-    assert_eq!(soon[0].slot, slot("Cgroup/host/gateway"));
+    assert_eq!(
+        soon[0].partition,
+        partition_of_slot(slot("Cgroup/host/gateway"), 4)
+    );
+}
+
+#[test]
+fn a_batch_about_many_workloads_is_one_message_a_partition() {
+    let about = |number: u64| {
+        let name = format!("service-{number}");
+        let subject = Entity::of_workload(workload("Deployment", "shop", &name));
+        event(
+            number,
+            subject,
+            address("10.0.0.1", 1),
+            Body::ConnectFailed(ConnectFailed::default()),
+        )
+    };
+    let events: Vec<_> = (1..=64).map(about).collect();
+    let shares = Enricher::default().apply(&Topology::default(), batch(events), 4);
+    assert_eq!(shares.len(), 4);
+    for share in &shares {
+        let own = |event: &Event| partition_of_slot(slot(&event.subject.key()), 4) == share.partition;
+        assert!(!share.events.is_empty() && share.events.iter().all(own));
+        assert!(
+            share.events.is_sorted_by_key(|event| event.time_ns),
+            "the order of the batch"
+        );
+    }
 }

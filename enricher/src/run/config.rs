@@ -18,7 +18,7 @@ pub struct Cli {
     #[arg(
         long,
         env = "TAPIO_POD",
-        help = "unique name of this member [default: node and process id]"
+        help = "unique name of this member [default: host name and process id]"
     )]
     pub member: Option<String>,
     #[arg(long, env = "TAPIO_KUBERNETES", value_enum, default_value_t = Kubernetes::Auto, help = "whether to ask the Kubernetes API server who is who")]

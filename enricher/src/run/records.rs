@@ -24,6 +24,7 @@ pub fn pod(pod: &Pod) -> Option<PodRecord> {
         name: name.clone(),
     };
     Some(PodRecord {
+        created_ns: created_ns(meta),
         owner: controller(meta).unwrap_or_else(own_kind),
         node: spec.and_then(|spec| spec.node_name.clone()),
         addresses: if shares_node { Vec::new() } else { addresses(pod) },
@@ -82,6 +83,17 @@ pub fn endpoints(slice: &EndpointSlice) -> Option<(ServiceName, String, Vec<Stri
     Some((service, slice.metadata.name.clone()?, pods.collect()))
 }
 
+/// When an object was created, UNIX ns.
+pub fn created_ns(meta: &ObjectMeta) -> u64 {
+    let nanoseconds = meta
+        .creation_timestamp
+        .as_ref()
+        .map(|time| time.0.as_nanosecond());
+    nanoseconds
+        .and_then(|nanoseconds| u64::try_from(nanoseconds).ok())
+        .unwrap_or(0)
+}
+
 fn namespace(meta: &ObjectMeta) -> String {
     meta.namespace.clone().unwrap_or_default()
 }
@@ -128,7 +140,7 @@ mod tests {
     #[test]
     fn a_pod_keeps_its_owner_addresses_and_containers() {
         let record = pod(&object(
-            r#"{"metadata": {"uid": "u", "name": "redis-5f-x", "namespace": "shop",
+            r#"{"metadata": {"uid": "u", "name": "redis-5f-x", "namespace": "shop", "creationTimestamp": "1970-01-01T00:00:07Z",
                  "ownerReferences": [{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "redis-5f", "uid": "r", "controller": true}]},
                 "spec": {"nodeName": "n1", "containers": []},
                 "status": {"podIPs": [{"ip": "10.1.0.7"}], "containerStatuses": [{"name": "redis", "image": "redis:7", "imageID": "",
@@ -138,6 +150,7 @@ mod tests {
         assert_eq!(record.owner.to_string(), "ReplicaSet/shop/redis-5f");
         assert_eq!(record.addresses, ["10.1.0.7".parse::<IpAddr>().unwrap()]);
         assert_eq!(record.containers[0].id, "abc");
+        assert_eq!(record.created_ns, 7_000_000_000);
     }
 
     #[test]

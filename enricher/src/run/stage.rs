@@ -1,4 +1,4 @@
-//! The enricher as a partitioned stage: raw partitions in, enriched slots out.
+//! The enricher as a partitioned stage: raw partitions in, enriched partitions out.
 
 use std::sync::{PoisonError, RwLockReadGuard};
 
@@ -89,7 +89,7 @@ impl Work for Partition {
             .then_some(("unknown_kind", unknown))
             .into_iter()
             .collect();
-        match self.state.marks.admit(&header, 0, received + unknown) {
+        match self.state.marks.admit(&header, received + unknown) {
             Admission::Repeated => return Ok(Applied::default()),
             Admission::New { missed } if missed > 0 => skipped.push(("missed", missed)),
             Admission::New { .. } => {}
@@ -131,8 +131,9 @@ impl Partition {
             detail: error.to_string(),
         })?;
         Ok(Output {
-            subject: enriched_subject(share.slot, family),
-            message_id: format!("E/{}/{sequence}/{}", self.number, share.slot),
+            // A partition owns the slot of its own number.
+            subject: enriched_subject(share.partition, family),
+            message_id: format!("E/{}/{sequence}/{}", self.number, share.partition),
             payload: payload.into(),
             events: share.events.len() as u64,
             put: None,
@@ -144,7 +145,7 @@ impl Partition {
 fn reject(error: &UnpackError) -> Reject {
     let kind = match error {
         UnpackError::Decode(DecodeError::NewerSchema { .. }) => "newer_schema",
-        UnpackError::Decode(DecodeError::Malformed(_) | DecodeError::TrailingBytes(_))
+        UnpackError::Decode(DecodeError::Malformed(_) | DecodeError::TrailingBytes)
         | UnpackError::Uncompress(_) => "undecodable",
     };
     Reject {

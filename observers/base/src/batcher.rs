@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bus_client::codec::Codec;
-use bus_client::publisher::{Losses, Outgoing};
+use bus_client::losses::Losses;
+use bus_client::publisher::Outgoing;
 use bus_schema::event::node::{Capability, Coverage, Loss};
 use bus_schema::event::{Body, Event};
 use bus_schema::names::{BATCH_LINGER, BATCH_MAX_EVENTS, HEARTBEAT_INTERVAL, events_subject};

@@ -5,7 +5,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bus_client::publisher::{Losses, Publisher};
+use bus_client::losses::Losses;
+use bus_client::publisher::{BUFFER_BYTES, Publisher};
 use bus_client::spool::Spool;
 use bus_schema::family::{self, by_token};
 use bus_stage::process::chain;
@@ -79,6 +80,8 @@ struct Cli {
         help = "observers to run [default: all of the family]"
     )]
     observers: Vec<String>,
+    #[arg(long, env = "TAPIO_BUFFER_BYTES", default_value_t = BUFFER_BYTES, help = "memory of each observer for batches that wait for NATS; what exceeds it goes to disk")]
+    buffer_bytes: usize,
     #[arg(long, help = "list the family's observers and end")]
     list: bool,
 }
@@ -100,7 +103,7 @@ pub async fn main<F: Family + 'static>() -> ExitCode {
         Err(message) => return refuse(&message),
     };
     let run = bus_stage::process::run(F::TOKEN, cli.common, family.port, async |process| {
-        observe::<F>(process, family, chosen).await
+        observe::<F>(process, family, chosen, cli.buffer_bytes).await
     });
     Box::pin(run).await
 }
@@ -162,13 +165,13 @@ async fn observe<F: Family>(
     process: Process,
     family: &'static family::Family,
     chosen: Vec<&'static family::Observer>,
+    buffer_bytes: usize,
 ) -> ExitCode {
     let identity = Arc::new(Identity::new());
     let clock = BootClock::new();
     let boot = boot_id(&clock);
     let (mut observers, mut pipes) = (JoinSet::new(), JoinSet::new());
     let sending = CancellationToken::new();
-    tokio::spawn(provision(process.clone()));
     for observer in chosen {
         let Some(started) = F::observer(observer.token) else {
             continue;
@@ -183,7 +186,7 @@ async fn observe<F: Family>(
             observer: observer.token,
             delay: started.delay(),
         };
-        let emitter = match pipe(&process, source, &clock, &sending, &mut pipes) {
+        let emitter = match pipe(&process, source, &clock, &sending, &mut pipes, buffer_bytes) {
             Ok(emitter) => emitter,
             Err(error) => {
                 tracing::error!(observer = observer.token, error = %error, "observer cannot publish");
@@ -216,19 +219,6 @@ async fn observe<F: Family>(
     ExitCode::SUCCESS
 }
 
-/// The streams may be missing when the first observer of a cluster starts. Without the right to create them somebody else
-/// does, and the publisher waits.
-async fn provision(process: Process) {
-    const RETRY: Duration = Duration::from_secs(1);
-    while let Err(error) = bus_client::streams::provision(&process.bus, process.args.partitions).await {
-        tracing::debug!(error = chain(&error), "streams are not there yet");
-        tokio::select! {
-            () = tokio::time::sleep(RETRY) => {}
-            () = process.stop.cancelled() => return,
-        }
-    }
-}
-
 /// Batcher and publisher of one observer.
 fn pipe(
     process: &Process,
@@ -236,10 +226,11 @@ fn pipe(
     clock: &BootClock,
     sending: &CancellationToken,
     pipes: &mut JoinSet<()>,
+    buffer_bytes: usize,
 ) -> std::io::Result<Emitter> {
     let losses = Losses::default();
     let folder = process.args.state_dir.join("spool").join(source.observer);
-    let spool = open_spool(&folder);
+    let spool = open_spool(&folder, &losses);
     let (out, outgoing) = mpsc::channel(OUTGOING);
     let (batcher, emitter) = Batcher::new(
         source,
@@ -249,13 +240,14 @@ fn pipe(
         process.metrics.clone(),
     )?;
     pipes.spawn(batcher.run());
-    pipes.spawn(Publisher::new(process.bus.clone(), spool, losses).run(outgoing, sending.clone()));
+    let publisher = Publisher::new(process.bus.clone(), spool, losses).buffering(buffer_bytes);
+    pipes.spawn(publisher.run(outgoing, sending.clone()));
     Ok(emitter)
 }
 
 /// Without a disk the memory ring has to do; what it drops is counted.
-fn open_spool(folder: &Path) -> Option<Spool> {
-    match Spool::open(folder, SPOOL_BYTES) {
+fn open_spool(folder: &Path, losses: &Losses) -> Option<Spool> {
+    match Spool::open(folder, SPOOL_BYTES, losses.clone()) {
         Ok(spool) => Some(spool),
         Err(error) => {
             tracing::warn!(folder = %folder.display(), error = %error, "no spool: outages are bridged in memory only; set TAPIO_STATE_DIR");

@@ -84,11 +84,24 @@ impl Identity {
         })
     }
 
+    /// The same for the control group of the process `pid`, which is asked when the id is unknown: a group may be younger
+    /// than the last walk.
+    pub fn cgroup_of(&self, pid: u32, id: u64, now_ns: u64) -> Entity {
+        if let Some(entity) = self.lookup(id, now_ns) {
+            return entity;
+        }
+        let group = self.hierarchy.as_ref().and_then(|hierarchy| hierarchy.group_of(pid));
+        if let Some((_, path)) = group.filter(|(found, _)| *found == id) {
+            self.created(id, &path, now_ns);
+        }
+        self.cgroup(id, now_ns)
+    }
+
     /// A process in a control group.
     pub fn process(&self, process: Process, cgroup_id: u64, now_ns: u64) -> Entity {
         Entity {
-            process: Some(process),
-            ..self.cgroup(cgroup_id, now_ns)
+            process: Some(process.clone()),
+            ..self.cgroup_of(process.pid, cgroup_id, now_ns)
         }
     }
 
@@ -148,11 +161,35 @@ impl Default for Identity {
 
 /// The control group of a living process, by its path in the memory hierarchy.
 pub fn cgroup_id_of(pid: u32) -> Option<u64> {
-    use std::os::unix::fs::MetadataExt;
-    let hierarchy = hierarchy()?;
-    let text = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
-    let path = cgroups::path_in(&text, hierarchy.is_unified)?;
-    std::fs::metadata(hierarchy.mount.join(path.trim_start_matches('/')))
-        .ok()
-        .map(|metadata| metadata.ino())
+    hierarchy()?.group_of(pid).map(|(id, _)| id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What knows nothing of a hierarchy, and has just walked it.
+    fn blank() -> Identity {
+        Identity {
+            hierarchy: hierarchy(),
+            known: Mutex::new(Known {
+                by_id: HashMap::new(),
+                walked_ns: u64::MAX / 2,
+            }),
+            misses: AtomicU64::new(0),
+        }
+    }
+
+    #[test]
+    fn a_group_that_is_younger_than_the_last_walk_is_known_from_its_process() {
+        let identity = blank();
+        let id = cgroup_id_of(std::process::id()).unwrap();
+        let unknown = identity.cgroup(id, 1).cgroup.unwrap();
+        assert_eq!((unknown.path.as_str(), identity.misses()), ("", 1), "not by its id");
+        let other = identity.cgroup_of(std::process::id(), id + 1, 1).cgroup.unwrap();
+        assert_eq!(other.path, "", "the process has moved");
+        let known = identity.cgroup_of(std::process::id(), id, 1).cgroup.unwrap();
+        assert!(known.path.starts_with('/'), "{known:?}");
+        assert_eq!(identity.cgroup(id, 1).cgroup, Some(known), "remembered");
+    }
 }

@@ -1,6 +1,9 @@
 //! Observers of the Kubernetes API server and the kubelet of the node.
 #![forbid(unsafe_code)]
 
+pub mod deployments;
+pub mod election;
+
 use observer_base::{Family, Observer};
 
 /// The kubernetes family.
@@ -10,7 +13,10 @@ pub struct Kubernetes;
 impl Family for Kubernetes {
     const TOKEN: &'static str = "kubernetes";
 
-    fn observer(_token: &str) -> Option<Box<dyn Observer>> {
-        None
+    fn observer(token: &str) -> Option<Box<dyn Observer>> {
+        match token {
+            "deployments" => Some(Box::new(deployments::Deployments)),
+            _ => None,
+        }
     }
 }

@@ -85,7 +85,7 @@ impl State {
         let entity = self
             .context
             .identity
-            .cgroup(task.cgroup_id, self.context.clock.now_ns());
+            .cgroup_of(task.tgid, task.cgroup_id, self.context.clock.now_ns());
         entity
             .cgroup
             .map(|cgroup| cgroup.path)

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bus_schema::Incident;
 use opentelemetry_otlp::{LogExporter, SpanExporter, WithExportConfig, WithTonicConfig};
+use opentelemetry_sdk::error::OTelSdkError;
 use opentelemetry_sdk::logs::{LogBatch, LogExporter as _};
 use opentelemetry_sdk::trace::SpanExporter as _;
 use tonic::transport::{Channel, Endpoint};
@@ -41,7 +42,7 @@ pub enum Error {
         signal: &'static str,
         /// Why.
         #[source]
-        source: opentelemetry_sdk::error::OTelSdkError,
+        source: OTelSdkError,
     },
 }
 
@@ -79,11 +80,20 @@ impl Exporter {
             let mut exporter = self.records()?;
             exporter.set_resource(&resource);
             let batch = [(&record, &scope)];
-            let sent = exporter.export(LogBatch::new(&batch)).await;
-            sent.map_err(|source| Error::Export {
-                signal: "log records",
-                source,
-            })?;
+            match exporter.export(LogBatch::new(&batch)).await {
+                Ok(()) => {}
+                // A backend for traces alone, such as Jaeger: the evidence is in the spans too.
+                Err(OTelSdkError::InternalFailure(why)) if is_unimplemented(&why) => {
+                    tracing::debug!("the OTLP backend takes no log records");
+                    return Ok(());
+                }
+                Err(source) => {
+                    return Err(Error::Export {
+                        signal: "log records",
+                        source,
+                    });
+                }
+            }
         }
         Ok(())
     }
@@ -103,4 +113,9 @@ impl Exporter {
             .with_timeout(EXPORT_TIMEOUT);
         builder.build().map_err(Error::Setup)
     }
+}
+
+/// The exporter gives gRPC's status as text only.
+fn is_unimplemented(why: &str) -> bool {
+    why.contains(&format!("{:?}", tonic::Code::Unimplemented))
 }

@@ -124,10 +124,7 @@ impl Partial {
             Field::WindowNs => self.window_ns = map.next_value()?,
             Field::TraceId => self.trace_id = Some(hexadecimal(&map.next_value::<String>()?)?),
             Field::SpanId => self.span_id = Some(hexadecimal(&map.next_value::<String>()?)?),
-            Field::Kind => {
-                let token: String = map.next_value()?;
-                self.kind = Some(Kind::parse(&token).ok_or(token));
-            }
+            Field::Kind => self.kind = Some(map.next_value::<Token>()?.0),
             Field::Body => self.read_body(map)?,
             Field::Added => drop(map.next_value::<IgnoredAny>()?),
         }
@@ -164,6 +161,25 @@ impl Partial {
             trace,
             body: self.body.ok_or_else(|| E::missing_field("body"))?,
         }))
+    }
+}
+
+/// A kind, or its token where only a later version knows it.
+struct Token(Result<Kind, String>);
+
+impl<'de> Deserialize<'de> for Token {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+        impl Visitor<'_> for Text {
+            type Value = Token;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the token of a kind")
+            }
+            fn visit_str<E: de::Error>(self, token: &str) -> Result<Token, E> {
+                Ok(Token(Kind::parse(token).ok_or_else(|| token.to_owned())))
+            }
+        }
+        deserializer.deserialize_str(Text)
     }
 }
 

@@ -44,7 +44,7 @@ fn mount(line: &str) -> Option<(PathBuf, &str, &str)> {
 }
 
 /// The path of a process in the unified or in the memory hierarchy, from the text of `/proc/<pid>/cgroup`.
-pub(super) fn path_in(text: &str, is_unified: bool) -> Option<&str> {
+fn path_in(text: &str, is_unified: bool) -> Option<&str> {
     text.lines().find_map(|line| {
         let (controllers, path) = line.split_once(':')?.1.split_once(':')?;
         let is_wanted = if is_unified {
@@ -62,6 +62,14 @@ impl Hierarchy {
         let mut groups = Vec::new();
         self.visit(&self.mount, 0, &mut groups);
         groups
+    }
+
+    /// The group of a living process: its id and its path below the mount point.
+    pub fn group_of(&self, pid: u32) -> Option<(u64, String)> {
+        let text = fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
+        let path = path_in(&text, self.is_unified)?;
+        let metadata = fs::metadata(self.mount.join(path.trim_start_matches('/'))).ok()?;
+        Some((metadata.ino(), path.to_owned()))
     }
 
     fn visit(&self, folder: &Path, depth: usize, groups: &mut Vec<(u64, PathBuf)>) {

@@ -2,7 +2,7 @@
 //! driver, and of systemd's own units.
 
 use bus_schema::Entity;
-use bus_schema::entity::{Cgroup, Container, HOST_NAMESPACE, Pod, Workload};
+use bus_schema::entity::{CGROUP_KIND, Cgroup, Container, HOST_NAMESPACE, Pod, Workload};
 
 /// Length of a container id.
 const CONTAINER_ID: usize = 64;
@@ -70,7 +70,7 @@ fn host_workload(path: &str, container: Option<&Container>) -> Option<Workload> 
         return named("Container", container.id.get(..12)?);
     }
     match path.rsplit('/').find(|part| !part.is_empty()) {
-        Some(leaf) => named("Cgroup", leaf),
+        Some(leaf) => named(CGROUP_KIND, leaf),
         None => None,
     }
 }

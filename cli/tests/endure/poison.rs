@@ -1,0 +1,154 @@
+//! Messages that cannot be read are counted, complained about once, and skipped; the next one is read.
+
+use bus_client::codec::Codec;
+use bus_schema::event::container::OomKill;
+use bus_schema::event::{Body, Event};
+use bus_schema::names::{
+    ENRICHED_STREAM, EPISODES_STREAM, EVENTS_STREAM, INCIDENTS_STREAM, enriched_subject, episodes_subject,
+    events_subject, partition_stream, slot,
+};
+use bus_schema::{Entity, EventId, Header, SCHEMA_VERSION, Severity};
+
+use crate::server;
+use crate::stage::Stage;
+use crate::story::Stages;
+use crate::wait_for;
+
+/// How often each bad message is published.
+const TIMES: usize = 5;
+const TIME_NS: u64 = 1_700_000_000_000_000_000;
+
+fn header(first_sequence: u64) -> Header {
+    Header {
+        schema: SCHEMA_VERSION,
+        cluster: "c".into(),
+        node: "n".into(),
+        boot: "b".into(),
+        observer: "o".into(),
+        first_sequence,
+        watermark_ns: TIME_NS + first_sequence,
+        dropped_total: 0,
+    }
+}
+
+fn oom_kill(id: u128) -> Event {
+    let mut subject = Entity::of_node("n");
+    subject.workload = Some(bus_schema::entity::Workload {
+        kind: "Cgroup".into(),
+        namespace: "host".into(),
+        name: "w".into(),
+    });
+    Event {
+        id: EventId(id),
+        time_ns: TIME_NS,
+        observed_ns: TIME_NS,
+        severity: Severity::Critical,
+        subject,
+        object: None,
+        count: 1,
+        window_ns: 0,
+        trace: None,
+        body: Body::OomKill(OomKill::default()),
+    }
+}
+
+fn batch(header: &Header) -> Vec<u8> {
+    let event = oom_kill(u128::from(header.first_sequence));
+    Codec::new().unwrap().pack(header, &[event]).unwrap()
+}
+
+fn garbage() -> Vec<u8> {
+    b"\xc1 this is no MessagePack".to_vec()
+}
+
+fn of_a_newer_schema(first_sequence: u64) -> Vec<u8> {
+    batch(&Header {
+        schema: SCHEMA_VERSION + 1,
+        ..header(first_sequence)
+    })
+}
+
+/// The same bytes, but the kind is one that nobody knows.
+fn of_an_unknown_kind(first_sequence: u64) -> Vec<u8> {
+    let mut bytes = batch(&header(first_sequence));
+    let place = bytes.windows(8).position(|window| window == b"oom_kill").unwrap();
+    bytes[place..place + 8].copy_from_slice(b"oom_kilt");
+    bytes
+}
+
+async fn publish(stages: &Stages, subject: &str, payload: Vec<u8>) {
+    let plain = async_nats::connect(stages.server.url()).await.unwrap();
+    plain.publish(subject.to_owned(), payload.into()).await.unwrap();
+    plain.flush().await.unwrap();
+}
+
+/// Publishes the three bad messages, several times each, and a good one after them.
+async fn poison(stages: &Stages, subject: &str) {
+    for time in 1..=TIMES as u64 {
+        publish(stages, subject, garbage()).await;
+        publish(stages, subject, of_a_newer_schema(time)).await;
+        publish(stages, subject, of_an_unknown_kind(time)).await;
+    }
+    publish(stages, subject, batch(&header(100))).await;
+}
+
+fn complaints(stage: &Stage, kind: &str) -> usize {
+    let log = stage.log();
+    let lines = log.lines().filter(|line| line.contains("message skipped"));
+    lines.filter(|line| line.contains(kind)).count()
+}
+
+fn is_counted_and_said_once(stage: &Stage) {
+    for kind in ["undecodable", "newer_schema", "unknown_kind"] {
+        let reason = format!("reason=\"{kind}\"");
+        assert_eq!(stage.metric(&["events_dropped", &reason]), TIMES as u64, "{kind}");
+        assert_eq!(complaints(stage, kind), 1, "{kind}\n{}", stage.log());
+    }
+}
+
+/// Whether the good event is in a stream of batches.
+async fn arrives(stages: &Stages, stream: &str) {
+    let stream = partition_stream(stream, 0);
+    wait_for(&format!("the good event is in {stream}"), async || {
+        let mut codec = Codec::new().unwrap();
+        let messages = server::messages(&stages.bus, &stream).await;
+        let batches = messages
+            .iter()
+            .filter_map(|message| codec.unpack(&message.payload).ok());
+        batches
+            .flat_map(|batch| batch.events)
+            .any(|event| event.id == EventId(100))
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_enricher_reads_on_after_what_it_cannot_read() {
+    let stages = Stages::start().await;
+    poison(&stages, &events_subject("n", "memory")).await;
+    arrives(&stages, EVENTS_STREAM).await;
+    arrives(&stages, ENRICHED_STREAM).await;
+    is_counted_and_said_once(&stages.enricher);
+}
+
+#[tokio::test]
+async fn a_correlator_reads_on_after_what_it_cannot_read() {
+    let stages = Stages::start().await;
+    poison(&stages, &enriched_subject(slot("w"), "memory")).await;
+    wait_for("the good event becomes an episode", async || {
+        server::last_sequence(&stages.bus, EPISODES_STREAM).await > 0
+    })
+    .await;
+    is_counted_and_said_once(&stages.correlator);
+    publish(&stages, &episodes_subject(0, "mixed"), garbage()).await;
+    publish(
+        &stages,
+        &enriched_subject(slot("w"), "memory"),
+        batch(&header(101)),
+    )
+    .await;
+    wait_for("the episodes lead to an incident after the garbage", async || {
+        server::last_sequence(&stages.bus, INCIDENTS_STREAM).await > 0
+    })
+    .await;
+}

@@ -1,0 +1,92 @@
+//! Real processes for the measurement, gone when dropped.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::time::Instant;
+
+/// `USER_HZ`, the same on every architecture that Tapio runs on.
+const TICKS_PER_SECOND: f64 = 100.0;
+const POLL: Duration = Duration::from_millis(50);
+
+/// A process that ends with its owner.
+#[derive(Debug)]
+pub struct Process(Child);
+
+impl Process {
+    /// Starts `binary`; its output is discarded.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn start(binary: &Path, arguments: &[&str], environment: &[(&str, String)]) -> Result<Self> {
+        let mut command = Command::new(binary);
+        command
+            .args(arguments)
+            .envs(environment.iter().map(|(name, value)| (name, value)));
+        let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        child
+            .map(Self)
+            .with_context(|| format!("cannot start {}", binary.display()))
+    }
+
+    /// Its number.
+    pub fn pid(&self) -> u32 {
+        self.0.id()
+    }
+
+    /// Processor time it has used so far, its threads included, in seconds.
+    pub fn cpu_seconds(&self) -> f64 {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap_or_default();
+        // The name before it is in parentheses and may hold anything.
+        let fields = stat.rsplit_once(')').unwrap_or_default().1;
+        let times = fields.split_whitespace().skip(11).take(2);
+        times.filter_map(|ticks| ticks.parse::<f64>().ok()).sum::<f64>() / TICKS_PER_SECOND
+    }
+
+    /// Asks it to end, and waits at most that long before it has to.
+    pub async fn terminate(mut self, deadline: Duration) {
+        if let Ok(pid) = i32::try_from(self.pid()) {
+            // Not waited for yet, so the number is still its own; who is gone already needs no signal.
+            let _ = Pid::from_raw(pid).map(|pid| kill_process(pid, Signal::TERM));
+        }
+        let end = Instant::now() + deadline;
+        while matches!(self.0.try_wait(), Ok(None)) && Instant::now() < end {
+            tokio::time::sleep(POLL).await;
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // A process that is gone already needs no end.
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+/// A program of the product: beside this one.
+///
+/// # Errors
+/// When it is not there.
+pub fn beside(name: &str) -> Result<PathBuf> {
+    let binary = std::env::current_exe()?.with_file_name(name);
+    if !binary.exists() {
+        bail!(
+            "{} is missing; build it with: cargo build --release --workspace --bins",
+            binary.display()
+        );
+    }
+    Ok(binary)
+}
+
+/// A port of this host that nobody listens on.
+///
+/// # Errors
+/// When there is none.
+pub fn free_address() -> Result<String> {
+    let listener = std::net::TcpListener::bind(("127.0.0.1", 0))?;
+    Ok(listener.local_addr()?.to_string())
+}

@@ -1,0 +1,72 @@
+//! Whether a template ran before: a rollback is known by what rolls out, not by who says so.
+
+use k8s_openapi::NamespaceResourceScope;
+use kube::api::{ListParams, ObjectMeta};
+use kube::{Api, Client, Resource};
+use serde_json::Value;
+
+use super::rollout::{Rollout, nanoseconds};
+
+/// Whether `object`'s template stands in a revision older than the change. The controller may already have made one for
+/// the change itself, hence `before_ns`.
+pub(super) async fn ran_before<K>(client: &Client, object: &K, before_ns: u64) -> Result<bool, kube::Error>
+where
+    K: Rollout,
+    K::Revision: Resource<Scope = NamespaceResourceScope>,
+{
+    let meta = object.meta();
+    let template = object
+        .template()
+        .and_then(|template| serde_json::to_value(template).ok());
+    let (Some(namespace), Some(template)) = (&meta.namespace, template) else {
+        return Ok(false);
+    };
+    let api = Api::<K::Revision>::namespaced(client.clone(), namespace);
+    let selector = object
+        .selector()
+        .cloned()
+        .and_then(|selector| selector.try_into().ok());
+    let parameters = selector.map_or_else(ListParams::default, |selector| {
+        ListParams::default().labels_from(&selector)
+    });
+    let revisions = api.list(&parameters).await?;
+    Ok(revisions.items.iter().any(|revision| {
+        is_former(revision.meta(), meta, before_ns)
+            && K::template_of(revision) == Some(Value::clone(&template))
+    }))
+}
+
+fn is_former(revision: &ObjectMeta, object: &ObjectMeta, before_ns: u64) -> bool {
+    let mut owners = revision.owner_references.iter().flatten();
+    let created_ns = revision.creation_timestamp.as_ref().map_or(u64::MAX, nanoseconds);
+    created_ns < before_ns && owners.any(|owner| Some(&owner.uid) == object.uid.as_ref())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn meta(json: &str) -> ObjectMeta {
+        serde_json::from_str(json).unwrap()
+    }
+
+    #[test]
+    fn a_former_revision_is_owned_and_older_than_the_change() {
+        let object = meta(r#"{"uid": "u"}"#);
+        let revision = |owner: &str| {
+            meta(&format!(
+                r#"{{"creationTimestamp": "1970-01-01T00:00:05Z",
+                    "ownerReferences": [{{"apiVersion": "apps/v1", "kind": "Deployment", "name": "redis", "uid": "{owner}"}}]}}"#
+            ))
+        };
+        assert!(is_former(&revision("u"), &object, 5_000_000_001));
+        assert!(
+            !is_former(&revision("u"), &object, 5_000_000_000),
+            "made by the change"
+        );
+        assert!(
+            !is_former(&revision("v"), &object, 9_000_000_000),
+            "somebody else's"
+        );
+    }
+}
