@@ -99,11 +99,10 @@ static __always_inline void fill_task(struct tapio_task *out, struct task_struct
 	out->tgid = GET(direct, task, tgid);
 	out->tid = GET(direct, task, pid);
 	if (direct) {
-		const volatile char *comm = task->comm;
+		const __u64 *comm = (const __u64 *)task->comm;
 
-#pragma unroll
-		for (int i = 0; i < TAPIO_COMM; i++)
-			out->comm[i] = comm[i];
+		((__u64 *)out->comm)[0] = comm[0];
+		((__u64 *)out->comm)[1] = comm[1];
 	} else {
 		BPF_CORE_READ_STR_INTO(&out->comm, task, comm);
 	}
@@ -128,6 +127,15 @@ static __always_inline void fill_current(struct tapio_task *out)
 		fill_current_by_helpers(out);
 	else
 		fill_task(out, (struct task_struct *)bpf_get_current_task(), false);
+}
+
+static __always_inline __u64 current_cgroup(void)
+{
+	if (has_current_btf())
+		return cgroup_of(bpf_get_current_task_btf(), true);
+	if (locked_down)
+		return bpf_get_current_cgroup_id();
+	return cgroup_of((struct task_struct *)bpf_get_current_task(), false);
 }
 
 static __always_inline __u32 current_tgid(void)

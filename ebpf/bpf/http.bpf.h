@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
-/* HTTP/1.x exchanges from the first bytes of what a TCP socket sends and receives. Any source of (socket, user
- * buffer, length, direction) can feed `payload`; the two that do are status.bpf.c and status_syscalls.bpf.c. */
+/* HTTP/1.x exchanges from the first bytes of what a TCP socket sends and receives: from the first of a request to the
+ * first of its response. status.bpf.c and status_syscalls.bpf.c find the bytes and keep the conversations. */
 #ifndef TAPIO_HTTP_BPF_H
 #define TAPIO_HTTP_BPF_H
 
@@ -12,17 +12,24 @@ DESCRIBE(tapio_http_error);
 #define WORD(a, b, c, d)                                                                                             \
 	((__u32)(a) | (__u32)(b) << 8 | (__u32)(c) << 16 | (__u32)(d) << 24) /* little endian, as bpfel is */
 
+/* A system call's number and arguments, also at its exit. */
+#if defined(__TARGET_ARCH_x86)
+#define NUMBER(regs) ((regs)->orig_ax)
+#define FIRST(regs) ((regs)->di)
+#define SECOND(regs) ((regs)->si)
+#define THIRD(regs) ((regs)->dx)
+#elif defined(__TARGET_ARCH_arm64)
+#define NUMBER(regs) ((regs)->syscallno)
+#define FIRST(regs) ((regs)->orig_x0)
+#define SECOND(regs) ((regs)->regs[1])
+#define THIRD(regs) ((regs)->regs[2])
+#endif
+
 #define MINIMUM 16 /* shorter payloads hold neither "GET / HTTP/1.1" with its CR LF nor a status line */
 #define WINDOW_NS 100000000ULL
+#define SWITCHING_PROTOCOLS 101
 
 enum tapio_direction { TAPIO_SENT = 1, TAPIO_RECEIVED = 2 };
-
-struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 16384);
-	__type(key, __u64);
-	__type(value, struct tapio_exchange);
-} exchanges SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -47,18 +54,30 @@ static __always_inline bool is_request(__u32 word)
 	       word == WORD('O', 'P', 'T', 'I');
 }
 
-static __always_inline void begin(struct sock *sk, const void *buffer, __u64 length, __u32 direction)
+/* Whether requests go this way on a socket whose role is known. */
+static __always_inline bool asks(struct tapio_conversation *at, __u32 direction)
 {
-	struct tapio_exchange exchange = {};
-	__u64 key = (__u64)sk;
+	return (at->key.role == TAPIO_SERVER) == (direction == TAPIO_RECEIVED);
+}
 
-	if (length > TAPIO_REQUEST)
-		length = TAPIO_REQUEST;
-	if (bpf_probe_read_user(exchange.request, length, buffer))
-		return;
-	exchange.since_ns = bpf_ktime_get_boot_ns();
-	exchange.role = direction == TAPIO_RECEIVED ? TAPIO_SERVER : TAPIO_CLIENT;
-	bpf_map_update_elem(&exchanges, &key, &exchange, BPF_ANY);
+/* Whose counters this socket's are: settled once, by whoever sees its first request. */
+static __always_inline void introduce(struct tapio_conversation *at, struct sock *sk, __u32 role, const bool direct)
+{
+	struct tapio_http_key *key = &at->key;
+
+	key->role = role;
+	key->cgroup_id = current_cgroup();
+	key->netns = netns_of(sk, direct);
+	key->port = role == TAPIO_SERVER ? local_port_of(sk, direct) : peer_port_of(sk, direct);
+	peer_of(sk, key->peer, direct);
+}
+
+static __always_inline void begin(struct tapio_conversation *at, struct sock *sk, __u32 direction, const bool direct)
+{
+	if (!at->key.role)
+		introduce(at, sk, direction == TAPIO_RECEIVED ? TAPIO_SERVER : TAPIO_CLIENT, direct);
+	if (asks(at, direction))
+		at->since_ns = bpf_ktime_get_ns();
 }
 
 static __always_inline __u32 status_of(const __u8 *line)
@@ -70,58 +89,70 @@ static __always_inline __u32 status_of(const __u8 *line)
 	return a * 100 + b * 10 + c;
 }
 
-static __always_inline void fill_key(struct tapio_http_key *key, struct sock *sk, __u32 role, __u32 status,
-				     const bool direct)
+static __always_inline __u32 slot_of(__u64 ns)
 {
-	key->role = role;
-	key->status = status;
-	key->netns = netns_of(sk, direct);
-	key->port = role == TAPIO_SERVER ? local_port_of(sk, direct) : peer_port_of(sk, direct);
-	peer_of(sk, key->peer, direct);
+	__u64 us = ns / 1000;
+	__u32 slot = 0;
+
+	if (us >= 1ULL << 16) {
+		us >>= 16;
+		slot += 16;
+	}
+	if (us >= 1 << 8) {
+		us >>= 8;
+		slot += 8;
+	}
+	if (us >= 1 << 4) {
+		us >>= 4;
+		slot += 4;
+	}
+	if (us >= 1 << 2) {
+		us >>= 2;
+		slot += 2;
+	}
+	if (us >= 1 << 1)
+		slot += 1;
+	return slot < TAPIO_SLOTS ? slot : TAPIO_SLOTS - 1;
 }
 
-static __always_inline void count_exchange(struct tapio_http_key *key, struct tapio_task *task, __u64 now,
-					   __u64 latency)
+static __always_inline void count_exchange(struct tapio_http_key *key, __u64 latency)
 {
-	struct tapio_http *total = bpf_map_lookup_elem(&http, key);
+	struct tapio_http *total, fresh = {};
 	__u32 slot = slot_of(latency);
 
+	key->generation = current_generation();
+	total = bpf_map_lookup_elem(&http, key);
 	if (!total) {
-		struct tapio_http fresh = {.task = *task};
-
 		bpf_map_update_elem(&http, key, &fresh, BPF_NOEXIST);
 		total = bpf_map_lookup_elem(&http, key);
 	}
-	if (!total) {
+	if (!total)
 		count_loss(TAPIO_HTTP_ERROR);
-		return;
-	}
-	__sync_fetch_and_add(&total->count, 1);
-	__sync_fetch_and_add(&total->latency_sum_ns, latency);
-	total->last_ns = now;
-	if (slot < TAPIO_SLOTS)
+	else if (slot < TAPIO_SLOTS)
 		__sync_fetch_and_add(&total->latency_slots[slot], 1);
 }
 
 static __always_inline bool first_of_window(struct tapio_http_key *key, __u64 now)
 {
-	__u64 *last = bpf_map_lookup_elem(&reported, key);
+	__u64 *last;
 
+	key->generation = 0;
+	last = bpf_map_lookup_elem(&reported, key);
 	if (last && now - *last < WINDOW_NS)
 		return false;
 	bpf_map_update_elem(&reported, key, &now, BPF_ANY);
 	return true;
 }
 
-static __always_inline void report_error(struct tapio_http_key *key, struct tapio_task *task, struct sock *sk,
-					 struct tapio_exchange *exchange, __u64 latency, const bool direct)
+static __always_inline void report_error(struct tapio_http_key *key, struct sock *sk, __u64 latency,
+					 const bool direct)
 {
 	struct tapio_http_error *record = reserve(TAPIO_HTTP_ERROR, sizeof(*record));
 
 	if (!record)
 		return;
-	record->task = *task;
-	peer_of(sk, record->peer, direct);
+	fill_current(&record->task);
+	__builtin_memcpy(record->peer, key->peer, sizeof(record->peer));
 	local_of(sk, record->local, direct);
 	record->peer_port = peer_port_of(sk, direct);
 	record->local_port = local_port_of(sk, direct);
@@ -129,37 +160,34 @@ static __always_inline void report_error(struct tapio_http_key *key, struct tapi
 	record->status = key->status;
 	record->netns = key->netns;
 	record->latency_ns = latency;
-	__builtin_memcpy(record->request, exchange->request, TAPIO_REQUEST);
 	submit(record, true);
 }
 
-static __always_inline void finish(struct sock *sk, const __u8 *line, __u32 direction, const bool direct)
+static __always_inline void finish(struct tapio_conversation *at, struct sock *sk, const __u8 *line, __u32 direction,
+				   const bool direct)
 {
-	__u32 role = direction == TAPIO_SENT ? TAPIO_SERVER : TAPIO_CLIENT;
 	__u32 status = status_of(line);
-	__u64 address = (__u64)sk, now, latency;
-	struct tapio_http_key key = {};
-	struct tapio_exchange *exchange;
-	struct tapio_task task = {};
+	__u64 now, latency;
 
-	exchange = bpf_map_lookup_elem(&exchanges, &address);
-	if (!exchange || exchange->role != role || status < 200)
+	if (!at->since_ns || asks(at, direction))
 		return;
-	now = bpf_ktime_get_boot_ns();
-	latency = now - exchange->since_ns;
-	fill_current(&task);
-	fill_key(&key, sk, role, status, direct);
-	key.cgroup_id = task.cgroup_id;
-	if (status >= 500 && first_of_window(&key, now))
-		report_error(&key, &task, sk, exchange, latency, direct);
-	key.generation = current_generation();
-	count_exchange(&key, &task, now, latency);
-	bpf_map_delete_elem(&exchanges, &address);
+	if (status == SWITCHING_PROTOCOLS) {
+		at->key.role = 0;
+		at->since_ns = 0;
+	}
+	if (status < 200)
+		return;
+	now = bpf_ktime_get_ns();
+	latency = now - at->since_ns;
+	at->since_ns = 0;
+	at->key.status = status;
+	if (status >= 500 && first_of_window(&at->key, now))
+		report_error(&at->key, sk, latency, direct);
+	count_exchange(&at->key, latency);
 }
 
 enum tapio_payload { OTHER = 0, REQUEST = 1, RESPONSE = 2 };
 
-/* The cheap decision, from the first bytes alone. */
 static __always_inline enum tapio_payload kind_of(const void *buffer, __u64 length, __u8 line[MINIMUM])
 {
 	__u32 word;
@@ -170,20 +198,6 @@ static __always_inline enum tapio_payload kind_of(const void *buffer, __u64 leng
 	if (word == WORD('H', 'T', 'T', 'P'))
 		return RESPONSE;
 	return is_request(word) ? REQUEST : OTHER;
-}
-
-/* Tells whether it was HTTP. */
-static __always_inline bool payload(struct sock *sk, const void *buffer, __u64 length, __u32 direction,
-				    const bool direct)
-{
-	__u8 line[MINIMUM];
-	enum tapio_payload kind = kind_of(buffer, length, line);
-
-	if (kind == RESPONSE)
-		finish(sk, line, direction, direct);
-	else if (kind == REQUEST)
-		begin(sk, buffer, length, direction);
-	return kind != OTHER;
 }
 
 /* The first non-empty of the first two parts. */

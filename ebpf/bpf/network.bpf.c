@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /* TCP connections by their state changes: who connected to whom, what came of it, who listens. */
-#include "sock.bpf.h"
+#include "listeners.bpf.h"
 
 DESCRIBE(tapio_connect_failed);
-DESCRIBE(tapio_listen);
 
 enum { TCP_ESTABLISHED = 1, TCP_SYN_SENT = 2, TCP_SYN_RECV = 3, TCP_CLOSE = 7, TCP_LISTEN = 10 };
 enum { EADDRNOTAVAIL = 99, ECANCELED = 125 };
@@ -12,26 +11,11 @@ enum { EADDRNOTAVAIL = 99, ECANCELED = 125 };
 
 /* A socket's owner is known in its connect(2) or through its listener; later states may run in softirq. */
 struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 32768);
 	__type(key, __u64);
 	__type(value, struct tapio_connection);
 } connections SEC(".maps");
-
-/* Listening sockets, and who listens where: a new connection knows only its address. */
-struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 4096);
-	__type(key, __u64);
-	__type(value, struct tapio_listening);
-} listening SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 4096);
-	__type(key, struct tapio_listener_key);
-	__type(value, struct tapio_task);
-} listeners SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -40,10 +24,11 @@ struct {
 	__type(value, struct tapio_edge);
 } edges SEC(".maps");
 
+/* When a failure was last reported, per key without its generation. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 4096);
-	__type(key, struct tapio_failure_key);
+	__type(key, struct tapio_edge_key);
 	__type(value, __u64);
 } failures SEC(".maps");
 
@@ -54,59 +39,53 @@ struct {
 	__type(value, __u64);
 } retransmits SEC(".maps");
 
-static __always_inline struct tapio_edge *edge_of(struct sock *sk, struct tapio_connection *at, __u32 error,
-						  const bool direct)
+static __always_inline void remember(struct sock *sk, struct tapio_connection *at)
 {
-	struct tapio_edge_key key = {
-		.cgroup_id = at->task.cgroup_id,
-		.generation = current_generation(),
-		.netns = at->netns,
-		.role = at->role,
-		.error = error,
-		.port = at->port,
-	};
-	struct tapio_edge *edge;
+	__u64 key = (__u64)sk;
 
-	peer_of(sk, key.peer, direct);
-	edge = bpf_map_lookup_elem(&edges, &key);
+	if (bpf_map_update_elem(&connections, &key, at, BPF_ANY))
+		count_loss(TAPIO_CONNECT_FAILED);
+}
+
+static __always_inline struct tapio_edge *edge_of(struct tapio_edge_key *key)
+{
+	struct tapio_edge *edge, fresh = {};
+
+	key->generation = current_generation();
+	edge = bpf_map_lookup_elem(&edges, key);
 	if (edge)
 		return edge;
-	struct tapio_edge fresh = {.task = at->task};
-
-	bpf_map_update_elem(&edges, &key, &fresh, BPF_NOEXIST);
-	edge = bpf_map_lookup_elem(&edges, &key);
+	bpf_map_update_elem(&edges, key, &fresh, BPF_NOEXIST);
+	edge = bpf_map_lookup_elem(&edges, key);
 	if (!edge)
 		count_loss(TAPIO_CONNECT_FAILED);
 	return edge;
 }
 
-static __always_inline void count_attempt(struct tapio_edge *edge, __u64 now, __u64 waited)
+static __always_inline void count_attempt(struct tapio_edge_key *key, __u64 waited)
 {
-	__u32 slot = slot_of(waited);
+	struct tapio_edge *edge = edge_of(key);
 
+	if (!edge)
+		return;
 	__sync_fetch_and_add(&edge->count, 1);
 	__sync_fetch_and_add(&edge->latency_sum_ns, waited);
-	edge->last_ns = now;
-	if (slot < TAPIO_SLOTS)
-		__sync_fetch_and_add(&edge->latency_slots[slot], 1);
 }
 
 /* The first of a second per (cgroup, peer, port, error) is worth a record of its own. */
-static __always_inline bool first_of_second(struct sock *sk, struct tapio_connection *at, __u32 error, __u64 now,
-					    const bool direct)
+static __always_inline bool first_of_second(struct tapio_edge_key *key, __u64 now)
 {
-	struct tapio_failure_key key = {.cgroup_id = at->task.cgroup_id, .port = at->port, .error = error};
 	__u64 *last;
 
-	peer_of(sk, key.peer, direct);
-	last = bpf_map_lookup_elem(&failures, &key);
+	key->generation = 0;
+	last = bpf_map_lookup_elem(&failures, key);
 	if (last && now - *last < SECOND_NS)
 		return false;
-	bpf_map_update_elem(&failures, &key, &now, BPF_ANY);
+	bpf_map_update_elem(&failures, key, &now, BPF_ANY);
 	return true;
 }
 
-static __always_inline void report_failure(struct sock *sk, struct tapio_connection *at, __u32 error, __u64 now,
+static __always_inline void report_failure(struct sock *sk, struct tapio_connection *at, __u64 waited,
 					   const bool direct)
 {
 	struct tapio_connect_failed *record = reserve(TAPIO_CONNECT_FAILED, sizeof(*record));
@@ -114,12 +93,12 @@ static __always_inline void report_failure(struct sock *sk, struct tapio_connect
 	if (!record)
 		return;
 	record->task = at->task;
-	peer_of(sk, record->peer, direct);
-	record->peer_port = at->port;
+	__builtin_memcpy(record->peer, at->key.peer, sizeof(record->peer));
+	record->peer_port = at->key.port;
 	record->local_port = local_port_of(sk, direct);
-	record->error = error;
-	record->netns = at->netns;
-	record->waited_ns = now - at->since_ns;
+	record->error = at->key.error;
+	record->netns = at->key.netns;
+	record->waited_ns = waited;
 	submit(record, true);
 }
 
@@ -137,148 +116,69 @@ static __always_inline __u32 error_of(struct sock *sk, const bool direct)
 
 static __always_inline void on_connect(struct sock *sk, const bool direct)
 {
-	struct tapio_connection at = {.role = TAPIO_CLIENT};
-	__u64 key = (__u64)sk;
+	struct tapio_connection at = {.key.role = TAPIO_CLIENT, .since_ns = bpf_ktime_get_ns()};
 
 	fill_current(&at.task);
-	at.since_ns = bpf_ktime_get_boot_ns();
-	at.port = peer_port_of(sk, direct);
-	at.netns = netns_of(sk, direct);
-	bpf_map_update_elem(&connections, &key, &at, BPF_ANY);
+	at.key.cgroup_id = at.task.cgroup_id;
+	at.key.port = peer_port_of(sk, direct);
+	at.key.netns = netns_of(sk, direct);
+	peer_of(sk, at.key.peer, direct);
+	remember(sk, &at);
 }
 
-static __always_inline void on_connected(struct sock *sk, struct tapio_connection *at, const bool direct)
+static __always_inline void on_accepted(struct sock *sk, const bool direct)
 {
-	__u64 now = bpf_ktime_get_boot_ns();
-	struct tapio_edge *edge = edge_of(sk, at, 0, direct);
+	struct tapio_connection at = {.key.role = TAPIO_SERVER, .open = 1};
+	struct tapio_task *owner = listener_of(sk, direct);
 
-	if (edge)
-		count_attempt(edge, now, now - at->since_ns);
-	at->since_ns = now;
+	if (owner)
+		at.task = *owner;
+	at.key.cgroup_id = at.task.cgroup_id;
+	at.key.port = local_port_of(sk, direct);
+	at.key.netns = netns_of(sk, direct);
+	peer_of(sk, at.key.peer, direct);
+	count_attempt(&at.key, 0);
+	remember(sk, &at);
+}
+
+static __always_inline void on_connected(struct tapio_connection *at)
+{
+	count_attempt(&at->key, bpf_ktime_get_ns() - at->since_ns);
 	at->open = 1;
 }
 
 static __always_inline void on_failed(struct sock *sk, struct tapio_connection *at, const bool direct)
 {
-	__u64 now = bpf_ktime_get_boot_ns();
-	__u32 error = error_of(sk, direct);
-	struct tapio_edge *edge = edge_of(sk, at, error, direct);
+	__u64 now = bpf_ktime_get_ns();
+	__u64 waited = now - at->since_ns;
 
-	if (edge)
-		count_attempt(edge, now, now - at->since_ns);
-	if (first_of_second(sk, at, error, now, direct))
-		report_failure(sk, at, error, now, direct);
-}
-
-static __always_inline bool is_any(const __u32 address[4])
-{
-	return !address[0] && !address[1] && !address[3] && (!address[2] || address[2] == bpf_htonl(0xffff));
-}
-
-static __always_inline struct tapio_task *listener_of(struct sock *sk, const bool direct)
-{
-	struct tapio_listener_key key = {.port = local_port_of(sk, direct), .netns = netns_of(sk, direct)};
-	struct tapio_task *owner;
-
-	local_of(sk, key.local, direct);
-	owner = bpf_map_lookup_elem(&listeners, &key);
-	if (owner)
-		return owner;
-	__builtin_memset(key.local, 0, sizeof(key.local));
-	return bpf_map_lookup_elem(&listeners, &key);
-}
-
-static __always_inline void on_accepted(struct sock *sk, const bool direct)
-{
-	struct tapio_connection at = {.role = TAPIO_SERVER, .open = 1};
-	struct tapio_task *owner = listener_of(sk, direct);
-	__u64 key = (__u64)sk;
-	struct tapio_edge *edge;
-
-	if (owner)
-		at.task = *owner;
-	at.since_ns = bpf_ktime_get_boot_ns();
-	at.port = local_port_of(sk, direct);
-	at.netns = netns_of(sk, direct);
-	bpf_map_update_elem(&connections, &key, &at, BPF_ANY);
-	edge = edge_of(sk, &at, 0, direct);
-	if (edge) {
-		__sync_fetch_and_add(&edge->count, 1);
-		edge->last_ns = at.since_ns;
-	}
+	at->key.error = error_of(sk, direct);
+	count_attempt(&at->key, waited);
+	if (first_of_second(&at->key, now))
+		report_failure(sk, at, waited, direct);
 }
 
 static __always_inline void on_closed(struct sock *sk, struct tapio_connection *at, const bool direct)
 {
-	struct tapio_edge *edge = edge_of(sk, at, 0, direct);
 	struct tcp_sock *tcp = direct ? bpf_skc_to_tcp_sock(sk) : (struct tcp_sock *)sk;
-	__u64 now = bpf_ktime_get_boot_ns();
+	struct tapio_edge *edge = edge_of(&at->key);
 
 	if (!edge || !tcp)
 		return;
 	__sync_fetch_and_add(&edge->closed, 1);
 	__sync_fetch_and_add(&edge->bytes_sent, GET(direct, tcp, bytes_sent) - GET(direct, tcp, bytes_retrans));
 	__sync_fetch_and_add(&edge->bytes_received, GET(direct, tcp, bytes_received));
-	__sync_fetch_and_add(&edge->retransmits, GET(direct, tcp, total_retrans));
-	__sync_fetch_and_add(&edge->srtt_sum_us, GET(direct, tcp, srtt_us) >> 3);
-	__sync_fetch_and_add(&edge->duration_sum_ns, now - at->since_ns);
-	edge->last_ns = now;
 }
 
-static __always_inline void report_listen(struct tapio_listening *at, __u32 begins)
-{
-	struct tapio_listen *record = reserve(TAPIO_LISTEN, sizeof(*record));
-
-	if (!record)
-		return;
-	record->task = at->owner;
-	__builtin_memcpy(record->local, at->at.local, sizeof(record->local));
-	record->local_port = at->at.port;
-	record->netns = at->at.netns;
-	record->begins = begins;
-	submit(record, true);
-}
-
-static __always_inline void on_listen(struct sock *sk, const bool direct)
-{
-	struct tapio_listening at = {};
-	__u64 key = (__u64)sk;
-
-	fill_current(&at.owner);
-	at.at.port = local_port_of(sk, direct);
-	at.at.netns = netns_of(sk, direct);
-	local_of(sk, at.at.local, direct);
-	if (is_any(at.at.local)) /* 0.0.0.0 is :: */
-		at.at.local[2] = 0;
-	bpf_map_update_elem(&listening, &key, &at, BPF_ANY);
-	bpf_map_update_elem(&listeners, &at.at, &at.owner, BPF_ANY);
-	report_listen(&at, 1);
-}
-
-/* The port is already given back here, so what was said at the beginning is repeated. */
-static __always_inline void on_listen_end(struct sock *sk)
-{
-	__u64 key = (__u64)sk;
-	struct tapio_listening *at = bpf_map_lookup_elem(&listening, &key);
-
-	if (!at)
-		return;
-	report_listen(at, 0);
-	bpf_map_delete_elem(&listeners, &at->at);
-	bpf_map_delete_elem(&listening, &key);
-}
-
-static __always_inline void on_left(struct sock *sk, int from, int to, const bool direct)
+static __always_inline void on_left(struct sock *sk, int to, const bool direct)
 {
 	__u64 key = (__u64)sk;
 	struct tapio_connection *at = bpf_map_lookup_elem(&connections, &key);
 
 	if (!at)
 		return;
-	if (from == TCP_SYN_SENT && to == TCP_ESTABLISHED)
-		return on_connected(sk, at, direct);
-	if (to != TCP_CLOSE)
-		return;
+	if (to == TCP_ESTABLISHED)
+		return on_connected(at);
 	if (at->open)
 		on_closed(sk, at, direct);
 	else
@@ -286,9 +186,15 @@ static __always_inline void on_left(struct sock *sk, int from, int to, const boo
 	bpf_map_delete_elem(&connections, &key);
 }
 
+/* Most changes are steps of closing, which tell nothing that its end does not. */
+static __always_inline bool matters(int to)
+{
+	return to == TCP_ESTABLISHED || to == TCP_SYN_SENT || to == TCP_CLOSE || to == TCP_LISTEN;
+}
+
 static __always_inline int state(struct sock *sk, int from, int to, const bool direct)
 {
-	if (!is_tcp(sk, direct))
+	if (!matters(to) || !is_tcp(sk, direct))
 		return 0;
 	if (to == TCP_SYN_SENT)
 		on_connect(sk, direct);
@@ -299,7 +205,7 @@ static __always_inline int state(struct sock *sk, int from, int to, const bool d
 	else if (from == TCP_SYN_RECV && to == TCP_ESTABLISHED)
 		on_accepted(sk, direct);
 	else
-		on_left(sk, from, to, direct);
+		on_left(sk, to, direct);
 	return 0;
 }
 

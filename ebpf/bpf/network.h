@@ -6,8 +6,6 @@
 
 #include "records.h"
 
-#define TAPIO_SLOTS 24 /* slot i: [2^i, 2^(i+1)) microseconds; the first also holds less, the last also more */
-
 enum tapio_role {
 	TAPIO_CLIENT = 1,
 	TAPIO_SERVER = 2,
@@ -54,23 +52,15 @@ struct tapio_edge {
 	__u64 closed;
 	__u64 bytes_sent;
 	__u64 bytes_received;
-	__u64 retransmits;
-	__u64 srtt_sum_us;
-	__u64 duration_sum_ns;
-	__u64 last_ns;
-	struct tapio_task task;
-	__u32 latency_slots[TAPIO_SLOTS];
 };
-_Static_assert(sizeof(struct tapio_edge) == 208, "tapio_edge");
+_Static_assert(sizeof(struct tapio_edge) == 40, "tapio_edge");
 
-/* Kept per connection between its states; not read by user space. */
+/* Kept per connection between its states; not read by user space. Its key is made once and looked up where it lies. */
 struct tapio_connection {
+	struct tapio_edge_key key;
 	struct tapio_task task;
-	__u64 since_ns;
-	__u32 role;
-	__u32 port;
-	__u32 netns;
-	__u32 open;
+	__u64 since_ns; /* CLOCK_MONOTONIC: only differences are made of it */
+	__u64 open;
 };
 
 struct tapio_listener_key {
@@ -83,13 +73,6 @@ _Static_assert(sizeof(struct tapio_listener_key) == 24, "tapio_listener_key");
 struct tapio_listening {
 	struct tapio_listener_key at;
 	struct tapio_task owner;
-};
-
-struct tapio_failure_key {
-	__u64 cgroup_id;
-	__u32 peer[4];
-	__u32 port;
-	__u32 error;
 };
 
 #endif

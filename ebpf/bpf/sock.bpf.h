@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
-/* Addresses of a socket, and the histogram both network families keep. */
+/* Addresses of a socket, and the generation both network families count into. */
 #ifndef TAPIO_SOCK_BPF_H
 #define TAPIO_SOCK_BPF_H
 
@@ -65,32 +65,6 @@ static __always_inline __u32 netns_of(struct sock *sk, const bool direct)
 	struct net *net = GET(direct, sk, __sk_common.skc_net.net);
 
 	return GET(direct, net, ns.inum);
-}
-
-static __always_inline __u32 slot_of(__u64 ns)
-{
-	__u64 us = ns / 1000;
-	__u32 slot = 0;
-
-	if (us >= 1ULL << 16) {
-		us >>= 16;
-		slot += 16;
-	}
-	if (us >= 1 << 8) {
-		us >>= 8;
-		slot += 8;
-	}
-	if (us >= 1 << 4) {
-		us >>= 4;
-		slot += 4;
-	}
-	if (us >= 1 << 2) {
-		us >>= 2;
-		slot += 2;
-	}
-	if (us >= 1 << 1)
-		slot += 1;
-	return slot < TAPIO_SLOTS ? slot : TAPIO_SLOTS - 1;
 }
 
 /* User space flips the generation, then drains the older one: what is being added to is never what is being removed. */

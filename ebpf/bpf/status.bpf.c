@@ -7,37 +7,38 @@
 #define MSG_PEEK 2
 
 #if defined(__TARGET_ARCH_x86)
-#define NUMBER(regs) ((regs)->orig_ax)
-#define SECOND(regs) ((regs)->si)
-#define THIRD(regs) ((regs)->dx)
 enum { READ = 0, WRITE = 1, READV = 19, WRITEV = 20, SENDTO = 44, RECVFROM = 45, SENDMSG = 46, RECVMSG = 47 };
 #elif defined(__TARGET_ARCH_arm64)
-#define NUMBER(regs) ((regs)->syscallno)
-#define SECOND(regs) ((regs)->regs[1])
-#define THIRD(regs) ((regs)->regs[2])
 enum { READ = 63, WRITE = 64, READV = 65, WRITEV = 66, SENDTO = 206, RECVFROM = 207, SENDMSG = 211, RECVMSG = 212 };
 #endif
 
 /* Reading user memory is most of a run's cost, so a socket that never spoke HTTP is asked ever more rarely. */
 #define PATIENCE 16
 #define SELDOM 63
-#define SPOKE_HTTP 0xffffffff
 
 struct {
 	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, int);
-	__type(value, __u32);
-} silent SEC(".maps");
+	__type(value, struct tapio_conversation);
+} conversations SEC(".maps");
 
-static __always_inline bool is_worth_reading(__u32 *misses)
+/* Once a socket speaks HTTP, most of its messages are told by their direction: nobody waits for the rest of a response,
+ * and what comes after a response is the next request. Should that be a rest after all, the request that really comes
+ * next is read, since one seems to wait, and begins anew. */
+static __always_inline bool is_worth_reading(struct tapio_conversation *at, __u32 direction)
 {
-	if (*misses == SPOKE_HTTP || *misses < PATIENCE)
+	__u32 before;
+
+	if (!at->key.role) {
+		before = at->messages++;
+		return before < PATIENCE || !(before & SELDOM);
+	}
+	if (at->since_ns)
 		return true;
-	*misses += 1;
-	if (*misses == SPOKE_HTTP)
-		*misses = PATIENCE;
-	return !(*misses & SELDOM);
+	if (asks(at, direction))
+		at->since_ns = bpf_ktime_get_ns();
+	return false;
 }
 
 static __always_inline const void *buffer_of(struct pt_regs *regs, __u64 *length)
@@ -53,29 +54,34 @@ static __always_inline const void *buffer_of(struct pt_regs *regs, __u64 *length
 	return 0;
 }
 
-static __always_inline int transfer(struct sock *sk, int moved, __u32 direction)
+static __always_inline void read_message(struct tapio_conversation *at, struct sock *sk, __u64 length, __u32 direction)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
-	__u64 length = moved;
+	enum tapio_payload kind;
+	__u8 line[MINIMUM];
 	const void *buffer;
-	__u32 *misses;
 
-	if (moved < MINIMUM || !is_tcp(sk, true) || task->flags & PF_KTHREAD)
-		return 0;
-	if (own_tgid && current_tgid() == own_tgid)
-		return 0;
-	misses = bpf_sk_storage_get(&silent, sk, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
-	if (misses && !is_worth_reading(misses))
-		return 0;
+	if (task->flags & PF_KTHREAD)
+		return;
 	buffer = buffer_of((struct pt_regs *)bpf_task_pt_regs(task), &length);
 	if (!buffer)
+		return;
+	kind = kind_of(buffer, length, line);
+	if (kind == RESPONSE)
+		finish(at, sk, line, direction, true);
+	else if (kind == REQUEST)
+		begin(at, sk, direction, true);
+}
+
+static __always_inline int transfer(struct sock *sk, int moved, __u32 direction)
+{
+	struct tapio_conversation *at;
+
+	if (moved < MINIMUM || !is_tcp(sk, true) || (own_tgid && current_tgid() == own_tgid))
 		return 0;
-	if (payload(sk, buffer, length, direction, true)) {
-		if (misses)
-			*misses = SPOKE_HTTP;
-	} else if (misses && *misses < PATIENCE) {
-		*misses += 1;
-	}
+	at = bpf_sk_storage_get(&conversations, sk, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	if (at && is_worth_reading(at, direction))
+		read_message(at, sk, moved, direction);
 	return 0;
 }
 

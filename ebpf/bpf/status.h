@@ -5,7 +5,7 @@
 
 #include "network.h"
 
-#define TAPIO_REQUEST 64
+#define TAPIO_SLOTS 24 /* slot i: [2^i, 2^(i+1)) microseconds; the first also holds less, the last also more */
 
 struct tapio_http_error {
 	struct tapio_head head;
@@ -19,9 +19,8 @@ struct tapio_http_error {
 	__u32 netns;
 	__u32 pad;
 	__u64 latency_ns;
-	__u8 request[TAPIO_REQUEST]; /* the first bytes of the request line, up to '?', ' ' after the path or CR */
 };
-_Static_assert(sizeof(struct tapio_http_error) == 184, "tapio_http_error");
+_Static_assert(sizeof(struct tapio_http_error) == 120, "tapio_http_error");
 
 struct tapio_http_key {
 	__u64 cgroup_id;
@@ -36,20 +35,16 @@ struct tapio_http_key {
 _Static_assert(sizeof(struct tapio_http_key) == 48, "tapio_http_key");
 
 struct tapio_http {
-	__u64 count;
-	__u64 latency_sum_ns;
-	__u64 last_ns;
-	struct tapio_task task;
-	__u32 latency_slots[TAPIO_SLOTS];
+	__u32 latency_slots[TAPIO_SLOTS]; /* each exchange is in one of them */
 };
-_Static_assert(sizeof(struct tapio_http) == 160, "tapio_http");
+_Static_assert(sizeof(struct tapio_http) == 96, "tapio_http");
 
-/* A request that waits for its response; not read by user space. */
-struct tapio_exchange {
-	__u64 since_ns;
-	__u32 role;
-	__u32 pad;
-	__u8 request[TAPIO_REQUEST];
+/* What is known of one socket; not read by user space. Its key is made once and looked up where it lies. */
+struct tapio_conversation {
+	struct tapio_http_key key; /* its role is 0 while it has not spoken HTTP */
+	__u64 since_ns;		   /* when the request that waits began, CLOCK_MONOTONIC; 0: none waits */
+	__u32 messages;		   /* seen before it spoke HTTP */
+	__u32 hash;		   /* which connection of a socket's address it is; unused where it lies with the socket */
 };
 
 #endif

@@ -8,20 +8,27 @@
 
 enum shape { PLAIN = 0, PARTS = 1, MESSAGE = 2 };
 
-struct pending {
-	__u64 sk;
+/* What a system call was given. */
+struct call {
+	__u64 descriptor;
 	__u64 buffer;
 	__u64 count;
-	__u64 shape;
 };
 
-/* A receive between its entry and its exit, per thread. */
+/* A receive between its entry and its exit, per thread; only where the exit cannot ask for the arguments. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 8192);
 	__type(key, __u32);
-	__type(value, struct pending);
+	__type(value, struct call);
 } receiving SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, __u64);
+	__type(value, struct tapio_conversation);
+} conversations SEC(".maps");
 
 static __always_inline struct sock *socket_behind(struct file *file)
 {
@@ -69,54 +76,93 @@ static __always_inline const void *part_of(__u64 buffer, __u64 count, enum shape
 	return (const void *)buffer;
 }
 
-/* What is sent is already there, so the bytes decide before the descriptor is followed. */
-static __always_inline int send(struct syscall_enter *ctx, enum shape shape)
+/* A socket's address is used again by later ones; the hash of its ends tells them apart. */
+static __always_inline struct tapio_conversation *conversation_of(struct sock *sk, enum tapio_payload kind)
 {
-	__u64 length = shape == PLAIN ? ctx->args[2] : TAPIO_REQUEST;
+	struct tapio_conversation *at, fresh = {.hash = BPF_CORE_READ(sk, __sk_common.skc_hash)};
+	__u64 key = (__u64)sk;
+
+	at = bpf_map_lookup_elem(&conversations, &key);
+	if ((at && at->hash == fresh.hash) || kind != REQUEST)
+		return at;
+	bpf_map_update_elem(&conversations, &key, &fresh, BPF_ANY);
+	return bpf_map_lookup_elem(&conversations, &key);
+}
+
+/* The bytes decide before the descriptor is followed. */
+static __always_inline int transfer(struct call *call, __u64 length, enum shape shape, __u32 direction)
+{
+	struct tapio_conversation *at;
+	enum tapio_payload kind;
 	__u8 line[MINIMUM];
 	const void *buffer;
 	struct sock *sk;
 
-	if (length < MINIMUM || (own_tgid && current_tgid() == own_tgid))
+	buffer = part_of(call->buffer, call->count, shape, &length);
+	if (!buffer)
 		return 0;
-	buffer = part_of(ctx->args[1], ctx->args[2], shape, &length);
-	if (!buffer || kind_of(buffer, length, line) == OTHER)
+	kind = kind_of(buffer, length, line);
+	if (kind == OTHER)
 		return 0;
-	sk = socket_of(ctx->args[0]);
-	if (sk)
-		payload(sk, buffer, length, TAPIO_SENT, false);
+	sk = socket_of(call->descriptor);
+	at = sk ? conversation_of(sk, kind) : 0;
+	if (!at)
+		return 0;
+	if (kind == RESPONSE)
+		finish(at, sk, line, direction, false);
+	else
+		begin(at, sk, direction, false);
 	return 0;
 }
 
-static __always_inline int receive(struct syscall_enter *ctx, enum shape shape)
+static __always_inline bool is_own(void)
 {
-	struct pending wait = {.buffer = ctx->args[1], .count = ctx->args[2], .shape = shape};
+	return own_tgid && current_tgid() == own_tgid;
+}
+
+static __always_inline int send(struct syscall_enter *ctx, enum shape shape)
+{
+	struct call call = {.descriptor = ctx->args[0], .buffer = ctx->args[1], .count = ctx->args[2]};
+	__u64 length = shape == PLAIN ? call.count : MINIMUM;
+
+	if (length < MINIMUM || is_own())
+		return 0;
+	return transfer(&call, length, shape, TAPIO_SENT);
+}
+
+static __always_inline int received(struct syscall_exit *ctx, enum shape shape)
+{
+	struct pt_regs *regs;
+	struct call call;
+
+	if (ctx->ret < MINIMUM || is_own())
+		return 0;
+	regs = (struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());
+	call.descriptor = FIRST(regs);
+	call.buffer = SECOND(regs);
+	call.count = THIRD(regs);
+	return transfer(&call, ctx->ret, shape, TAPIO_RECEIVED);
+}
+
+static __always_inline int receive(struct syscall_enter *ctx)
+{
+	struct call call = {.descriptor = ctx->args[0], .buffer = ctx->args[1], .count = ctx->args[2]};
 	__u32 thread = (__u32)bpf_get_current_pid_tgid();
 
-	if (own_tgid && current_tgid() == own_tgid)
-		return 0;
-	wait.sk = (__u64)socket_of(ctx->args[0]);
-	if (wait.sk)
-		bpf_map_update_elem(&receiving, &thread, &wait, BPF_ANY);
+	if (!is_own())
+		bpf_map_update_elem(&receiving, &thread, &call, BPF_ANY);
 	return 0;
 }
 
-static __always_inline int received(struct syscall_exit *ctx)
+static __always_inline int received_after(struct syscall_exit *ctx, enum shape shape)
 {
 	__u32 thread = (__u32)bpf_get_current_pid_tgid();
-	struct pending *wait = bpf_map_lookup_elem(&receiving, &thread);
-	__u64 length = ctx->ret;
-	const void *buffer;
+	struct call *call;
 
-	if (!wait)
+	if (ctx->ret < MINIMUM)
 		return 0;
-	if (ctx->ret >= MINIMUM) {
-		buffer = part_of(wait->buffer, wait->count, wait->shape, &length);
-		if (buffer)
-			payload((struct sock *)wait->sk, buffer, length, TAPIO_RECEIVED, false);
-	}
-	bpf_map_delete_elem(&receiving, &thread);
-	return 0;
+	call = bpf_map_lookup_elem(&receiving, &thread);
+	return call ? transfer(call, ctx->ret, shape, TAPIO_RECEIVED) : 0;
 }
 
 SEC("tracepoint/syscalls/sys_enter_write")
@@ -146,47 +192,71 @@ int enter_sendmsg(struct syscall_enter *ctx)
 SEC("tracepoint/syscalls/sys_enter_read")
 int enter_read(struct syscall_enter *ctx)
 {
-	return receive(ctx, PLAIN);
+	return receive(ctx);
 }
 
 SEC("tracepoint/syscalls/sys_enter_recvfrom")
 int enter_recvfrom(struct syscall_enter *ctx)
 {
-	return receive(ctx, PLAIN);
+	return receive(ctx);
 }
 
 SEC("tracepoint/syscalls/sys_enter_readv")
 int enter_readv(struct syscall_enter *ctx)
 {
-	return receive(ctx, PARTS);
+	return receive(ctx);
 }
 
 SEC("tracepoint/syscalls/sys_enter_recvmsg")
 int enter_recvmsg(struct syscall_enter *ctx)
 {
-	return receive(ctx, MESSAGE);
+	return receive(ctx);
 }
 
 SEC("tracepoint/syscalls/sys_exit_read")
 int exit_read(struct syscall_exit *ctx)
 {
-	return received(ctx);
+	return received(ctx, PLAIN);
 }
 
 SEC("tracepoint/syscalls/sys_exit_recvfrom")
 int exit_recvfrom(struct syscall_exit *ctx)
 {
-	return received(ctx);
+	return received(ctx, PLAIN);
 }
 
 SEC("tracepoint/syscalls/sys_exit_readv")
 int exit_readv(struct syscall_exit *ctx)
 {
-	return received(ctx);
+	return received(ctx, PARTS);
 }
 
 SEC("tracepoint/syscalls/sys_exit_recvmsg")
 int exit_recvmsg(struct syscall_exit *ctx)
 {
-	return received(ctx);
+	return received(ctx, MESSAGE);
+}
+
+SEC("tracepoint/syscalls/sys_exit_read")
+int leave_read(struct syscall_exit *ctx)
+{
+	return received_after(ctx, PLAIN);
+}
+
+SEC("tracepoint/syscalls/sys_exit_recvfrom")
+int leave_recvfrom(struct syscall_exit *ctx)
+{
+	return received_after(ctx, PLAIN);
+}
+
+SEC("tracepoint/syscalls/sys_exit_readv")
+int leave_readv(struct syscall_exit *ctx)
+{
+	return received_after(ctx, PARTS);
+}
+
+SEC("tracepoint/syscalls/sys_exit_recvmsg")
+int leave_recvmsg(struct syscall_exit *ctx)
+{
+	return received_after(ctx, MESSAGE);
 }

@@ -190,6 +190,7 @@ struct sock_common {
 			__u16 skc_num;
 		};
 	};
+	u32 skc_hash;
 	unsigned short skc_family;
 	volatile unsigned char skc_state;
 	possible_net_t skc_net;
@@ -209,8 +210,6 @@ struct tcp_sock {
 	u64 bytes_sent;
 	u32 segs_out;
 	u64 bytes_retrans;
-	u32 srtt_us;
-	u32 total_retrans;
 };
 
 struct socket {
@@ -233,6 +232,7 @@ struct pt_regs {
 #elif defined(__TARGET_ARCH_arm64)
 struct pt_regs {
 	u64 regs[31];
+	u64 orig_x0;
 	s32 syscallno;
 };
 #endif

@@ -90,6 +90,17 @@ const fn syscall(name: &'static str, need: Need, rungs: &'static [(Rung, &'stati
     }
 }
 
+/// A system call's exit that asks for the call's arguments (`bpf_task_pt_regs`).
+const fn answered(name: &'static str, need: Need, rungs: &'static [(Rung, &'static str)]) -> Hook {
+    Hook {
+        observer: "status",
+        name,
+        minimum: (5, 15),
+        need,
+        rungs,
+    }
+}
+
 use Need::{Optional, Required};
 use Rung::{RawTp, TpBtf, Tracepoint};
 
@@ -126,14 +137,27 @@ const STATUS: &[Variant] = &[
             syscall("sys_enter_sendto", Required, &[(Tracepoint, "enter_sendto")]),
             syscall("sys_enter_writev", Optional, &[(Tracepoint, "enter_writev")]),
             syscall("sys_enter_sendmsg", Optional, &[(Tracepoint, "enter_sendmsg")]),
+            answered("sys_exit_read", Required, &[(Tracepoint, "exit_read")]),
+            answered("sys_exit_recvfrom", Required, &[(Tracepoint, "exit_recvfrom")]),
+            answered("sys_exit_readv", Optional, &[(Tracepoint, "exit_readv")]),
+            answered("sys_exit_recvmsg", Optional, &[(Tracepoint, "exit_recvmsg")]),
+        ],
+    },
+    Variant {
+        object: Object::StatusSyscalls,
+        hooks: &[
+            syscall("sys_enter_write", Required, &[(Tracepoint, "enter_write")]),
+            syscall("sys_enter_sendto", Required, &[(Tracepoint, "enter_sendto")]),
+            syscall("sys_enter_writev", Optional, &[(Tracepoint, "enter_writev")]),
+            syscall("sys_enter_sendmsg", Optional, &[(Tracepoint, "enter_sendmsg")]),
             syscall("sys_enter_read", Required, &[(Tracepoint, "enter_read")]),
             syscall("sys_enter_recvfrom", Required, &[(Tracepoint, "enter_recvfrom")]),
             syscall("sys_enter_readv", Optional, &[(Tracepoint, "enter_readv")]),
             syscall("sys_enter_recvmsg", Optional, &[(Tracepoint, "enter_recvmsg")]),
-            syscall("sys_exit_read", Required, &[(Tracepoint, "exit_read")]),
-            syscall("sys_exit_recvfrom", Required, &[(Tracepoint, "exit_recvfrom")]),
-            syscall("sys_exit_readv", Optional, &[(Tracepoint, "exit_readv")]),
-            syscall("sys_exit_recvmsg", Optional, &[(Tracepoint, "exit_recvmsg")]),
+            syscall("sys_exit_read", Required, &[(Tracepoint, "leave_read")]),
+            syscall("sys_exit_recvfrom", Required, &[(Tracepoint, "leave_recvfrom")]),
+            syscall("sys_exit_readv", Optional, &[(Tracepoint, "leave_readv")]),
+            syscall("sys_exit_recvmsg", Optional, &[(Tracepoint, "leave_recvmsg")]),
         ],
     },
 ];

@@ -14,9 +14,9 @@ mod status;
 
 pub use container::{Cgroup, OomKill};
 pub use layout::{Error, Field, Head, Kind, Layout, Task};
-pub use network::{ConnectFailed, Edge, EdgeKey, Listen, Listener, Role, SLOTS};
+pub use network::{ConnectFailed, Edge, EdgeKey, Listen, Listener, Role};
 pub use process::{Exec, Exit, Signal};
-pub use status::{Http, HttpError, HttpKey};
+pub use status::{Http, HttpError, HttpKey, SLOTS};
 
 /// One record out of a ring buffer.
 #[derive(Clone, Copy, Debug)]

@@ -147,9 +147,7 @@ fn is_500(record: &Record, expected: &Expected) -> Option<String> {
     same.then(|| {
         format!(
             "{} role={} latency={}",
-            error.request_line(),
-            error.role,
-            error.latency_ns
+            error.status, error.role, error.latency_ns
         )
     })
 }

@@ -6,9 +6,6 @@
 
 use super::layout::{Head, Task, mirror};
 
-/// Slots of a latency histogram: slot i counts `[2^i, 2^(i+1))` microseconds, the first also less, the last also more.
-pub const SLOTS: usize = 24;
-
 /// Which end of a connection the process is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u32)]
@@ -106,18 +103,6 @@ mirror! {
         bytes_sent: u64,
         /// Payload received, over closed connections; a connection's FIN counts as one byte.
         bytes_received: u64,
-        /// Segments sent again, over closed connections.
-        retransmits: u64,
-        /// Sum over `closed` of the smoothed RTT, microseconds.
-        srtt_sum_us: u64,
-        /// Sum over `closed` of established to closed, ns.
-        duration_sum_ns: u64,
-        /// The newest of them: `CLOCK_BOOTTIME`, ns.
-        last_ns: u64,
-        /// One process of them (the first).
-        task: Task,
-        /// SYN to outcome, see [`SLOTS`]; client only.
-        latency_slots: [u32; SLOTS],
     }
 }
 

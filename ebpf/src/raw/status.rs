@@ -5,7 +5,9 @@
 )]
 
 use super::layout::{Head, Task, mirror};
-use super::network::SLOTS;
+
+/// Slots of a latency histogram: slot i counts `[2^i, 2^(i+1))` microseconds, the first also less, the last also more.
+pub const SLOTS: usize = 24;
 
 mirror! {
     /// The first 5xx per (cgroup, role, peer, port, status) in 100 ms; the rest is counted in [`Http`].
@@ -32,17 +34,6 @@ mirror! {
         pad: u32,
         /// From the request's first bytes to the response's, ns.
         latency_ns: u64,
-        /// The request's first bytes; [`HttpError::request_line`] reads them.
-        request: [u8; 64],
-    }
-}
-
-impl HttpError {
-    /// Method and path without the query, as far as they were captured.
-    pub fn request_line(&self) -> String {
-        let text = super::text(&self.request).into_owned();
-        let line = text.split(['\r', '\n', '?']).next().unwrap_or_default();
-        line.split(' ').take(2).collect::<Vec<_>>().join(" ")
     }
 }
 
@@ -71,15 +62,14 @@ mirror! {
 mirror! {
     /// Exchanges since the last drain.
     Http = "tapio_http" {
-        /// How many.
-        count: u64,
-        /// Sum of first request byte to first response byte, ns.
-        latency_sum_ns: u64,
-        /// The newest of them: `CLOCK_BOOTTIME`, ns.
-        last_ns: u64,
-        /// One process of them (the first).
-        task: Task,
-        /// First request byte to first response byte, see [`SLOTS`].
+        /// How many per latency, first request byte to first response byte, see [`SLOTS`].
         latency_slots: [u32; SLOTS],
+    }
+}
+
+impl Http {
+    /// How many in all.
+    pub fn count(&self) -> u64 {
+        self.latency_slots.iter().map(|count| u64::from(*count)).sum()
     }
 }

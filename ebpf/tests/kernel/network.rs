@@ -80,7 +80,7 @@ fn a_storm_of_refusals_is_one_record_and_a_full_count() {
     let edges = loaded.drain_edges().unwrap();
     let (key, edge) = edges.iter().find(|entry| edges_of(closed)(entry)).unwrap();
     assert_eq!((key.error, edge.count), (111, 200));
-    assert_eq!(edge.latency_slots.iter().sum::<u32>(), 200);
+    assert!(edge.latency_sum_ns > 0);
     let mut records = 0;
     loaded.reader().unwrap().drain(|_, bytes| {
         if let Record::ConnectFailed(failed) = Record::parse(bytes).unwrap() {

@@ -55,7 +55,7 @@ fn counted(entries: &[(HttpKey, Http)], role: Role, status: u32) -> u64 {
     let of = entries
         .iter()
         .filter(|(key, _)| key.role == role as u32 && key.status == status);
-    of.map(|(_, http)| http.count).sum()
+    of.map(|(_, http)| http.count()).sum()
 }
 
 fn entries_at(loaded: &mut Loaded, port: u16) -> Vec<(HttpKey, Http)> {
@@ -80,7 +80,6 @@ fn a_500_is_reported_and_counted_on_both_sides_and_a_200_only_counted() {
     let records = records_until(&mut loaded, |records| errors_at(records, port).len() == 2);
     for error in errors_at(&records, port) {
         assert_eq!((error.status, error.task.tgid), (500, process::id()));
-        assert_eq!(error.request_line(), "GET /fail");
         assert!(error.latency_ns > 0 && error.latency_ns < 5_000_000_000);
         assert_eq!(error.task.cgroup_id, own_cgroup_id());
     }

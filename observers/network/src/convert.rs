@@ -84,12 +84,10 @@ type Edge = (u64, u32, [u32; 4], u32, u32);
 
 /// One second of all edges: the outcomes of each edge become one event.
 pub fn edges(drained: &[(raw::EdgeKey, raw::Edge)], end_ns: u64, context: &Context) -> Vec<Draft> {
-    let mut edges: BTreeMap<Edge, (EdgeStats, u64, raw::Task)> = BTreeMap::new();
+    let mut edges: BTreeMap<Edge, (EdgeStats, u64)> = BTreeMap::new();
     for (key, counters) in drained {
         let edge = (key.cgroup_id, key.role, key.peer, key.port, key.netns);
-        let (stats, handshakes_ns, _) = edges
-            .entry(edge)
-            .or_insert_with(|| (EdgeStats::default(), 0, counters.task));
+        let (stats, handshakes_ns) = edges.entry(edge).or_default();
         stats.role = role(key.role);
         add(stats, key.error, counters);
         *handshakes_ns += if key.error == 0 {
@@ -98,18 +96,16 @@ pub fn edges(drained: &[(raw::EdgeKey, raw::Edge)], end_ns: u64, context: &Conte
             0
         };
     }
-    let draft = |((cgroup_id, _, peer, port, netns), (mut stats, handshakes_ns, task)): (
-        Edge,
-        (EdgeStats, u64, raw::Task),
-    )| {
-        stats.handshake_mean_ns = handshakes_ns.checked_div(stats.established).unwrap_or(0);
-        let peer_port = if stats.role == Role::Server { 0 } else { port };
-        let entity = owner(cgroup_id, &task, context);
-        let (count, body) = (stats.attempts, Body::EdgeStats(stats));
-        Draft::new(end_ns, Severity::Info, entity, body)
-            .towards(address(peer, peer_port, netns))
-            .counting(count, WINDOW_NS)
-    };
+    let draft =
+        |((cgroup_id, _, peer, port, netns), (mut stats, handshakes_ns)): (Edge, (EdgeStats, u64))| {
+            stats.handshake_mean_ns = handshakes_ns.checked_div(stats.established).unwrap_or(0);
+            let peer_port = if stats.role == Role::Server { 0 } else { port };
+            let entity = owner(cgroup_id, context);
+            let (count, body) = (stats.attempts, Body::EdgeStats(stats));
+            Draft::new(end_ns, Severity::Info, entity, body)
+                .towards(address(peer, peer_port, netns))
+                .counting(count, WINDOW_NS)
+        };
     edges.into_iter().map(draft).collect()
 }
 
@@ -131,10 +127,9 @@ fn add(stats: &mut EdgeStats, errno: u32, counters: &raw::Edge) {
     *outcome += counters.count;
 }
 
-/// The service of a control group, without the process that happened to be the first.
-fn owner(cgroup_id: u64, task: &raw::Task, context: &Context) -> Entity {
-    let id = if cgroup_id == 0 { task.cgroup_id } else { cgroup_id };
-    context.identity.cgroup_of(task.tgid, id, context.clock.now_ns())
+/// The service of a control group.
+fn owner(cgroup_id: u64, context: &Context) -> Entity {
+    context.identity.cgroup(cgroup_id, context.clock.now_ns())
 }
 
 fn role(number: u32) -> Role {
@@ -165,16 +160,14 @@ pub fn http_error(record: &raw::HttpError, context: &Context) -> Draft {
 
 /// One second of HTTP on all edges: the statuses of each edge become one event.
 pub fn exchanges(drained: &[(raw::HttpKey, raw::Http)], end_ns: u64, context: &Context) -> Vec<Draft> {
-    let mut edges: BTreeMap<Edge, (HttpStats, raw::Task)> = BTreeMap::new();
+    let mut edges: BTreeMap<Edge, HttpStats> = BTreeMap::new();
     for (key, counters) in drained {
         let edge = (key.cgroup_id, key.role, key.peer, key.port, key.netns);
-        let (stats, _) = edges
-            .entry(edge)
-            .or_insert_with(|| (HttpStats::default(), counters.task));
+        let stats = edges.entry(edge).or_default();
         stats.role = role(key.role);
         let class = (key.status / 100).saturating_sub(1) as usize;
         if let Some(of_class) = stats.by_class.get_mut(class) {
-            *of_class += counters.count;
+            *of_class += counters.count();
         }
         for (slot, count) in counters.latency_slots.iter().enumerate() {
             // The kernel's slots are powers of two in microseconds.
@@ -183,9 +176,9 @@ pub fn exchanges(drained: &[(raw::HttpKey, raw::Http)], end_ns: u64, context: &C
             }
         }
     }
-    let draft = |((cgroup_id, _, peer, port, netns), (stats, task)): (Edge, (HttpStats, raw::Task))| {
+    let draft = |((cgroup_id, _, peer, port, netns), stats): (Edge, HttpStats)| {
         let peer_port = if stats.role == Role::Server { 0 } else { port };
-        let entity = owner(cgroup_id, &task, context);
+        let entity = owner(cgroup_id, context);
         let (count, body) = (stats.total(), Body::HttpStats(stats));
         Draft::new(end_ns, Severity::Info, entity, body)
             .towards(address(peer, peer_port, netns))
