@@ -54,6 +54,29 @@ static __always_inline bool is_request(__u32 word)
 	       word == WORD('O', 'P', 'T', 'I');
 }
 
+/* Conversations where they cannot lie with the socket itself. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, __u64);
+	__type(value, struct tapio_conversation);
+} conversations_by_address SEC(".maps");
+
+/* A socket's address is used again by later ones; the hash of its ends tells them apart. */
+static __always_inline struct tapio_conversation *conversation_at(struct sock *sk, bool begins, const bool direct)
+{
+	struct tapio_conversation *at, fresh = {.hash = GET(direct, sk, __sk_common.skc_hash)};
+	__u64 key = (__u64)sk;
+
+	at = bpf_map_lookup_elem(&conversations_by_address, &key);
+	if (at && at->hash == fresh.hash)
+		return at;
+	if (!begins)
+		return 0;
+	bpf_map_update_elem(&conversations_by_address, &key, &fresh, BPF_ANY);
+	return bpf_map_lookup_elem(&conversations_by_address, &key);
+}
+
 /* Whether requests go this way on a socket whose role is known. */
 static __always_inline bool asks(struct tapio_conversation *at, __u32 direction)
 {

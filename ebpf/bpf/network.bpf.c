@@ -69,7 +69,8 @@ static __always_inline void count_attempt(struct tapio_edge_key *key, __u64 wait
 	if (!edge)
 		return;
 	__sync_fetch_and_add(&edge->count, 1);
-	__sync_fetch_and_add(&edge->latency_sum_ns, waited);
+	if (waited) /* adding a constant 0 becomes an atomic or, which 5.10 does not know */
+		__sync_fetch_and_add(&edge->latency_sum_ns, waited);
 }
 
 /* The first of a second per (cgroup, peer, port, error) is worth a record of its own. */

@@ -73,14 +73,25 @@ static __always_inline void read_message(struct tapio_conversation *at, struct s
 		begin(at, sk, direction, true);
 }
 
+/* Socket storage is refused where the kernel cannot allocate without locks, as on processors without cmpxchg16b (7.x). */
+static __always_inline struct tapio_conversation *conversation_of(struct sock *sk)
+{
+	struct tapio_conversation *at =
+		bpf_sk_storage_get(&conversations, sk, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+
+	return at ? at : conversation_at(sk, true, true);
+}
+
 static __always_inline int transfer(struct sock *sk, int moved, __u32 direction)
 {
 	struct tapio_conversation *at;
 
 	if (moved < MINIMUM || !is_tcp(sk, true) || (own_tgid && current_tgid() == own_tgid))
 		return 0;
-	at = bpf_sk_storage_get(&conversations, sk, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
-	if (at && is_worth_reading(at, direction))
+	at = conversation_of(sk);
+	if (!at)
+		count_loss(TAPIO_HTTP_ERROR);
+	else if (is_worth_reading(at, direction))
 		read_message(at, sk, moved, direction);
 	return 0;
 }

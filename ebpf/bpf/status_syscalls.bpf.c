@@ -23,13 +23,6 @@ struct {
 	__type(value, struct call);
 } receiving SEC(".maps");
 
-struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 16384);
-	__type(key, __u64);
-	__type(value, struct tapio_conversation);
-} conversations SEC(".maps");
-
 static __always_inline struct sock *socket_behind(struct file *file)
 {
 	struct socket *socket;
@@ -76,19 +69,6 @@ static __always_inline const void *part_of(__u64 buffer, __u64 count, enum shape
 	return (const void *)buffer;
 }
 
-/* A socket's address is used again by later ones; the hash of its ends tells them apart. */
-static __always_inline struct tapio_conversation *conversation_of(struct sock *sk, enum tapio_payload kind)
-{
-	struct tapio_conversation *at, fresh = {.hash = BPF_CORE_READ(sk, __sk_common.skc_hash)};
-	__u64 key = (__u64)sk;
-
-	at = bpf_map_lookup_elem(&conversations, &key);
-	if ((at && at->hash == fresh.hash) || kind != REQUEST)
-		return at;
-	bpf_map_update_elem(&conversations, &key, &fresh, BPF_ANY);
-	return bpf_map_lookup_elem(&conversations, &key);
-}
-
 /* The bytes decide before the descriptor is followed. */
 static __always_inline int transfer(struct call *call, __u64 length, enum shape shape, __u32 direction)
 {
@@ -105,7 +85,7 @@ static __always_inline int transfer(struct call *call, __u64 length, enum shape 
 	if (kind == OTHER)
 		return 0;
 	sk = socket_of(call->descriptor);
-	at = sk ? conversation_of(sk, kind) : 0;
+	at = sk ? conversation_at(sk, kind == REQUEST, false) : 0;
 	if (!at)
 		return 0;
 	if (kind == RESPONSE)
