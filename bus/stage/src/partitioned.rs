@@ -11,10 +11,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bus_client::connection::Status;
 use bus_client::leases::{Changes, Lease, Member};
 use bus_client::reader::Incoming;
 use bus_schema::names::token;
 use bytes::Bytes;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -119,9 +121,11 @@ struct Running {
 /// Runs a stage until the process stops. `member` must be unique among the processes of the stage.
 pub async fn run<S: Stage>(process: Process, stage: S, member: &str) {
     let stage = Arc::new(stage);
+    let connection = process.bus.status();
     let Some(mut membership) = join::<S>(&process, stage.partitions(), member).await else {
         return;
     };
+    tokio::spawn(keep_streams(process.clone(), connection));
     let mut running: BTreeMap<u16, Running> = BTreeMap::new();
     let mut rounds = tokio::time::interval(membership.interval());
     rounds.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -163,6 +167,22 @@ async fn join<S: Stage>(process: &Process, partitions: u16, member: &str) -> Opt
             () = process.stop.cancelled() => return None,
         }
     }
+}
+
+/// A server may come back without its store: after each new connection the streams are made where they are missing.
+async fn keep_streams(process: Process, mut connection: watch::Receiver<Status>) {
+    let stop = process.stop.clone();
+    let keeping = async {
+        while connection.changed().await.is_ok() {
+            while matches!(*connection.borrow(), Status::Connected(_)) {
+                let made = bus_client::streams::provision(&process.bus, process.args.partitions).await;
+                let Err(error) = made else { break };
+                tracing::warn!(error = crate::process::chain(&error), "streams are not there after a reconnect");
+                tokio::time::sleep(PROVISION_RETRY).await;
+            }
+        }
+    };
+    stop.run_until_cancelled(keeping).await;
 }
 
 async fn follow<S: Stage>(

@@ -6,12 +6,15 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
+use bus_schema::names::{ENRICHED_STREAM, events_subject, partition_stream};
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use tokio::time::Instant;
 
 use crate::account::Account;
+use crate::poison::{arrives, batch, header, publish};
 use crate::server::{Server, free_port};
 use crate::stage::Stage;
+use crate::story::{Stages, drained};
 use crate::wait_for;
 
 /// All goes to disk.
@@ -56,6 +59,25 @@ async fn observers_start_without_a_bus_and_lose_nothing_until_it_comes() {
             "{account:?}"
         );
     }
+}
+
+#[tokio::test]
+async fn a_bus_that_comes_back_without_its_store_is_furnished_and_read_again() {
+    let mut stages = Stages::start().await;
+    let subject = events_subject("n", "memory");
+    publish(&stages, &subject, batch(&header(1))).await;
+    arrives(&stages, 1, ENRICHED_STREAM).await;
+    drained(&stages.bus, 1).await;
+    stages.server.kill();
+    stages.server.lose_store();
+    stages.server.revive();
+    wait_for("the streams are there", async || {
+        let stream = partition_stream(ENRICHED_STREAM, 0);
+        stages.bus.jetstream().get_stream(stream).await.is_ok()
+    })
+    .await;
+    publish(&stages, &subject, batch(&header(2))).await;
+    arrives(&stages, 2, ENRICHED_STREAM).await;
 }
 
 #[tokio::test]

@@ -18,7 +18,7 @@ use crate::wait_for;
 const TIMES: usize = 5;
 const TIME_NS: u64 = 1_700_000_000_000_000_000;
 
-fn header(first_sequence: u64) -> Header {
+pub(crate) fn header(first_sequence: u64) -> Header {
     Header {
         schema: SCHEMA_VERSION,
         cluster: "c".into(),
@@ -52,7 +52,7 @@ fn oom_kill(id: u128) -> Event {
     }
 }
 
-fn batch(header: &Header) -> Vec<u8> {
+pub(crate) fn batch(header: &Header) -> Vec<u8> {
     let event = oom_kill(u128::from(header.first_sequence));
     Codec::new().unwrap().pack(header, &[event]).unwrap()
 }
@@ -76,7 +76,7 @@ fn of_an_unknown_kind(first_sequence: u64) -> Vec<u8> {
     bytes
 }
 
-async fn publish(stages: &Stages, subject: &str, payload: Vec<u8>) {
+pub(crate) async fn publish(stages: &Stages, subject: &str, payload: Vec<u8>) {
     let plain = async_nats::connect(stages.server.url()).await.unwrap();
     plain.publish(subject.to_owned(), payload.into()).await.unwrap();
     plain.flush().await.unwrap();
@@ -106,10 +106,10 @@ fn is_counted_and_said_once(stage: &Stage) {
     }
 }
 
-/// Whether the good event is in a stream of batches.
-async fn arrives(stages: &Stages, stream: &str) {
+/// Waits until the event of that number is in a stream of batches.
+pub(crate) async fn arrives(stages: &Stages, number: u64, stream: &str) {
     let stream = partition_stream(stream, 0);
-    wait_for(&format!("the good event is in {stream}"), async || {
+    wait_for(&format!("event {number} is in {stream}"), async || {
         let mut codec = Codec::new().unwrap();
         let messages = server::messages(&stages.bus, &stream).await;
         let batches = messages
@@ -117,7 +117,7 @@ async fn arrives(stages: &Stages, stream: &str) {
             .filter_map(|message| codec.unpack(&message.payload).ok());
         batches
             .flat_map(|batch| batch.events)
-            .any(|event| event.id == EventId(100))
+            .any(|event| event.id == EventId(u128::from(number)))
     })
     .await;
 }
@@ -126,8 +126,8 @@ async fn arrives(stages: &Stages, stream: &str) {
 async fn an_enricher_reads_on_after_what_it_cannot_read() {
     let stages = Stages::start().await;
     poison(&stages, &events_subject("n", "memory")).await;
-    arrives(&stages, EVENTS_STREAM).await;
-    arrives(&stages, ENRICHED_STREAM).await;
+    arrives(&stages, 100, EVENTS_STREAM).await;
+    arrives(&stages, 100, ENRICHED_STREAM).await;
     is_counted_and_said_once(&stages.enricher);
 }
 

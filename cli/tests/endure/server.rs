@@ -71,6 +71,11 @@ impl Server {
         }
     }
 
+    /// Everything that it has stored is gone.
+    pub(crate) fn lose_store(&self) {
+        std::fs::remove_dir_all(self.store.join("jetstream")).unwrap();
+    }
+
     pub(crate) fn url(&self) -> String {
         format!("nats://127.0.0.1:{}", self.port)
     }

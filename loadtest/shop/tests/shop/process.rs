@@ -57,13 +57,13 @@ impl Role {
         self.child.id().try_into().unwrap()
     }
 
-    /// Resident memory.
+    /// Resident memory that it has written; without its program's pages, of which a debug build has many.
     pub(crate) fn resident_kib(&self) -> u64 {
         procfs::process::Process::new(self.id())
             .unwrap()
             .status()
             .unwrap()
-            .vmrss
+            .rssanon
             .unwrap()
     }
 
