@@ -309,7 +309,11 @@ mod tests {
         let catalogue = Catalogue::parse(include_str!("../rules/conditions.yaml")).unwrap();
         let text = &catalogue.entry(Condition::Http5xx).text;
         let mut episode = Episode::default();
-        assert_eq!(catalogue.render(text, &episode), "HTTP 5xx", "a first error, no window yet");
+        assert_eq!(
+            catalogue.render(text, &episode),
+            "HTTP 5xx",
+            "a first error, no window yet"
+        );
         episode.facts.insert("ratio".into(), Fact::Number(0.96));
         assert_eq!(catalogue.render(text, &episode), "HTTP 5xx, 96 % of requests");
         episode.facts.insert("status".into(), Fact::Number(503.0));

@@ -177,7 +177,10 @@ async fn keep_streams(process: Process, mut connection: watch::Receiver<Status>)
             while matches!(*connection.borrow(), Status::Connected(_)) {
                 let made = bus_client::streams::provision(&process.bus, process.args.partitions).await;
                 let Err(error) = made else { break };
-                tracing::warn!(error = crate::process::chain(&error), "streams are not there after a reconnect");
+                tracing::warn!(
+                    error = crate::process::chain(&error),
+                    "streams are not there after a reconnect"
+                );
                 tokio::time::sleep(PROVISION_RETRY).await;
             }
         }

@@ -42,7 +42,10 @@ async fn observers_start_without_a_bus_and_lose_nothing_until_it_comes() {
     server.revive();
     for observer in &observers {
         observer.ready().await;
-        assert!(!observer.spooled().is_empty(), "there is no stream that would take it");
+        assert!(
+            !observer.spooled().is_empty(),
+            "there is no stream that would take it"
+        );
     }
     server.provision().await;
     for observer in &observers {

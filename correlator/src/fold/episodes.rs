@@ -105,7 +105,9 @@ impl Episodes {
     /// that window are another episode.
     pub(super) fn heal(&mut self, condition: Condition, ends: &Ends, until_ns: u64) {
         let key = Key(condition, ends.subject.clone(), ends.object.clone(), 0);
-        let Some(open) = self.open.get_mut(&key) else { return };
+        let Some(open) = self.open.get_mut(&key) else {
+            return;
+        };
         if open.episode.last_ns < until_ns {
             open.end(until_ns);
         } else if let Some(mut ended) = open.split(until_ns) {

@@ -90,7 +90,10 @@ impl Identity {
         if let Some(entity) = self.lookup(id, now_ns) {
             return entity;
         }
-        let group = self.hierarchy.as_ref().and_then(|hierarchy| hierarchy.group_of(pid));
+        let group = self
+            .hierarchy
+            .as_ref()
+            .and_then(|hierarchy| hierarchy.group_of(pid));
         if let Some((_, path)) = group.filter(|(found, _)| *found == id) {
             self.created(id, &path, now_ns);
         }
@@ -185,7 +188,11 @@ mod tests {
         let identity = blank();
         let id = cgroup_id_of(std::process::id()).unwrap();
         let unknown = identity.cgroup(id, 1).cgroup.unwrap();
-        assert_eq!((unknown.path.as_str(), identity.misses()), ("", 1), "not by its id");
+        assert_eq!(
+            (unknown.path.as_str(), identity.misses()),
+            ("", 1),
+            "not by its id"
+        );
         let other = identity.cgroup_of(std::process::id(), id + 1, 1).cgroup.unwrap();
         assert_eq!(other.path, "", "the process has moved");
         let known = identity.cgroup_of(std::process::id(), id, 1).cgroup.unwrap();
