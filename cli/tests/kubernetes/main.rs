@@ -47,7 +47,7 @@ fn a_rollout_that_leaks_is_explained_in_three_places_and_healed_by_the_advice() 
     let incident = wait_for(EXPLAINED_WITHIN, || {
         incidents.seen().into_iter().rev().find(is_whole)
     })
-    .unwrap_or_else(|| panic!("no whole chain: {:?}", narratives().last()));
+    .unwrap_or_else(|| panic!("no whole chain: {:?}", narratives().next_back()));
     println!("{}", cluster::explain(&incident));
     is_right(&incident, changed);
     assert!(cluster::explain(&incident).contains(&incident.narrative));

@@ -102,9 +102,10 @@ impl Identity {
 
     /// A process in a control group.
     pub fn process(&self, process: Process, cgroup_id: u64, now_ns: u64) -> Entity {
+        let group = self.cgroup_of(process.pid, cgroup_id, now_ns);
         Entity {
-            process: Some(process.clone()),
-            ..self.cgroup_of(process.pid, cgroup_id, now_ns)
+            process: Some(process),
+            ..group
         }
     }
 

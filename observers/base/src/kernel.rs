@@ -25,7 +25,7 @@ pub trait Handler: Send {
     /// A second is over; `end_ns` is its end, UNIX ns. The place to drain aggregates.
     fn second(&mut self, loaded: &mut Loaded, end_ns: u64);
 
-    /// Called after each read, at least every [`READ_INTERVAL`].
+    /// Called after each read, at least every `READ_INTERVAL`.
     fn tick(&mut self) {}
 }
 
