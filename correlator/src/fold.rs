@@ -6,6 +6,8 @@
 mod conditions;
 mod episodes;
 mod gauges;
+mod instances;
+mod pairs;
 mod ratio;
 mod seen;
 mod sighting;
@@ -19,10 +21,12 @@ use bus_schema::event::{Body, Event};
 use bus_schema::{Batch, Entity, SCHEMA_VERSION, Severity};
 use serde::{Deserialize, Serialize};
 
-use episodes::Episodes;
+use episodes::{ENDED_BY_LISTENING, Episodes};
 use gauges::Gauges;
+use instances::Instances;
 use ratio::Ratios;
 use seen::Seen;
+pub(crate) use sighting::OTHERS_LISTENING;
 use sighting::Sighting;
 use stops::Stops;
 use storm::Storms;
@@ -45,8 +49,8 @@ pub struct Folder {
     reported_watermark_ns: u64,
     judged_ns: u64,
     episodes: Episodes,
-    #[serde(default)]
     stops: Stops,
+    instances: Instances,
     ratios: Ratios,
     storms: Storms,
     edges: Edges,
@@ -63,6 +67,7 @@ impl Folder {
             judged_ns: 0,
             episodes: Episodes::default(),
             stops: Stops::default(),
+            instances: Instances::default(),
             ratios: Ratios::default(),
             storms: Storms::default(),
             edges: Edges::default(),
@@ -154,10 +159,13 @@ impl Folder {
             | Body::ProcessExited(_)
             | Body::OomKill(_)
             | Body::ImageChanged(_) => self.sight(event),
-            Body::Listening(listening) if listening.open => {
-                self.episodes.is_up(&event.subject.key().into(), event.time_ns);
+            Body::Listening(listening) => {
+                self.instances.note(event, listening.open);
+                if listening.open {
+                    self.episodes.is_up(&event.subject.key().into(), event.time_ns);
+                }
             }
-            Body::EdgeStats(_) | Body::Listening(_) => {}
+            Body::EdgeStats(_) => {}
         }
         self.episodes.publish_urgent(&mut report.episodes);
     }
@@ -168,6 +176,10 @@ impl Folder {
             if self.stops.explain(event) {
                 sighting.condition = Condition::ProcessStopped;
                 sighting.severity = Severity::Info;
+            }
+            if ENDED_BY_LISTENING.contains(&sighting.condition) {
+                let others = self.instances.others(&sighting.subject, sighting.time_ns);
+                sighting.remaining(others);
             }
             self.ratios.count_early(&sighting);
             self.episodes.merge(sighting);

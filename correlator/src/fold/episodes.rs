@@ -52,7 +52,7 @@ struct Pause {
 /// All open episodes, and those that ended since the last publication.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct Episodes {
-    #[serde(with = "pairs")]
+    #[serde(with = "super::pairs")]
     open: BTreeMap<Key, Open>,
     urgent: Vec<Key>,
     /// What ended while its key goes on with another episode.
@@ -61,8 +61,8 @@ pub(super) struct Episodes {
     ups: BTreeMap<Name, u64>,
 }
 
-/// What ends when the service listens again.
-const ENDED_BY_LISTENING: [Condition; 3] = [
+/// After these a process listens no more; they are over when its service listens again.
+pub(super) const ENDED_BY_LISTENING: [Condition; 3] = [
     Condition::OomKill,
     Condition::ProcessCrashed,
     Condition::ProcessStopped,
@@ -302,28 +302,6 @@ impl Open {
         self.dirty = false;
         self.episode.revision += 1;
         self.episode.clone()
-    }
-}
-
-/// A map with structured keys, as a list of pairs: MessagePack would allow them as map keys, other readers do not.
-mod pairs {
-    use std::collections::BTreeMap;
-
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-    use super::{Key, Open};
-
-    pub(super) fn serialize<S: Serializer>(
-        map: &BTreeMap<Key, Open>,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        map.iter().collect::<Vec<_>>().serialize(serializer)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<BTreeMap<Key, Open>, D::Error> {
-        Ok(Vec::deserialize(deserializer)?.into_iter().collect())
     }
 }
 

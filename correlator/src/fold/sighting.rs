@@ -32,7 +32,17 @@ pub(super) struct Sighting {
     pub(super) evidence: Option<EventId>,
 }
 
+/// Fact of what ends a listener: how many other instances of the service go on listening.
+pub(crate) const OTHERS_LISTENING: &str = "others_listening";
+
 impl Sighting {
+    /// Notes how many instances are left.
+    #[expect(clippy::cast_precision_loss, reason = "a small count")]
+    pub(super) fn remaining(&mut self, others: usize) {
+        let others = Fact::Number(others as f64);
+        self.facts.insert(OTHERS_LISTENING.to_owned(), others);
+    }
+
     /// What the event says; `None` for events that only make sense in sum.
     pub(super) fn of(event: &Event) -> Option<Self> {
         let object = event.object.clone();

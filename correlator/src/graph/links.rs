@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use bus_schema::Entity;
-use bus_schema::episode::Episode;
+use bus_schema::episode::{Episode, Fact};
 
 use super::world::World;
 use crate::condition::Condition;
+use crate::fold::OTHERS_LISTENING;
 use crate::rules::{Relation, Rule, RuleBook};
 
 /// A different pod of the same workload is half a step away.
@@ -19,7 +20,7 @@ pub(super) struct Link<'a> {
     pub(super) cause: &'a Episode,
     /// By which mechanism.
     pub(super) rule: &'a Rule,
-    /// prior × lag likelihood × proximity × rarity, 0 to 1.
+    /// prior × lag likelihood × proximity × share gone × rarity, 0 to 1.
     pub(super) weight: f64,
 }
 
@@ -68,7 +69,19 @@ fn weight(rule: &Rule, world: &World, cause: &Episode, effect: &Episode) -> f64 
     rule.prior
         * lag_likelihood(rule, cause, effect)
         * proximity(&cause.subject, &effect.subject)
+        * share_gone(rule.relation, cause)
         * rarity(world, cause)
+}
+
+/// Of a service with several instances, the end of one costs its callers only that one's share.
+fn share_gone(relation: Relation, cause: &Episode) -> f64 {
+    let others = match cause.facts.get(OTHERS_LISTENING) {
+        Some(Fact::Number(others)) if matches!(relation, Relation::Callee | Relation::CalleeOrSame) => {
+            *others
+        }
+        _ => 0.0,
+    };
+    1.0 / (1.0 + others)
 }
 
 /// Causes come first. Equal times are ordered by id, so that two episodes never cause each other.
@@ -129,4 +142,27 @@ fn rarity(world: &World, cause: &Episode) -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "a small count")]
     let occurrences = world.occurrences(&cause.condition, &cause.subject.key()).max(1) as f64;
     1.0 / (1.0 + occurrences.ln())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_one_of_several_instances_explains_its_share_of_what_callers_suffer() {
+        let ended = |others: f64| Episode {
+            facts: [(OTHERS_LISTENING.to_owned(), Fact::Number(others))].into(),
+            ..Episode::default()
+        };
+        let share = |relation, others| share_gone(relation, &ended(others));
+        assert!(
+            (share(Relation::Callee, 0.0) - 1.0).abs() < 1e-9,
+            "nobody is left"
+        );
+        assert!((share(Relation::Callee, 1.0) - 0.5).abs() < 1e-9);
+        assert!(
+            (share(Relation::Process, 3.0) - 1.0).abs() < 1e-9,
+            "a process has no other instance"
+        );
+    }
 }
