@@ -1,0 +1,97 @@
+//! What looks alike and is something else, or nothing.
+
+use bus_schema::entity::Process;
+use bus_schema::event::Body;
+use bus_schema::event::network::Role;
+use bus_schema::event::process::{ProcessExited, SignalSent};
+use bus_schema::{Entity, Severity};
+
+use super::log::{Log, process};
+use super::replay::conditions;
+use super::{MILLI, SECOND};
+
+#[test]
+fn healthy_traffic_and_a_harmless_redeploy_are_no_incident() {
+    let mut log = Log::default();
+    log.healthy(0, 20);
+    log.redeploy(20 * SECOND + 500 * MILLI, "cache", "v6.1", "v6.2");
+    for milli in [505, 515] {
+        log.refused(20 * SECOND + milli * MILLI);
+        log.error(20 * SECOND + (milli + 1) * MILLI, Role::Server);
+    }
+    log.second(21 * SECOND, 100, 2, 104, 6);
+    log.healthy(21, 60);
+    assert_eq!(log.replay(), []);
+}
+
+#[test]
+fn errors_of_the_gateways_own_new_version_are_not_blamed_on_the_cache() {
+    let mut log = Log::default();
+    log.healthy(0, 10);
+    log.redeploy(10 * SECOND, "gateway", "v1", "v2");
+    log.errors_of_the_gateway_itself(10 * SECOND + 50 * MILLI, 6);
+    let incidents = log.replay();
+    let last = incidents.last().unwrap();
+    let root = last.root_cause().unwrap();
+    assert_eq!(
+        (root.label.as_str(), root.condition.as_str()),
+        ("gateway", "executable_changed")
+    );
+    assert!(!last.impact.workloads.contains(&"cache".to_owned()));
+    assert!(incidents.iter().all(|incident| incident.id == last.id));
+    assert!(incidents[0].opened_at.as_ns() - incidents[0].first_symptom_at.as_ns() <= 2 * SECOND);
+}
+
+#[test]
+fn a_kill_by_somebodys_shell_is_the_root_with_its_sender() {
+    let mut log = Log::default();
+    log.healthy(0, 10);
+    let shell = Entity {
+        process: Some(Process {
+            pid: 99,
+            start_ns: 1,
+            comm: "bash".into(),
+            exe: String::new(),
+        }),
+        node: Some("n1".into()),
+        ..Entity::default()
+    };
+    let signal = SignalSent {
+        signal: 9,
+        by_kernel: false,
+    };
+    log.add(
+        10 * SECOND,
+        Severity::Warning,
+        shell,
+        Some(process("cache", 4711)),
+        Body::SignalSent(signal),
+    );
+    let exit = ProcessExited {
+        signal: 9,
+        main: true,
+        ..ProcessExited::default()
+    };
+    log.add(
+        10 * SECOND + MILLI,
+        Severity::Error,
+        process("cache", 4711),
+        None,
+        Body::ProcessExited(exit),
+    );
+    log.outage(10 * SECOND + 2 * MILLI, 5);
+    let incidents = log.replay();
+    let last = incidents.last().unwrap();
+    let root = last.root_cause().unwrap();
+    assert_eq!(root.condition, "signal_sent");
+    assert!(
+        root.text.contains("SIGKILL") && root.text.contains("bash (pid 99)"),
+        "{}",
+        root.text
+    );
+    assert!(
+        !conditions(last)
+            .iter()
+            .any(|(_, condition)| *condition == "memory_growth" || *condition == "oom_kill")
+    );
+}

@@ -1,0 +1,11 @@
+//! Stories as events, replayed through both steps: what must be found, and what must not.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod controls;
+mod leak;
+mod log;
+mod replay;
+mod told;
+
+const SECOND: u64 = 1_000_000_000;
+const MILLI: u64 = 1_000_000;

@@ -1,0 +1,102 @@
+//! A log through both steps of the correlator.
+
+use std::sync::Arc;
+
+use bus_schema::event::Body;
+use bus_schema::event::node::{Capability, Coverage, NodePressure};
+use bus_schema::{Batch, Entity, Header, Incident, SCHEMA_VERSION, Severity};
+use correlator::fold::Folder;
+use correlator::graph::Graph;
+use correlator::rules::RuleBook;
+
+use super::log::Log;
+
+const OBSERVERS: [&str; 5] = [
+    "network",
+    "status",
+    "memory",
+    "process-signals",
+    "container-runtime",
+];
+
+impl Log {
+    pub(crate) fn replay(self) -> Vec<Incident> {
+        self.replay_from(|folder, graph| (folder, graph))
+    }
+
+    /// Replays; `between` may replace both states after each message, as a restart does.
+    pub(crate) fn replay_from(mut self, between: impl Fn(Folder, Graph) -> (Folder, Graph)) -> Vec<Incident> {
+        self.capabilities();
+        self.0.sort_by_key(|event| event.time_ns);
+        let book = Arc::new(RuleBook::embedded().unwrap());
+        let (mut folder, mut graph) = (
+            Folder::new(0),
+            Graph::new(book, correlator::graph::State::default()),
+        );
+        let mut incidents = Vec::new();
+        for (sequence, event) in (1..).zip(self.0) {
+            let header = Header {
+                schema: SCHEMA_VERSION,
+                cluster: "lab".into(),
+                node: "n1".into(),
+                boot: "b".into(),
+                observer: "o".into(),
+                first_sequence: sequence,
+                watermark_ns: event.time_ns - 1,
+                dropped_total: 0,
+                received_ns: event.time_ns,
+            };
+            let report = folder.apply(
+                sequence,
+                &Batch {
+                    header,
+                    events: vec![event],
+                    ..Batch::default()
+                },
+            );
+            incidents.extend(report.iter().flat_map(|report| graph.apply(report)));
+            (folder, graph) = between(folder, graph);
+        }
+        incidents
+    }
+
+    fn capabilities(&mut self) {
+        for observer in OBSERVERS {
+            let capability = Capability {
+                observer: observer.into(),
+                hook: "all".into(),
+                rung: "tp_btf".into(),
+                coverage: Coverage::Full,
+                reason: String::new(),
+            };
+            self.add(
+                1,
+                Severity::Info,
+                Entity::of_node("n1"),
+                None,
+                Body::Capability(capability),
+            );
+        }
+        let pressure = NodePressure {
+            memory_some_avg10: Some(0.0),
+            memory_available_bytes: 8 << 30,
+            memory_total_bytes: 16 << 30,
+            ..NodePressure::default()
+        };
+        self.add(
+            2,
+            Severity::Info,
+            Entity::of_node("n1"),
+            None,
+            Body::NodePressure(pressure),
+        );
+    }
+}
+
+pub(crate) fn conditions(incident: &Incident) -> Vec<(&str, &str)> {
+    incident
+        .steps
+        .iter()
+        .map(|step| (step.label.as_str(), step.condition.as_str()))
+        .collect()
+}

@@ -1,0 +1,75 @@
+//! What holds for every incident, whatever it is about.
+
+use std::sync::Arc;
+
+use bus_schema::event::Body;
+use bus_schema::event::node::{Capability, Coverage};
+use bus_schema::{Entity, Severity};
+use correlator::graph::Graph;
+use correlator::rules::RuleBook;
+
+use super::log::leak;
+
+#[test]
+fn a_restart_at_any_message_changes_nothing() {
+    let undisturbed = leak().replay();
+    let book = Arc::new(RuleBook::embedded().unwrap());
+    let restarted = leak().replay_from(|folder, graph| {
+        let folder = rmp_serde::from_slice(&rmp_serde::to_vec_named(&folder).unwrap()).unwrap();
+        let state = rmp_serde::from_slice(&rmp_serde::to_vec_named(graph.state()).unwrap()).unwrap();
+        (folder, Graph::new(Arc::clone(&book), state))
+    });
+    assert_eq!(
+        serde_json::to_string(&restarted).unwrap(),
+        serde_json::to_string(&undisturbed).unwrap()
+    );
+}
+
+#[test]
+fn where_an_observer_is_missing_the_incident_says_so_and_is_less_sure() {
+    let seeing = leak().replay().last().unwrap().confidence;
+    let mut log = leak();
+    let gone = Capability {
+        observer: "process-signals".into(),
+        hook: "exec".into(),
+        coverage: Coverage::Missing,
+        reason: "no BTF".into(),
+        ..Capability::default()
+    };
+    log.add(
+        3,
+        Severity::Warning,
+        Entity::of_node("n1"),
+        None,
+        Body::Capability(gone),
+    );
+    let incidents = log.replay();
+    let last = incidents.last().unwrap();
+    assert!(last.confidence < seeing, "{} against {seeing}", last.confidence);
+    assert!(
+        last.completeness.score < 1.0 && last.completeness.blind.iter().any(|text| text.contains("no BTF")),
+        "{:?}",
+        last.completeness
+    );
+}
+
+#[test]
+fn every_revision_is_what_the_published_schema_describes() {
+    let schema = serde_json::from_str(include_str!("../../../bus/schema/incident.schema.json")).unwrap();
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    let mut incidents = leak().replay();
+    assert!(!incidents.is_empty());
+    for incident in &incidents {
+        let json = serde_json::to_value(incident).unwrap();
+        let errors: Vec<_> = validator
+            .iter_errors(&json)
+            .map(|error| error.to_string())
+            .collect();
+        assert!(errors.is_empty(), "{errors:?}");
+    }
+    incidents[0].confidence = 1.5;
+    assert!(
+        !validator.is_valid(&serde_json::to_value(&incidents[0]).unwrap()),
+        "a probability above 1"
+    );
+}
