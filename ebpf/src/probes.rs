@@ -122,6 +122,11 @@ const NETWORK: &[Variant] = &[Variant {
     ],
 }];
 
+const WRITE: Hook = syscall("sys_enter_write", Required, &[(Tracepoint, "enter_write")]);
+const SENDTO: Hook = syscall("sys_enter_sendto", Required, &[(Tracepoint, "enter_sendto")]);
+const WRITEV: Hook = syscall("sys_enter_writev", Optional, &[(Tracepoint, "enter_writev")]);
+const SENDMSG: Hook = syscall("sys_enter_sendmsg", Optional, &[(Tracepoint, "enter_sendmsg")]);
+
 const STATUS: &[Variant] = &[
     Variant {
         object: Object::Status,
@@ -133,10 +138,10 @@ const STATUS: &[Variant] = &[
     Variant {
         object: Object::StatusSyscalls,
         hooks: &[
-            syscall("sys_enter_write", Required, &[(Tracepoint, "enter_write")]),
-            syscall("sys_enter_sendto", Required, &[(Tracepoint, "enter_sendto")]),
-            syscall("sys_enter_writev", Optional, &[(Tracepoint, "enter_writev")]),
-            syscall("sys_enter_sendmsg", Optional, &[(Tracepoint, "enter_sendmsg")]),
+            WRITE,
+            SENDTO,
+            WRITEV,
+            SENDMSG,
             answered("sys_exit_read", Required, &[(Tracepoint, "exit_read")]),
             answered("sys_exit_recvfrom", Required, &[(Tracepoint, "exit_recvfrom")]),
             answered("sys_exit_readv", Optional, &[(Tracepoint, "exit_readv")]),
@@ -146,10 +151,10 @@ const STATUS: &[Variant] = &[
     Variant {
         object: Object::StatusSyscalls,
         hooks: &[
-            syscall("sys_enter_write", Required, &[(Tracepoint, "enter_write")]),
-            syscall("sys_enter_sendto", Required, &[(Tracepoint, "enter_sendto")]),
-            syscall("sys_enter_writev", Optional, &[(Tracepoint, "enter_writev")]),
-            syscall("sys_enter_sendmsg", Optional, &[(Tracepoint, "enter_sendmsg")]),
+            WRITE,
+            SENDTO,
+            WRITEV,
+            SENDMSG,
             syscall("sys_enter_read", Required, &[(Tracepoint, "enter_read")]),
             syscall("sys_enter_recvfrom", Required, &[(Tracepoint, "enter_recvfrom")]),
             syscall("sys_enter_readv", Optional, &[(Tracepoint, "enter_readv")]),

@@ -21,13 +21,9 @@ fn one_by_one(criterion: &mut Criterion) {
     runtime.block_on(streams::provision(&bus, 1)).unwrap();
     let mut group = criterion.benchmark_group("publish");
     for events_per_batch in [1, 64] {
-        let shape = Shape {
-            nodes: 1,
-            workloads: 200,
-            failing: 2,
-            events_per_batch,
-        };
-        let batch = Samples::new(shape, 0).nth(1).unwrap();
+        let batch = Samples::new(Shape::of_a_node(events_per_batch), 0)
+            .nth(1)
+            .unwrap();
         let mut message = Outgoing {
             subject: events_subject(&batch.header.node, "network"),
             message_id: String::new(),

@@ -32,6 +32,18 @@ pub struct Shape {
     pub events_per_batch: u64,
 }
 
+impl Shape {
+    /// One node with 200 workloads, of which two fail.
+    pub fn of_a_node(events_per_batch: u64) -> Self {
+        Self {
+            nodes: 1,
+            workloads: 200,
+            failing: 2,
+            events_per_batch,
+        }
+    }
+}
+
 /// An endless sequence of batches; the nodes take turns.
 #[derive(Debug, Clone)]
 pub struct Samples {
@@ -115,6 +127,7 @@ impl Iterator for Samples {
             first_sequence: sequence,
             watermark_ns: time_ns,
             dropped_total: 0,
+            received_ns: 0,
         };
         Some(Batch {
             header,

@@ -3,9 +3,8 @@
 use k8s_openapi::NamespaceResourceScope;
 use kube::api::{ListParams, ObjectMeta};
 use kube::{Api, Client, Resource};
-use serde_json::Value;
 
-use super::rollout::{Rollout, nanoseconds};
+use super::rollout::{Revision, Rollout, nanoseconds};
 
 /// Whether `object`'s template stands in a revision older than the change. The controller may already have made one for
 /// the change itself, hence `before_ns`.
@@ -15,24 +14,21 @@ where
     K::Revision: Resource<Scope = NamespaceResourceScope>,
 {
     let meta = object.meta();
-    let template = object
-        .template()
-        .and_then(|template| serde_json::to_value(template).ok());
-    let (Some(namespace), Some(template)) = (&meta.namespace, template) else {
+    let (Some(namespace), Some((selector, template))) = (&meta.namespace, object.parts()) else {
+        return Ok(false);
+    };
+    let Ok(template) = serde_json::to_value(template) else {
         return Ok(false);
     };
     let api = Api::<K::Revision>::namespaced(client.clone(), namespace);
-    let selector = object
-        .selector()
-        .cloned()
-        .and_then(|selector| selector.try_into().ok());
-    let parameters = selector.map_or_else(ListParams::default, |selector| {
-        ListParams::default().labels_from(&selector)
-    });
+    let selector = selector.clone().try_into();
+    let parameters = selector.map_or_else(
+        |_| ListParams::default(),
+        |selector| ListParams::default().labels_from(&selector),
+    );
     let revisions = api.list(&parameters).await?;
     Ok(revisions.items.iter().any(|revision| {
-        is_former(revision.meta(), meta, before_ns)
-            && K::template_of(revision) == Some(Value::clone(&template))
+        is_former(revision.meta(), meta, before_ns) && revision.template().as_ref() == Some(&template)
     }))
 }
 

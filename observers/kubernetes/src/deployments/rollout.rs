@@ -18,31 +18,40 @@ pub(super) trait Rollout:
     Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static
 {
     /// The objects in which its controller keeps former templates.
-    type Revision: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send;
+    type Revision: Revision;
 
-    /// What its pods are made of.
-    fn template(&self) -> Option<&PodTemplateSpec>;
-
-    /// Which pods, and thereby which revisions, may be its own.
-    fn selector(&self) -> Option<&LabelSelector>;
-
-    /// The template that a revision holds, as JSON without what the controller added.
-    fn template_of(revision: &Self::Revision) -> Option<Value>;
+    /// Which pods, and thereby which revisions, may be its own, and what its pods are made of.
+    fn parts(&self) -> Option<(&LabelSelector, &PodTemplateSpec)>;
 }
 
-impl Rollout for Deployment {
-    type Revision = ReplicaSet;
+/// A kind that keeps a former template.
+pub(super) trait Revision:
+    Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send
+{
+    /// The template as JSON, without what the controller added.
+    fn template(&self) -> Option<Value>;
+}
 
-    fn template(&self) -> Option<&PodTemplateSpec> {
-        Some(&self.spec.as_ref()?.template)
-    }
+macro_rules! rollout {
+    ($kind:ty, $revision:ty) => {
+        impl Rollout for $kind {
+            type Revision = $revision;
 
-    fn selector(&self) -> Option<&LabelSelector> {
-        Some(&self.spec.as_ref()?.selector)
-    }
+            fn parts(&self) -> Option<(&LabelSelector, &PodTemplateSpec)> {
+                let spec = self.spec.as_ref()?;
+                Some((&spec.selector, &spec.template))
+            }
+        }
+    };
+}
 
-    fn template_of(revision: &ReplicaSet) -> Option<Value> {
-        let mut template = revision.spec.as_ref()?.template.clone()?;
+rollout!(Deployment, ReplicaSet);
+rollout!(StatefulSet, ControllerRevision);
+rollout!(DaemonSet, ControllerRevision);
+
+impl Revision for ReplicaSet {
+    fn template(&self) -> Option<Value> {
+        let mut template = self.spec.as_ref()?.template.clone()?;
         if let Some(labels) = template.metadata.as_mut().and_then(|meta| meta.labels.as_mut()) {
             labels.remove(TEMPLATE_HASH);
         }
@@ -50,45 +59,15 @@ impl Rollout for Deployment {
     }
 }
 
-impl Rollout for StatefulSet {
-    type Revision = ControllerRevision;
-
-    fn template(&self) -> Option<&PodTemplateSpec> {
-        Some(&self.spec.as_ref()?.template)
+/// It holds a strategic merge patch that replaces the template.
+impl Revision for ControllerRevision {
+    fn template(&self) -> Option<Value> {
+        let mut template = self.data.as_ref()?.0.pointer("/spec/template")?.clone();
+        template.as_object_mut()?.remove("$patch");
+        // Through the type: the two sides then leave out the same defaults.
+        let template: PodTemplateSpec = serde_json::from_value(template).ok()?;
+        serde_json::to_value(template).ok()
     }
-
-    fn selector(&self) -> Option<&LabelSelector> {
-        Some(&self.spec.as_ref()?.selector)
-    }
-
-    fn template_of(revision: &ControllerRevision) -> Option<Value> {
-        patched_template(revision)
-    }
-}
-
-impl Rollout for DaemonSet {
-    type Revision = ControllerRevision;
-
-    fn template(&self) -> Option<&PodTemplateSpec> {
-        Some(&self.spec.as_ref()?.template)
-    }
-
-    fn selector(&self) -> Option<&LabelSelector> {
-        Some(&self.spec.as_ref()?.selector)
-    }
-
-    fn template_of(revision: &ControllerRevision) -> Option<Value> {
-        patched_template(revision)
-    }
-}
-
-/// A `ControllerRevision` holds a strategic merge patch that replaces the template.
-fn patched_template(revision: &ControllerRevision) -> Option<Value> {
-    let mut template = revision.data.as_ref()?.0.pointer("/spec/template")?.clone();
-    template.as_object_mut()?.remove("$patch");
-    // Through the type: the two sides then leave out the same defaults.
-    let template: PodTemplateSpec = serde_json::from_value(template).ok()?;
-    serde_json::to_value(template).ok()
 }
 
 /// Who wrote a container's image, and when (whole seconds, UNIX ns), by the object's managed fields.
@@ -161,14 +140,14 @@ mod tests {
                 "spec": {"containers": [{"name": "redis", "image": "redis:7"}]}}}}"#,
         )
         .unwrap();
-        let now = serde_json::to_value(deployment.template()).unwrap();
-        assert_eq!(Deployment::template_of(&set), Some(now));
+        let now = serde_json::to_value(deployment.parts().unwrap().1).unwrap();
+        assert_eq!(set.template(), Some(now));
         let revision: ControllerRevision = serde_json::from_str(
             r#"{"metadata": {}, "revision": 1, "data": {"spec": {"template": {"$patch": "replace", "metadata": {"labels": {"app": "redis"}},
                 "spec": {"containers": [{"name": "redis", "image": "redis:6"}]}}}}}"#,
         )
         .unwrap();
-        let before = StatefulSet::template_of(&revision).unwrap();
+        let before = revision.template().unwrap();
         assert_eq!(before.pointer("/spec/containers/0/image").unwrap(), "redis:6");
         assert!(before.get("$patch").is_none());
     }

@@ -65,7 +65,7 @@ where
     K: Rollout,
     K::Revision: Resource<Scope = NamespaceResourceScope>,
 {
-    let Some(template) = object.template() else {
+    let Some((_, template)) = object.parts() else {
         return Vec::new();
     };
     let mut changes = images.see(&name(object), object.meta(), template, observed_ns);
