@@ -82,12 +82,15 @@ impl Folder {
             cluster: batch.header.cluster.clone(),
             partition: self.partition,
             sequence,
+            received_ns: batch.header.received_ns,
             ..Report::default()
         };
         for event in &batch.events {
             self.fold(event, &batch.header.node, &mut report);
         }
-        self.watermark.advance(&batch.header);
+        let header = &batch.header;
+        self.watermark
+            .note(header.producer(), header.watermark_ns, header.received_ns);
         self.pass_time(&mut report);
         report.watermark_ns = self.watermark.now_ns();
         let due = report.watermark_ns >= self.reported_watermark_ns + HEARTBEAT_NS;

@@ -38,7 +38,7 @@ struct {
 	__type(value, struct tapio_http);
 } http SEC(".maps");
 
-/* When a 5xx was last reported, per key without its generation. */
+/* When a 5xx was last reported, per key without its second. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 4096);
@@ -100,7 +100,7 @@ static __always_inline void begin(struct tapio_conversation *at, struct sock *sk
 	if (!at->key.role)
 		introduce(at, sk, direction == TAPIO_RECEIVED ? TAPIO_SERVER : TAPIO_CLIENT, direct);
 	if (asks(at, direction))
-		at->since_ns = bpf_ktime_get_ns();
+		at->since_ns = bpf_ktime_get_boot_ns();
 }
 
 static __always_inline __u32 status_of(const __u8 *line)
@@ -138,12 +138,12 @@ static __always_inline __u32 slot_of(__u64 ns)
 	return slot < TAPIO_SLOTS ? slot : TAPIO_SLOTS - 1;
 }
 
-static __always_inline void count_exchange(struct tapio_http_key *key, __u64 latency)
+static __always_inline void count_exchange(struct tapio_http_key *key, __u64 now, __u64 latency)
 {
 	struct tapio_http *total, fresh = {};
 	__u32 slot = slot_of(latency);
 
-	key->generation = current_generation();
+	key->second = second_of(now);
 	total = bpf_map_lookup_elem(&http, key);
 	if (!total) {
 		bpf_map_update_elem(&http, key, &fresh, BPF_NOEXIST);
@@ -159,7 +159,7 @@ static __always_inline bool first_of_window(struct tapio_http_key *key, __u64 no
 {
 	__u64 *last;
 
-	key->generation = 0;
+	key->second = 0;
 	last = bpf_map_lookup_elem(&reported, key);
 	if (last && now - *last < WINDOW_NS)
 		return false;
@@ -200,13 +200,13 @@ static __always_inline void finish(struct tapio_conversation *at, struct sock *s
 	}
 	if (status < 200)
 		return;
-	now = bpf_ktime_get_ns();
+	now = bpf_ktime_get_boot_ns();
 	latency = now - at->since_ns;
 	at->since_ns = 0;
 	at->key.status = status;
 	if (status >= 500 && first_of_window(&at->key, now))
 		report_error(&at->key, sk, latency, direct);
-	count_exchange(&at->key, latency);
+	count_exchange(&at->key, now, latency);
 }
 
 enum tapio_payload { OTHER = 0, REQUEST = 1, RESPONSE = 2 };

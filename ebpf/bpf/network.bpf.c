@@ -7,8 +7,6 @@ DESCRIBE(tapio_connect_failed);
 enum { TCP_ESTABLISHED = 1, TCP_SYN_SENT = 2, TCP_SYN_RECV = 3, TCP_CLOSE = 7, TCP_LISTEN = 10 };
 enum { EADDRNOTAVAIL = 99, ECANCELED = 125 };
 
-#define SECOND_NS 1000000000ULL
-
 /* A socket's owner is known in its connect(2) or through its listener; later states may run in softirq. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -24,7 +22,7 @@ struct {
 	__type(value, struct tapio_edge);
 } edges SEC(".maps");
 
-/* When a failure was last reported, per key without its generation. */
+/* When a failure was last reported, per key without its second. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 4096);
@@ -47,11 +45,11 @@ static __always_inline void remember(struct sock *sk, struct tapio_connection *a
 		count_loss(TAPIO_CONNECT_FAILED);
 }
 
-static __always_inline struct tapio_edge *edge_of(struct tapio_edge_key *key)
+static __always_inline struct tapio_edge *edge_of(struct tapio_edge_key *key, __u64 now)
 {
 	struct tapio_edge *edge, fresh = {};
 
-	key->generation = current_generation();
+	key->second = second_of(now);
 	edge = bpf_map_lookup_elem(&edges, key);
 	if (edge)
 		return edge;
@@ -62,9 +60,9 @@ static __always_inline struct tapio_edge *edge_of(struct tapio_edge_key *key)
 	return edge;
 }
 
-static __always_inline void count_attempt(struct tapio_edge_key *key, __u64 waited)
+static __always_inline void count_attempt(struct tapio_edge_key *key, __u64 now, __u64 waited)
 {
-	struct tapio_edge *edge = edge_of(key);
+	struct tapio_edge *edge = edge_of(key, now);
 
 	if (!edge)
 		return;
@@ -78,7 +76,7 @@ static __always_inline bool first_of_second(struct tapio_edge_key *key, __u64 no
 {
 	__u64 *last;
 
-	key->generation = 0;
+	key->second = 0;
 	last = bpf_map_lookup_elem(&failures, key);
 	if (last && now - *last < SECOND_NS)
 		return false;
@@ -117,7 +115,7 @@ static __always_inline __u32 error_of(struct sock *sk, const bool direct)
 
 static __always_inline void on_connect(struct sock *sk, const bool direct)
 {
-	struct tapio_connection at = {.key.role = TAPIO_CLIENT, .since_ns = bpf_ktime_get_ns()};
+	struct tapio_connection at = {.key.role = TAPIO_CLIENT, .since_ns = bpf_ktime_get_boot_ns()};
 
 	fill_current(&at.task);
 	at.key.cgroup_id = at.task.cgroup_id;
@@ -138,23 +136,25 @@ static __always_inline void on_accepted(struct sock *sk, const bool direct)
 	at.key.port = local_port_of(sk, direct);
 	at.key.netns = netns_of(sk, direct);
 	peer_of(sk, at.key.peer, direct);
-	count_attempt(&at.key, 0);
+	count_attempt(&at.key, bpf_ktime_get_boot_ns(), 0);
 	remember(sk, &at);
 }
 
 static __always_inline void on_connected(struct tapio_connection *at)
 {
-	count_attempt(&at->key, bpf_ktime_get_ns() - at->since_ns);
+	__u64 now = bpf_ktime_get_boot_ns();
+
+	count_attempt(&at->key, now, now - at->since_ns);
 	at->open = 1;
 }
 
 static __always_inline void on_failed(struct sock *sk, struct tapio_connection *at, const bool direct)
 {
-	__u64 now = bpf_ktime_get_ns();
+	__u64 now = bpf_ktime_get_boot_ns();
 	__u64 waited = now - at->since_ns;
 
 	at->key.error = error_of(sk, direct);
-	count_attempt(&at->key, waited);
+	count_attempt(&at->key, now, waited);
 	if (first_of_second(&at->key, now))
 		report_failure(sk, at, waited, direct);
 }
@@ -162,7 +162,7 @@ static __always_inline void on_failed(struct sock *sk, struct tapio_connection *
 static __always_inline void on_closed(struct sock *sk, struct tapio_connection *at, const bool direct)
 {
 	struct tcp_sock *tcp = direct ? bpf_skc_to_tcp_sock(sk) : (struct tcp_sock *)sk;
-	struct tapio_edge *edge = edge_of(&at->key);
+	struct tapio_edge *edge = edge_of(&at->key, bpf_ktime_get_boot_ns());
 
 	if (!edge || !tcp)
 		return;

@@ -36,7 +36,7 @@ _Static_assert(sizeof(struct tapio_listen) == 88, "tapio_listen");
 
 struct tapio_edge_key {
 	__u64 cgroup_id;
-	__u32 generation;
+	__u32 second; /* UNIX, modulo 2^32 */
 	__u32 netns;
 	__u32 role;
 	__u32 error; /* 0: established */
@@ -59,7 +59,7 @@ _Static_assert(sizeof(struct tapio_edge) == 40, "tapio_edge");
 struct tapio_connection {
 	struct tapio_edge_key key;
 	struct tapio_task task;
-	__u64 since_ns; /* CLOCK_MONOTONIC: only differences are made of it */
+	__u64 since_ns; /* CLOCK_BOOTTIME */
 	__u64 open;
 };
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
-/* Addresses of a socket, and the generation both network families count into. */
+/* Addresses of a socket, and the second both network families count into. */
 #ifndef TAPIO_SOCK_BPF_H
 #define TAPIO_SOCK_BPF_H
 
@@ -10,6 +10,8 @@
 #define AF_INET 2
 #define AF_INET6 10
 #define IPPROTO_TCP 6
+
+#define SECOND_NS 1000000000ULL
 
 static __always_inline bool is_tcp(struct sock *sk, const bool direct)
 {
@@ -67,20 +69,22 @@ static __always_inline __u32 netns_of(struct sock *sk, const bool direct)
 	return GET(direct, net, ns.inum);
 }
 
-/* User space flips the generation, then drains the older one: what is being added to is never what is being removed. */
+/* UNIX time of boot, ns, as user space last measured it. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
 	__type(key, __u32);
-	__type(value, __u32);
-} generation SEC(".maps");
+	__type(value, __u64);
+} boot_time SEC(".maps");
 
-static __always_inline __u32 current_generation(void)
+/* The UNIX second of a CLOCK_BOOTTIME, modulo 2^32. What is counted belongs to the second in which it happened, however
+ * late user space takes it away. */
+static __always_inline __u32 second_of(__u64 now)
 {
 	__u32 zero = 0;
-	__u32 *now = bpf_map_lookup_elem(&generation, &zero);
+	__u64 *boot = bpf_map_lookup_elem(&boot_time, &zero);
 
-	return now ? *now : 0;
+	return (now + (boot ? *boot : 0)) / SECOND_NS;
 }
 
 #endif

@@ -37,7 +37,7 @@ static __always_inline bool is_worth_reading(struct tapio_conversation *at, __u3
 	if (at->since_ns)
 		return true;
 	if (asks(at, direction))
-		at->since_ns = bpf_ktime_get_ns();
+		at->since_ns = bpf_ktime_get_boot_ns();
 	return false;
 }
 

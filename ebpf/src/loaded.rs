@@ -27,7 +27,6 @@ pub struct Loaded {
     reader: Option<Reader>,
     reports: Vec<HookReport>,
     locked_down: bool,
-    generation: u32,
 }
 
 impl Loaded {
@@ -44,7 +43,6 @@ impl Loaded {
             reader: Some(reader),
             reports,
             locked_down,
-            generation: 0,
         }
     }
 
@@ -73,14 +71,19 @@ impl Loaded {
         self.reader.as_mut()
     }
 
-    /// Takes all edges counted since the last call. Empty for any family but [`Family::Network`].
-    pub fn drain_edges(&mut self) -> Result<Vec<(EdgeKey, Edge)>, Error> {
-        self.drain("edges", |key: &EdgeKey| key.generation)
+    /// Takes the edges of all seconds but the running one, or of all. Empty for any family but [`Family::Network`].
+    pub fn drain_edges(&mut self, running: Option<u32>) -> Result<Vec<(EdgeKey, Edge)>, Error> {
+        self.drain("edges", |key: &EdgeKey| Some(key.second) != running)
     }
 
-    /// Takes all exchanges counted since the last call. Empty for any family but [`Family::Status`].
-    pub fn drain_http(&mut self) -> Result<Vec<(HttpKey, Http)>, Error> {
-        self.drain("http", |key: &HttpKey| key.generation)
+    /// Takes the exchanges of all seconds but the running one, or of all. Empty for any family but [`Family::Status`].
+    pub fn drain_http(&mut self, running: Option<u32>) -> Result<Vec<(HttpKey, Http)>, Error> {
+        self.drain("http", |key: &HttpKey| Some(key.second) != running)
+    }
+
+    /// Tells the programs when the machine booted, UNIX ns: by that they know which second it is.
+    pub fn set_boot_time(&mut self, unix_ns: u64) -> Result<(), Error> {
+        set_boot_time(&mut self.bpf, unix_ns)
     }
 
     /// Segments sent again on this node since the load ([`Family::Network`]; 0 elsewhere).
@@ -116,31 +119,29 @@ impl Loaded {
             .map_err(|source| unusable(name, source))
     }
 
-    /// Flips the generation, so that programs count into fresh entries, then takes the older ones.
     fn drain<K: Pod, V: Pod>(
         &mut self,
         name: &'static str,
-        generation_of: fn(&K) -> u32,
+        is_due: impl Fn(&K) -> bool,
     ) -> Result<Vec<(K, V)>, Error> {
-        if self.bpf.map(name).is_none() {
+        let Some(map) = self.bpf.map_mut(name) else {
             return Ok(Vec::new());
-        }
-        let old = self.generation;
-        self.flip()?;
-        let map = self.bpf.map_mut(name).ok_or(Error::Map { name, source: None })?;
-        take(map, |key| generation_of(key) == old).map_err(|source| unusable(name, source))
+        };
+        take(map, is_due).map_err(|source| unusable(name, source))
     }
+}
 
-    fn flip(&mut self) -> Result<(), Error> {
-        let name = "generation";
-        self.generation ^= 1;
-        let map = self.bpf.map_mut(name).ok_or(Error::Map { name, source: None })?;
-        let mut generation: Array<&mut MapData, u32> =
-            Array::try_from(map).map_err(|source| unusable(name, source))?;
-        generation
-            .set(0, self.generation, 0)
-            .map_err(|source| unusable(name, source))
-    }
+/// Does nothing for families that count nothing.
+pub(crate) fn set_boot_time(bpf: &mut Ebpf, unix_ns: u64) -> Result<(), Error> {
+    let name = "boot_time";
+    let Some(map) = bpf.map_mut(name) else {
+        return Ok(());
+    };
+    let mut boot_time: Array<&mut MapData, u64> =
+        Array::try_from(map).map_err(|source| unusable(name, source))?;
+    boot_time
+        .set(0, unix_ns, 0)
+        .map_err(|source| unusable(name, source))
 }
 
 fn take<K: Pod, V: Pod>(map: &mut Map, is_due: impl Fn(&K) -> bool) -> Result<Vec<(K, V)>, MapError> {

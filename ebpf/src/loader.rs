@@ -7,7 +7,7 @@ use aya::programs::{BtfTracePoint, Program, ProgramError, RawTracePoint, TracePo
 use aya::{Btf, Ebpf, EbpfLoader};
 use rustix::process::{Resource, Rlimit, setrlimit};
 
-use crate::loaded::Loaded;
+use crate::loaded::{self, Loaded};
 use crate::probes::{Family, Hook, Variant};
 use crate::reader::Reader;
 use crate::report::{HookReport, Refusal, Rung};
@@ -28,17 +28,20 @@ pub struct Settings {
     pub wakeup_bytes: u32,
     /// Size of the ring buffer, bytes: a power of two and a multiple of the page size.
     pub ring_bytes: u32,
+    /// UNIX time of boot, ns, by which seconds are told apart; see [`Loaded::set_boot_time`].
+    pub boot_time_ns: u64,
     /// The rungs that may be used; all of them unless a lower one is to be tried.
     pub rungs: &'static [Rung],
 }
 
 impl Default for Settings {
-    /// Ignores the calling process, wakes at 16 KiB, keeps 1 MiB (some 8,000 records).
+    /// Ignores the calling process, wakes at 16 KiB, keeps 1 MiB (some 8,000 records), counts seconds since boot.
     fn default() -> Self {
         Self {
             own_tgid: std::process::id(),
             wakeup_bytes: 16 << 10,
             ring_bytes: 1 << 20,
+            boot_time_ns: 0,
             rungs: Rung::ALL,
         }
     }
@@ -98,6 +101,7 @@ fn load_best(family: Family, settings: Settings, btf: &Btf, locked_down: bool) -
     let mut best = None;
     for variant in family.variants() {
         let mut bpf = open(family, variant, settings, btf, locked_down)?;
+        loaded::set_boot_time(&mut bpf, settings.boot_time_ns)?;
         for report in &mut reports {
             report.superseded = true;
             report.rung = None;

@@ -61,6 +61,7 @@ pub fn marker(name: &str, time_ns: u64) -> Result<Outgoing> {
         first_sequence: 1,
         watermark_ns: time_ns,
         dropped_total: 0,
+        received_ns: 0,
     };
     let batch = Batch {
         header,

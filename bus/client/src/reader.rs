@@ -39,6 +39,8 @@ pub enum Item {
 pub struct Incoming {
     /// Sequence in its stream.
     pub sequence: u64,
+    /// When the server stored it, UNIX ns.
+    pub stored_ns: u64,
     /// Messages behind it in the stream when it was delivered.
     pub pending: u64,
     /// Its subject.
@@ -128,10 +130,9 @@ impl Reader {
     }
 
     fn take(&mut self, message: &jetstream::Message) -> Option<Item> {
-        let (sequence, pending) = message
-            .info()
-            .map(|info| (info.stream_sequence, info.pending))
-            .ok()?;
+        let info = message.info().ok()?;
+        let (sequence, pending) = (info.stream_sequence, info.pending);
+        let stored_ns = u64::try_from(info.published.unix_timestamp_nanos()).unwrap_or(0);
         if sequence <= self.cursor {
             return None;
         }
@@ -139,6 +140,7 @@ impl Reader {
         let (subject, payload) = (message.subject.to_string(), message.payload.clone());
         Some(Item::Message(Incoming {
             sequence,
+            stored_ns,
             pending,
             subject,
             payload,

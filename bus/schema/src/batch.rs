@@ -33,6 +33,8 @@ pub struct Header {
     pub watermark_ns: u64,
     /// Events this observer has dropped since it started.
     pub dropped_total: u64,
+    /// When the bus received the raw batch (UNIX ns); 0 in the raw batch itself.
+    pub received_ns: u64,
 }
 
 impl Header {
@@ -108,7 +110,7 @@ impl Batch {
 /// Appends `header` and `events` to `out` as one batch.
 pub fn encode_events(header: &Header, events: &[Event], out: &mut Vec<u8>) -> Result<(), EncodeError> {
     let mut serializer = rmp_serde::Serializer::new(out).with_struct_map();
-    let mut map = serde::Serializer::serialize_map(&mut serializer, Some(9))?;
+    let mut map = serde::Serializer::serialize_map(&mut serializer, Some(10))?;
     map.serialize_entry("schema", &header.schema)?;
     map.serialize_entry("cluster", &header.cluster)?;
     map.serialize_entry("node", &header.node)?;
@@ -117,6 +119,7 @@ pub fn encode_events(header: &Header, events: &[Event], out: &mut Vec<u8>) -> Re
     map.serialize_entry("first_sequence", &header.first_sequence)?;
     map.serialize_entry("watermark_ns", &header.watermark_ns)?;
     map.serialize_entry("dropped_total", &header.dropped_total)?;
+    map.serialize_entry("received_ns", &header.received_ns)?;
     map.serialize_entry("events", events)?;
     map.end()?;
     Ok(())
@@ -151,6 +154,7 @@ enum Field {
     FirstSequence,
     WatermarkNs,
     DroppedTotal,
+    ReceivedNs,
     Events,
     #[serde(other)]
     Added,
@@ -181,6 +185,7 @@ impl<'de> Visitor<'de> for BatchVisitor {
                 Field::FirstSequence => batch.header.first_sequence = map.next_value()?,
                 Field::WatermarkNs => batch.header.watermark_ns = map.next_value()?,
                 Field::DroppedTotal => batch.header.dropped_total = map.next_value()?,
+                Field::ReceivedNs => batch.header.received_ns = map.next_value()?,
                 Field::Events => {
                     let Events { known, unknown } = map.next_value()?;
                     batch.events = known;

@@ -122,6 +122,8 @@ pub struct Report {
     pub sequence: u64,
     /// Every event of this partition up to this time has been folded.
     pub watermark_ns: u64,
+    /// When the bus received the raw batch that it follows from, UNIX ns.
+    pub received_ns: u64,
     /// Episodes that began, changed or ended.
     pub episodes: Vec<Episode>,
     /// Edges seen for the first time, or again after a minute.

@@ -30,6 +30,7 @@ fn header() -> Header {
         first_sequence: 41,
         watermark_ns: TIME_NS,
         dropped_total: 3,
+        received_ns: 4,
     }
 }
 

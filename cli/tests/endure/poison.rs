@@ -28,6 +28,7 @@ pub(crate) fn header(first_sequence: u64) -> Header {
         first_sequence,
         watermark_ns: TIME_NS + first_sequence,
         dropped_total: 0,
+        received_ns: 0,
     }
 }
 

@@ -1,40 +1,70 @@
-//! How far event time has come in a partition: the least of what its producers say, leaving out those that fell silent.
+//! How far event time has come in a stream: the least of what its producers say, leaving out those that do not keep up.
 
 use std::collections::BTreeMap;
 
-use bus_schema::Header;
 use bus_schema::names::PRODUCER_SILENT_AFTER;
 use serde::{Deserialize, Serialize};
 
-/// The watermark of one partition. It never goes back.
+const SECOND_NS: u64 = 1_000_000_000;
+/// A producer that lags behind the others by more is behind: some heartbeats, and what the way takes.
+const BEHIND_NS: u64 = 2 * SECOND_NS;
+/// Where nothing arrives for longer, the bus was away and nobody was silent.
+const PAUSE_NS: u64 = SECOND_NS;
+
+/// The watermark of one stream. It never goes back. A function of the messages, which say when the bus received
+/// them: reading them again gives the same.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Watermark {
-    producers: BTreeMap<String, u64>,
+    producers: BTreeMap<String, Producer>,
+    /// When the last message was received, UNIX ns.
+    received_ns: u64,
+    /// How far the first one has come, UNIX ns.
     latest_ns: u64,
+    /// Time during which messages arrived, ns.
+    passed_ns: u64,
     now_ns: u64,
 }
 
-impl Watermark {
-    /// Takes what a producer says of itself. A clock far ahead of the others advances nothing but its own mark.
-    pub(crate) fn advance(&mut self, header: &Header) {
-        self.note(header.producer(), header.watermark_ns);
-    }
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[expect(clippy::struct_field_names, reason = "the unit")]
+struct Producer {
+    /// How far it has come, UNIX ns.
+    mark_ns: u64,
+    /// When it was last heard of, and since when it has been behind, in passed time.
+    heard_ns: u64,
+    behind_ns: Option<u64>,
+}
 
-    /// Takes `time_ns` as the mark of `producer`.
-    pub(crate) fn note(&mut self, producer: String, time_ns: u64) {
-        let mark = self.producers.entry(producer).or_default();
-        *mark = time_ns.max(*mark);
-        self.latest_ns = self.latest_ns.max(*mark);
-        let silent_ns = u64::try_from(PRODUCER_SILENT_AFTER.as_nanos()).unwrap_or(u64::MAX);
-        let oldest_ns = self.latest_ns.saturating_sub(silent_ns);
-        self.producers.retain(|_, mark| *mark >= oldest_ns);
-        self.now_ns = self
-            .producers
-            .values()
-            .copied()
-            .min()
-            .unwrap_or(0)
-            .max(self.now_ns);
+impl Watermark {
+    /// Takes `mark_ns` as the mark of `producer`, in a message that the bus received at `received_ns`; both UNIX.
+    ///
+    /// After an outage all producers are behind, and each gets time to catch up. One whose clock is wrong, or that is too slow
+    /// for good, delays the others only once.
+    pub(crate) fn note(&mut self, producer: String, mark_ns: u64, received_ns: u64) {
+        self.passed_ns += received_ns.saturating_sub(self.received_ns).min(PAUSE_NS);
+        self.received_ns = self.received_ns.max(received_ns);
+        let speaker = self.producers.entry(producer).or_default();
+        speaker.mark_ns = speaker.mark_ns.max(mark_ns);
+        speaker.heard_ns = self.passed_ns;
+        self.latest_ns = self.latest_ns.max(mark_ns);
+        let patience_ns = u64::try_from(PRODUCER_SILENT_AFTER.as_nanos()).unwrap_or(u64::MAX);
+        let now_ns = self.passed_ns;
+        // Nobody is late because somebody's clock is early.
+        let on_time_ns = self.latest_ns.min(self.received_ns).saturating_sub(BEHIND_NS);
+        let is_over = |since_ns: u64| now_ns - since_ns >= patience_ns;
+        self.producers.retain(|_, producer| !is_over(producer.heard_ns));
+        let mut least_ns = u64::MAX;
+        for producer in self.producers.values_mut() {
+            if producer.mark_ns >= on_time_ns {
+                producer.behind_ns = None;
+            } else if is_over(*producer.behind_ns.get_or_insert(now_ns)) {
+                continue;
+            }
+            least_ns = least_ns.min(producer.mark_ns);
+        }
+        if least_ns < u64::MAX {
+            self.now_ns = self.now_ns.max(least_ns);
+        }
     }
 
     /// Everything up to this time (UNIX ns) has arrived.
@@ -47,16 +77,59 @@ impl Watermark {
 mod tests {
     use super::*;
 
+    /// Tells that each producer has come that far, in seconds; gives how far all have.
+    fn tell(watermark: &mut Watermark, received: u64, marks: &[(&str, u64)]) -> u64 {
+        for (producer, mark) in marks {
+            watermark.note((*producer).to_owned(), mark * SECOND_NS, received * SECOND_NS);
+        }
+        watermark.now_ns() / SECOND_NS
+    }
+
     #[test]
     fn time_is_the_least_of_all_producers_until_one_falls_silent() {
         let mut watermark = Watermark::default();
-        let second = 1_000_000_000;
-        watermark.note("a".into(), 10 * second);
-        watermark.note("b".into(), 12 * second);
-        assert_eq!(watermark.now_ns(), 10 * second);
-        watermark.note("b".into(), 16 * second);
-        assert_eq!(watermark.now_ns(), 16 * second, "a fell silent");
-        watermark.note("a".into(), 11 * second);
-        assert_eq!(watermark.now_ns(), 16 * second, "time never goes back");
+        assert_eq!(tell(&mut watermark, 100, &[("a", 100), ("b", 100)]), 100);
+        let silent = (101..=106).map(|now| tell(&mut watermark, now, &[("b", now)]));
+        assert_eq!(silent.collect::<Vec<_>>(), [100, 100, 100, 100, 105, 106]);
+        assert_eq!(
+            tell(&mut watermark, 107, &[("a", 101)]),
+            106,
+            "time never goes back"
+        );
+    }
+
+    #[test]
+    fn after_an_outage_the_first_to_be_back_waits_for_the_others() {
+        let mut watermark = Watermark::default();
+        assert_eq!(tell(&mut watermark, 100, &[("a", 100), ("b", 100)]), 100);
+        let back: Vec<_> = (101..=160).map(|mark| ("a", mark)).collect();
+        assert_eq!(tell(&mut watermark, 160, &back), 100);
+        assert_eq!(tell(&mut watermark, 163, &[("a", 163), ("b", 163)]), 163);
+    }
+
+    #[test]
+    fn a_wrong_clock_delays_the_others_once_and_hurries_nobody() {
+        let mut watermark = Watermark::default();
+        let times: Vec<u64> = (100..120)
+            .map(|now| {
+                tell(
+                    &mut watermark,
+                    now,
+                    &[("late", now - 50), ("right", now), ("early", now + 50)],
+                )
+            })
+            .collect();
+        assert_eq!(times.first(), Some(&50));
+        assert_eq!(times.get(5..), Some((105..120).collect::<Vec<u64>>().as_slice()));
+    }
+
+    #[test]
+    fn the_clock_of_the_server_need_not_be_right() {
+        for server in [60, 0] {
+            let mut watermark = Watermark::default();
+            let times =
+                (100..120).map(|now| tell(&mut watermark, now + server - 30, &[("a", now), ("b", now - 1)]));
+            assert_eq!(times.last(), Some(118));
+        }
     }
 }

@@ -41,8 +41,9 @@ pub(super) struct Reading {
 impl World {
     /// Takes a report; says whether it told anything new.
     pub(super) fn take(&mut self, report: &Report) -> bool {
+        let partition = format!("partition/{}", report.partition);
         self.watermark
-            .note(format!("partition/{}", report.partition), report.watermark_ns);
+            .note(partition, report.watermark_ns, report.received_ns);
         for episode in report
             .episodes
             .iter()

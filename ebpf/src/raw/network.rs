@@ -73,8 +73,8 @@ mirror! {
     EdgeKey = "tapio_edge_key" {
         /// The local process's cgroup; 0: the listener is older than the observer.
         cgroup_id: u64,
-        /// Internal; always the drained one.
-        generation: u32,
+        /// In which it was counted, UNIX, modulo 2^32.
+        second: u32,
         /// Inode of the network namespace.
         netns: u32,
         /// A [`Role`].

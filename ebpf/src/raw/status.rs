@@ -42,8 +42,8 @@ mirror! {
     HttpKey = "tapio_http_key" {
         /// The local process's cgroup.
         cgroup_id: u64,
-        /// Internal; always the drained one.
-        generation: u32,
+        /// In which it was counted, UNIX, modulo 2^32.
+        second: u32,
         /// A [`super::Role`].
         role: u32,
         /// The other end.

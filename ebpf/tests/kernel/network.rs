@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use ebpf::Family;
 use ebpf::raw::{Edge, EdgeKey, Record, Role, address};
+use rustix::time::{ClockId, clock_gettime};
 
 use crate::support::{
     as_ticks, attached, collect_until, own_cgroup_id, own_netns, records_until, start_ticks,
@@ -77,10 +78,14 @@ fn a_storm_of_refusals_is_one_record_and_a_full_count() {
     for _ in 0..200 {
         TcpStream::connect((LOCALHOST, closed)).unwrap_err();
     }
-    let edges = loaded.drain_edges().unwrap();
-    let (key, edge) = edges.iter().find(|entry| edges_of(closed)(entry)).unwrap();
-    assert_eq!((key.error, edge.count), (111, 200));
-    assert!(edge.latency_sum_ns > 0);
+    let edges = loaded.drain_edges(None).unwrap();
+    let refused: Vec<_> = edges.iter().filter(|entry| edges_of(closed)(entry)).collect();
+    assert!(
+        refused
+            .iter()
+            .all(|(key, edge)| key.error == 111 && edge.latency_sum_ns > 0)
+    );
+    assert_eq!(refused.iter().map(|(_, edge)| edge.count).sum::<u64>(), 200);
     let mut records = 0;
     loaded.reader().unwrap().drain(|_, bytes| {
         if let Record::ConnectFailed(failed) = Record::parse(bytes).unwrap() {
@@ -89,9 +94,47 @@ fn a_storm_of_refusals_is_one_record_and_a_full_count() {
     });
     assert!((1..=3).contains(&records), "{records} records");
     assert!(
-        !loaded.drain_edges().unwrap().iter().any(edges_of(closed)),
+        !loaded.drain_edges(None).unwrap().iter().any(edges_of(closed)),
         "drained twice"
     );
+}
+
+#[test]
+fn what_is_counted_is_of_the_second_in_which_it_happened_however_late_it_is_drained() {
+    let Some(mut loaded) = attached(Family::Network) else {
+        return;
+    };
+    let boot_time = Duration::from_secs(1_000);
+    loaded
+        .set_boot_time(u64::try_from(boot_time.as_nanos()).unwrap())
+        .unwrap();
+    let second = || {
+        let now = clock_gettime(ClockId::Boottime).tv_sec;
+        u32::try_from(now).unwrap() + 1_000
+    };
+    let closed = closed_port();
+    let first = second();
+    TcpStream::connect((LOCALHOST, closed)).unwrap_err();
+    let after_first = second();
+    let mut running = after_first;
+    while running < after_first + 2 {
+        running = second();
+        std::thread::yield_now();
+    }
+    TcpStream::connect((LOCALHOST, closed)).unwrap_err();
+    let is_last = |second: u32| (running..=running + 1).contains(&second);
+    let seconds = |drained: Vec<(EdgeKey, Edge)>| -> Vec<u32> {
+        let ours = drained.iter().filter(|entry| edges_of(closed)(entry));
+        ours.map(|(key, _)| key.second).collect()
+    };
+    let over = seconds(loaded.drain_edges(Some(second())).unwrap());
+    let rest = seconds(loaded.drain_edges(None).unwrap());
+    let mut all = [over.clone(), rest].concat();
+    all.sort_unstable();
+    assert_eq!(all.len(), 2, "{all:?}");
+    assert!((first..=after_first).contains(&all[0]), "{all:?} after {first}");
+    assert!(is_last(all[1]), "{all:?} at {running}");
+    assert!(over.contains(&all[0]), "a second that is over");
 }
 
 #[test]
@@ -108,7 +151,7 @@ fn both_ends_of_a_connection_are_counted_with_their_bytes() {
     drop((client, server));
     let more = |loaded: &mut ebpf::Loaded| {
         loaded
-            .drain_edges()
+            .drain_edges(None)
             .unwrap()
             .into_iter()
             .filter(edges_of(port))
@@ -182,11 +225,14 @@ fn a_connect_given_up_is_no_refusal() {
         .collect();
     let given_up = fill.iter().filter(|outcome| outcome.is_err()).count();
     assert!(given_up > 0, "the queue never filled");
-    let entries = loaded.drain_edges().unwrap();
+    let entries = loaded.drain_edges(None).unwrap();
     let cancelled = entries
         .iter()
-        .find(|(key, _)| key.port == u32::from(at.port()) && key.error == 125);
-    let (_, edge) = cancelled.unwrap();
-    assert_eq!(edge.count, u64::try_from(given_up).unwrap());
-    assert!(edge.latency_sum_ns >= edge.count * 200_000_000);
+        .filter(|(key, _)| key.port == u32::from(at.port()) && key.error == 125);
+    let sum = |(count, waited_ns), (_, edge): &(EdgeKey, Edge)| {
+        (count + edge.count, waited_ns + edge.latency_sum_ns)
+    };
+    let (count, waited_ns) = cancelled.fold((0, 0), sum);
+    assert_eq!(count, u64::try_from(given_up).unwrap());
+    assert!(waited_ns >= count * 200_000_000);
 }

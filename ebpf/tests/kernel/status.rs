@@ -59,7 +59,7 @@ fn counted(entries: &[(HttpKey, Http)], role: Role, status: u32) -> u64 {
 }
 
 fn entries_at(loaded: &mut Loaded, port: u16) -> Vec<(HttpKey, Http)> {
-    let entries = loaded.drain_http().unwrap();
+    let entries = loaded.drain_http(None).unwrap();
     entries
         .into_iter()
         .filter(|(key, _)| key.port == u32::from(port))

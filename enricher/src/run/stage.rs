@@ -82,7 +82,8 @@ impl Work for Partition {
             .codec
             .unpack(&message.payload)
             .map_err(|error| reject(&error))?;
-        let header = batch.header.clone();
+        let mut header = batch.header.clone();
+        header.received_ns = message.stored_ns;
         let received = batch.events.len() as u64;
         let unknown: u64 = batch.unknown_kinds.values().sum();
         let mut skipped: Vec<_> = (unknown > 0)

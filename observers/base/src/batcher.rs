@@ -53,6 +53,8 @@ pub struct Batcher {
     header: Header,
     events: Vec<Event>,
     capabilities: BTreeMap<String, Capability>,
+    /// How far the observer says it has come, UNIX ns; `None` for one that never does.
+    complete_ns: Option<u64>,
 }
 
 impl std::fmt::Debug for Batcher {
@@ -90,6 +92,7 @@ impl Batcher {
             first_sequence: 1,
             watermark_ns: 0,
             dropped_total: 0,
+            received_ns: 0,
         };
         let (codec, events, capabilities) = (Codec::new()?, Vec::new(), BTreeMap::new());
         let batcher = Self {
@@ -104,6 +107,7 @@ impl Batcher {
             header,
             events,
             capabilities,
+            complete_ns: None,
         };
         Ok((batcher, emitter))
     }
@@ -167,6 +171,10 @@ impl Batcher {
                 self.losses.add(reason, count);
                 false
             }
+            Message::CompleteUntil(time_ns) => {
+                self.complete_ns = Some(time_ns);
+                false
+            }
         }
     }
 
@@ -228,7 +236,8 @@ impl Batcher {
     /// Hands the batch to the publisher; without events it is a heartbeat.
     async fn flush(&mut self) {
         let delay_ns = u64::try_from(self.source.delay.as_nanos()).unwrap_or(0);
-        self.header.watermark_ns = self.clock.now_ns().saturating_sub(delay_ns);
+        let complete_ns = self.complete_ns.unwrap_or_else(|| self.clock.now_ns());
+        self.header.watermark_ns = complete_ns.saturating_sub(delay_ns);
         let events = self.events.len() as u64;
         let payload = match self.codec.pack(&self.header, &self.events) {
             Ok(payload) => payload,
@@ -257,5 +266,46 @@ impl Batcher {
         if self.out.send(message).await.is_err() {
             tracing::debug!("publisher is gone");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The watermark of the last batch of an observer that does this.
+    async fn watermark_after(observe: impl FnOnce(&Emitter)) -> u64 {
+        let source = Source {
+            cluster: "c".into(),
+            node: "n".into(),
+            boot: "b".into(),
+            family: "network",
+            observer: "status",
+            delay: Duration::from_nanos(3),
+        };
+        let (out, mut sent) = mpsc::channel(8);
+        let (losses, metrics) = (Losses::default(), Metrics::new("test"));
+        let (batcher, emitter) = Batcher::new(source, BootClock::new(), out, losses, metrics).unwrap();
+        observe(&emitter);
+        drop(emitter);
+        batcher.run().await;
+        let mut codec = Codec::new().unwrap();
+        let mut last = 0;
+        while let Some(batch) = sent.recv().await {
+            last = codec.unpack(&batch.payload).unwrap().header.watermark_ns;
+        }
+        last
+    }
+
+    #[tokio::test]
+    async fn time_stands_still_where_the_observer_has_come_no_further() {
+        let before = BootClock::new().now_ns() - 1_000_000_000;
+        assert!(watermark_after(|_| ()).await > before, "one that says nothing");
+        assert_eq!(watermark_after(|emitter| emitter.complete_until(5)).await, 2);
+        let twice = watermark_after(|emitter| {
+            emitter.complete_until(5);
+            emitter.complete_until(9);
+        });
+        assert_eq!(twice.await, 6);
     }
 }

@@ -74,6 +74,7 @@ pub(crate) enum Message {
     Event(Draft),
     Capability(Capability),
     Lost { reason: &'static str, count: u64 },
+    CompleteUntil(u64),
 }
 
 /// An observer's way out. Cheap to clone.
@@ -123,6 +124,13 @@ impl Emitter {
         if count > 0 {
             self.send(Message::Lost { reason, count });
         }
+    }
+
+    /// Says that all that happened until `time_ns` (UNIX) was emitted. An observer that has said so once says it on and on:
+    /// its readers wait for it.
+    pub fn complete_until(&self, time_ns: u64) {
+        // Where the queue is full, the next one says more.
+        let _ = self.queue.try_send(Message::CompleteUntil(time_ns));
     }
 
     fn send(&self, message: Message) {

@@ -51,8 +51,11 @@ pub type Error = Box<dyn std::error::Error + Send + Sync>;
 
 /// One observer.
 pub trait Observer: Send {
-    /// An event is emitted this long after it happened, at the latest: time stands still for readers until then.
-    fn delay(&self) -> Duration;
+    /// An event is emitted this long after it happened, at the latest: time stands still for readers until then. None for
+    /// one that says how far it has come, see [`Emitter::complete_until`].
+    fn delay(&self) -> Duration {
+        Duration::ZERO
+    }
 
     /// Observes until `context.stop`. An error ends this observer only, and is published as a missing capability.
     fn run(self: Box<Self>, context: Context) -> BoxFuture<'static, Result<(), Error>>;

@@ -14,16 +14,19 @@ use crate::ring;
 
 /// Records that wake nobody are read this often.
 const READ_INTERVAL: Duration = Duration::from_millis(100);
-/// Longest time without a look at the aggregates: they are drained on each full second.
+/// The programs count by whole seconds, which are drained when they are over.
 pub const WINDOW_NS: u64 = 1_000_000_000;
+/// A program that has looked at the clock is done after this long: what it then writes is still of that time.
+const WRITING_NS: u64 = 1_000_000;
 
 /// What an observer does with what its programs deliver.
 pub trait Handler: Send {
     /// A record.
     fn record(&mut self, record: &Record);
 
-    /// A second is over; `end_ns` is its end, UNIX ns. The place to drain aggregates.
-    fn second(&mut self, loaded: &mut Loaded, end_ns: u64);
+    /// Seconds are over: the place to drain aggregates. `running` is the one that is not, `None` at the end. `now_ns` is
+    /// UNIX time.
+    fn second(&mut self, loaded: &mut Loaded, running: Option<u32>, now_ns: u64);
 
     /// Called after each read, at least every `READ_INTERVAL`.
     fn tick(&mut self) {}
@@ -43,11 +46,15 @@ pub enum Error {
     Wait(#[source] std::io::Error),
 }
 
-/// Loads the programs of `family` and says for `observer` how well each hook works.
-pub fn load(family: ebpf::Family, emitter: &Emitter) -> Result<Loaded, Error> {
-    let loaded = ebpf::load(family, ebpf::Settings::default()).map_err(Error::Load)?;
+/// Loads the programs of `family` and says how well each hook works.
+pub fn load(family: ebpf::Family, context: &Context) -> Result<Loaded, Error> {
+    let settings = ebpf::Settings {
+        boot_time_ns: context.clock.unix_ns(0),
+        ..ebpf::Settings::default()
+    };
+    let loaded = ebpf::load(family, settings).map_err(Error::Load)?;
     for report in loaded.reports() {
-        emitter.capability(capability(report));
+        context.emitter.capability(capability(report));
     }
     Ok(loaded)
 }
@@ -58,29 +65,58 @@ pub async fn pump(mut loaded: Loaded, context: &Context, handler: &mut impl Hand
     let mut ring = ring::wait_for(reader).map_err(Error::Wait)?;
     let mut timer = tokio::time::interval(READ_INTERVAL);
     timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut second = context.clock.now_ns() / WINDOW_NS;
-    let mut lost = HashMap::new();
+    let mut known = Known::default();
     loop {
-        tokio::select! {
-            ready = ring.readable_mut() => {
-                let mut ready = ready.map_err(Error::Wait)?;
-                ready.clear_ready();
-                drain(ready.get_inner_mut(), handler, &context.emitter);
-            }
-            _ = timer.tick() => drain(ring.get_mut(), handler, &context.emitter),
+        let is_due = tokio::select! {
+            ready = ring.readable_mut() => Some(ready.map_err(Error::Wait)?),
+            _ = timer.tick() => None,
             () = context.stop.cancelled() => break,
+        };
+        if let Some(mut ready) = is_due {
+            ready.clear_ready();
         }
+        let now_ns = context.clock.now_ns().saturating_sub(WRITING_NS);
+        drain(ring.get_mut(), handler, &context.emitter);
         handler.tick();
-        let now = context.clock.now_ns() / WINDOW_NS;
-        if now > second {
-            handler.second(&mut loaded, now * WINDOW_NS);
-            count_losses(&loaded, &mut lost, &context.emitter);
-            second = now;
-        }
+        known.pass_seconds(&mut loaded, context, handler, now_ns);
+        context.emitter.complete_until(now_ns);
     }
     drain(ring.get_mut(), handler, &context.emitter);
-    handler.second(&mut loaded, context.clock.now_ns());
+    handler.second(&mut loaded, None, context.clock.now_ns());
     Ok(())
+}
+
+/// What was told of the seconds before.
+#[derive(Default)]
+struct Known {
+    second: u64,
+    lost: HashMap<String, u64>,
+}
+
+impl Known {
+    /// Drains the seconds that are over at `now_ns`, if it is in another one than before.
+    fn pass_seconds(
+        &mut self,
+        loaded: &mut Loaded,
+        context: &Context,
+        handler: &mut impl Handler,
+        now_ns: u64,
+    ) {
+        let second = now_ns / WINDOW_NS;
+        if second == self.second {
+            return;
+        }
+        self.second = second;
+        if let Err(error) = loaded.set_boot_time(context.clock.unix_ns(0)) {
+            tracing::warn!(error = %error, "programs do not know the time");
+        }
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "the programs count modulo 2^32 as well"
+        )]
+        handler.second(loaded, Some(second as u32), now_ns);
+        count_losses(loaded, &mut self.lost, &context.emitter);
+    }
 }
 
 fn drain(reader: &mut Reader, handler: &mut impl Handler, emitter: &Emitter) {

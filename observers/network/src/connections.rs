@@ -1,7 +1,5 @@
 //! The network observer: connection attempts with owner and outcome, listeners, edges, retransmissions.
 
-use std::time::Duration;
-
 use bus_schema::event::Body;
 use bus_schema::event::network::TcpStats;
 use bus_schema::{Entity, Severity};
@@ -22,14 +20,9 @@ const REPEAT_LISTENERS_SECONDS: u64 = 60;
 pub struct Connections;
 
 impl Observer for Connections {
-    fn delay(&self) -> Duration {
-        // A second's edges are drained within one read interval after its end.
-        Duration::from_millis(200)
-    }
-
     fn run(self: Box<Self>, context: Context) -> BoxFuture<'static, Result<(), Error>> {
         Box::pin(async move {
-            let mut loaded = kernel::load(ebpf::Family::Network, &context.emitter)?;
+            let mut loaded = kernel::load(ebpf::Family::Network, &context)?;
             let mut state = State {
                 context: context.clone(),
                 retransmits: None,
@@ -68,15 +61,15 @@ impl Handler for State {
         }
     }
 
-    fn second(&mut self, loaded: &mut Loaded, end_ns: u64) {
-        let established = match loaded.drain_edges() {
+    fn second(&mut self, loaded: &mut Loaded, running: Option<u32>, now_ns: u64) {
+        let established = match loaded.drain_edges(running) {
             Ok(drained) => {
                 let count = drained
                     .iter()
                     .filter(|(key, _)| key.error == 0)
                     .map(|(_, edge)| edge.count)
                     .sum();
-                for draft in convert::edges(&drained, end_ns, &self.context) {
+                for draft in convert::edges(&drained, &self.context) {
                     self.context.emitter.emit(draft);
                 }
                 count
@@ -86,7 +79,7 @@ impl Handler for State {
                 return self.context.emitter.lost("map_error", 1);
             }
         };
-        self.tell_tcp(loaded, established, end_ns);
+        self.tell_tcp(loaded, established, now_ns);
         self.seconds += 1;
         if self.seconds.is_multiple_of(REPEAT_LISTENERS_SECONDS) {
             self.announce(None);
@@ -95,7 +88,7 @@ impl Handler for State {
 }
 
 impl State {
-    fn tell_tcp(&mut self, loaded: &Loaded, established: u64, end_ns: u64) {
+    fn tell_tcp(&mut self, loaded: &Loaded, established: u64, now_ns: u64) {
         let Ok(total) = loaded.retransmits_total() else {
             return;
         };
@@ -107,7 +100,7 @@ impl State {
         let node = Entity::of_node(&self.context.node);
         self.context
             .emitter
-            .emit(Draft::new(end_ns, Severity::Info, node, Body::TcpStats(stats)).counting(1, WINDOW_NS));
+            .emit(Draft::new(now_ns, Severity::Info, node, Body::TcpStats(stats)).counting(1, WINDOW_NS));
     }
 
     /// Tells who listens now; listeners older than the programs are told to the kernel as well.

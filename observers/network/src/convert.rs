@@ -79,14 +79,19 @@ pub fn listening(record: &raw::Listen, context: &Context) -> Draft {
     ))
 }
 
-/// What one edge's counters are added up by: control group, role, peer, port, network namespace.
-type Edge = (u64, u32, [u32; 4], u32, u32);
+/// What one edge's counters are added up by: second, control group, role, peer, port, network namespace.
+type Edge = (u32, u64, u32, [u32; 4], u32, u32);
 
-/// One second of all edges: the outcomes of each edge become one event.
-pub fn edges(drained: &[(raw::EdgeKey, raw::Edge)], end_ns: u64, context: &Context) -> Vec<Draft> {
+/// The end of a UNIX second, ns.
+fn end_of(second: u32) -> u64 {
+    (u64::from(second) + 1) * WINDOW_NS
+}
+
+/// Edges by seconds: the outcomes of each edge in a second become one event.
+pub fn edges(drained: &[(raw::EdgeKey, raw::Edge)], context: &Context) -> Vec<Draft> {
     let mut edges: BTreeMap<Edge, (EdgeStats, u64)> = BTreeMap::new();
     for (key, counters) in drained {
-        let edge = (key.cgroup_id, key.role, key.peer, key.port, key.netns);
+        let edge = (key.second, key.cgroup_id, key.role, key.peer, key.port, key.netns);
         let (stats, handshakes_ns) = edges.entry(edge).or_default();
         stats.role = role(key.role);
         add(stats, key.error, counters);
@@ -96,16 +101,18 @@ pub fn edges(drained: &[(raw::EdgeKey, raw::Edge)], end_ns: u64, context: &Conte
             0
         };
     }
-    let draft =
-        |((cgroup_id, _, peer, port, netns), (mut stats, handshakes_ns)): (Edge, (EdgeStats, u64))| {
-            stats.handshake_mean_ns = handshakes_ns.checked_div(stats.established).unwrap_or(0);
-            let peer_port = if stats.role == Role::Server { 0 } else { port };
-            let entity = owner(cgroup_id, context);
-            let (count, body) = (stats.attempts, Body::EdgeStats(stats));
-            Draft::new(end_ns, Severity::Info, entity, body)
-                .towards(address(peer, peer_port, netns))
-                .counting(count, WINDOW_NS)
-        };
+    let draft = |((second, cgroup_id, _, peer, port, netns), (mut stats, handshakes_ns)): (
+        Edge,
+        (EdgeStats, u64),
+    )| {
+        stats.handshake_mean_ns = handshakes_ns.checked_div(stats.established).unwrap_or(0);
+        let peer_port = if stats.role == Role::Server { 0 } else { port };
+        let entity = owner(cgroup_id, context);
+        let (count, body) = (stats.attempts, Body::EdgeStats(stats));
+        Draft::new(end_of(second), Severity::Info, entity, body)
+            .towards(address(peer, peer_port, netns))
+            .counting(count, WINDOW_NS)
+    };
     edges.into_iter().map(draft).collect()
 }
 
@@ -158,11 +165,11 @@ pub fn http_error(record: &raw::HttpError, context: &Context) -> Draft {
     ))
 }
 
-/// One second of HTTP on all edges: the statuses of each edge become one event.
-pub fn exchanges(drained: &[(raw::HttpKey, raw::Http)], end_ns: u64, context: &Context) -> Vec<Draft> {
+/// HTTP by seconds: the statuses of each edge in a second become one event.
+pub fn exchanges(drained: &[(raw::HttpKey, raw::Http)], context: &Context) -> Vec<Draft> {
     let mut edges: BTreeMap<Edge, HttpStats> = BTreeMap::new();
     for (key, counters) in drained {
-        let edge = (key.cgroup_id, key.role, key.peer, key.port, key.netns);
+        let edge = (key.second, key.cgroup_id, key.role, key.peer, key.port, key.netns);
         let stats = edges.entry(edge).or_default();
         stats.role = role(key.role);
         let class = (key.status / 100).saturating_sub(1) as usize;
@@ -176,11 +183,11 @@ pub fn exchanges(drained: &[(raw::HttpKey, raw::Http)], end_ns: u64, context: &C
             }
         }
     }
-    let draft = |((cgroup_id, _, peer, port, netns), stats): (Edge, HttpStats)| {
+    let draft = |((second, cgroup_id, _, peer, port, netns), stats): (Edge, HttpStats)| {
         let peer_port = if stats.role == Role::Server { 0 } else { port };
         let entity = owner(cgroup_id, context);
         let (count, body) = (stats.total(), Body::HttpStats(stats));
-        Draft::new(end_ns, Severity::Info, entity, body)
+        Draft::new(end_of(second), Severity::Info, entity, body)
             .towards(address(peer, peer_port, netns))
             .counting(count, WINDOW_NS)
     };

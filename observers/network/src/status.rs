@@ -1,7 +1,5 @@
 //! The status observer: HTTP/1.1 status and latency, from the first bytes of real payloads.
 
-use std::time::Duration;
-
 use ebpf::Loaded;
 use ebpf::raw::Record;
 use futures_util::future::BoxFuture;
@@ -16,14 +14,9 @@ use crate::convert;
 pub struct Status;
 
 impl Observer for Status {
-    fn delay(&self) -> Duration {
-        // A second's exchanges are drained within one read interval after its end.
-        Duration::from_millis(200)
-    }
-
     fn run(self: Box<Self>, context: Context) -> BoxFuture<'static, Result<(), Error>> {
         Box::pin(async move {
-            let loaded = kernel::load(ebpf::Family::Status, &context.emitter)?;
+            let loaded = kernel::load(ebpf::Family::Status, &context)?;
             let mut state = State {
                 context: context.clone(),
             };
@@ -54,10 +47,10 @@ impl Handler for State {
         }
     }
 
-    fn second(&mut self, loaded: &mut Loaded, end_ns: u64) {
-        match loaded.drain_http() {
+    fn second(&mut self, loaded: &mut Loaded, running: Option<u32>, _now_ns: u64) {
+        match loaded.drain_http(running) {
             Ok(drained) => {
-                for draft in convert::exchanges(&drained, end_ns, &self.context) {
+                for draft in convert::exchanges(&drained, &self.context) {
                     self.context.emitter.emit(draft);
                 }
             }

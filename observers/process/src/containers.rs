@@ -1,7 +1,5 @@
 //! The container-runtime observer: OOM kills, and control groups as they are made.
 
-use std::time::Duration;
-
 use ebpf::Loaded;
 use ebpf::raw::{self, Record};
 use futures_util::future::BoxFuture;
@@ -16,14 +14,9 @@ use crate::convert;
 pub struct Containers;
 
 impl Observer for Containers {
-    fn delay(&self) -> Duration {
-        // OOM kills wake the reader.
-        Duration::from_millis(100)
-    }
-
     fn run(self: Box<Self>, context: Context) -> BoxFuture<'static, Result<(), Error>> {
         Box::pin(async move {
-            let loaded = kernel::load(ebpf::Family::Container, &context.emitter)?;
+            let loaded = kernel::load(ebpf::Family::Container, &context)?;
             let mut state = State {
                 hierarchy: memory_hierarchy(&context),
                 context: context.clone(),
@@ -62,7 +55,7 @@ impl Handler for State {
         }
     }
 
-    fn second(&mut self, _loaded: &mut Loaded, _end_ns: u64) {}
+    fn second(&mut self, _loaded: &mut Loaded, _running: Option<u32>, _now_ns: u64) {}
 }
 
 /// 0 for the unified hierarchy, else the number that `/proc/cgroups` gives the memory controller.

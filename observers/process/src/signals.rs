@@ -5,7 +5,6 @@ pub mod services;
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::time::Duration;
 
 use ebpf::Loaded;
 use ebpf::raw::{self, Record};
@@ -25,14 +24,9 @@ const PROC: &str = "/proc";
 pub struct Signals;
 
 impl Observer for Signals {
-    fn delay(&self) -> Duration {
-        // Exits and signals wake the reader. A changed executable is told later, when it has settled: readers take it late.
-        Duration::from_millis(150)
-    }
-
     fn run(self: Box<Self>, context: Context) -> BoxFuture<'static, Result<(), Error>> {
         Box::pin(async move {
-            let loaded = kernel::load(ebpf::Family::Process, &context.emitter)?;
+            let loaded = kernel::load(ebpf::Family::Process, &context)?;
             let mut state = State {
                 context: context.clone(),
                 services: Services::default(),
@@ -69,7 +63,7 @@ impl Handler for State {
         }
     }
 
-    fn second(&mut self, _loaded: &mut Loaded, _end_ns: u64) {}
+    fn second(&mut self, _loaded: &mut Loaded, _running: Option<u32>, _now_ns: u64) {}
 
     fn tick(&mut self) {
         self.now_ns = self.now_ns.max(self.context.clock.boot_ns());
