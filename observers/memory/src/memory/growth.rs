@@ -67,48 +67,46 @@ impl Trend {
         last.saturating_sub(*before) > scale / 100
     }
 
-    /// The growth, if that is what the samples show.
+    /// The growth, if that is what the samples show: along the straightest line that ends now. A level before it is no part
+    /// of that line, and neither is a slow start.
     pub fn growth(&self, limit_bytes: Option<u64>) -> Option<Growth> {
-        let recent = self.since_it_moved();
-        let ((first_ns, start_bytes), (last_ns, usage_bytes)) = (*recent.first()?, *recent.last()?);
-        if recent.len() < LEAST_SAMPLES || last_ns - first_ns < LEAST_SPAN_NS {
-            return None;
-        }
-        let (rate, fit) = line(&recent);
-        let grown = to_f64(usage_bytes.saturating_sub(start_bytes));
-        let least = (LEAST_SHARE * to_f64(limit_bytes.unwrap_or(start_bytes))).max(LEAST_BYTES);
-        let seconds_left = limit_bytes.map(|limit| to_f64(limit.saturating_sub(usage_bytes)) / rate);
-        let matters = seconds_left.is_none_or(|seconds| seconds <= HORIZON_SECONDS);
-        if rate <= 0.0 || fit < LEAST_FIT || grown < least || !matters {
-            return None;
-        }
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "between 0 and the horizon"
-        )]
-        let time_to_limit_ns = seconds_left.map(|seconds| (seconds * 1e9) as u64);
-        Some(Growth {
-            rate_bytes_per_second: rate,
-            start_bytes,
-            fit,
-            time_to_limit_ns,
-        })
-    }
-
-    /// The samples after the last one that stood still: a level before the growth is no part of its line.
-    fn since_it_moved(&self) -> Vec<(u64, u64)> {
         let samples: Vec<_> = self.samples.iter().copied().collect();
-        let stood_still = |pair: &[(u64, u64)]| match pair {
-            [(_, before), (_, after)] => after <= before,
-            _ => false,
-        };
-        let start = samples
-            .windows(2)
-            .rposition(stood_still)
-            .map_or(0, |place| place + 1);
-        samples.get(start..).unwrap_or_default().to_vec()
+        if let [.., (_, before), (_, last)] = samples.as_slice()
+            && last <= before
+        {
+            return None;
+        }
+        let lines = (0..samples.len()).filter_map(|start| growth_along(samples.get(start..)?, limit_bytes));
+        lines.max_by(|one, other| one.fit.total_cmp(&other.fit))
     }
+}
+
+/// The growth, if all these samples show it.
+fn growth_along(samples: &[(u64, u64)], limit_bytes: Option<u64>) -> Option<Growth> {
+    let ((first_ns, start_bytes), (last_ns, usage_bytes)) = (*samples.first()?, *samples.last()?);
+    let grown = to_f64(usage_bytes.saturating_sub(start_bytes));
+    let least = (LEAST_SHARE * to_f64(limit_bytes.unwrap_or(start_bytes))).max(LEAST_BYTES);
+    if samples.len() < LEAST_SAMPLES || last_ns - first_ns < LEAST_SPAN_NS || grown < least {
+        return None;
+    }
+    let (rate, fit) = line(samples);
+    let seconds_left = limit_bytes.map(|limit| to_f64(limit.saturating_sub(usage_bytes)) / rate);
+    let matters = seconds_left.is_none_or(|seconds| seconds <= HORIZON_SECONDS);
+    if rate <= 0.0 || fit < LEAST_FIT || !matters {
+        return None;
+    }
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "between 0 and the horizon"
+    )]
+    let time_to_limit_ns = seconds_left.map(|seconds| (seconds * 1e9) as u64);
+    Some(Growth {
+        rate_bytes_per_second: rate,
+        start_bytes,
+        fit,
+        time_to_limit_ns,
+    })
 }
 
 /// Least-squares slope in bytes per second, and its coefficient of determination.
@@ -170,12 +168,25 @@ mod tests {
     }
 
     #[test]
-    fn a_level_before_the_growth_does_not_blur_its_line() {
-        let level = std::iter::repeat_n(8 * MIB, 30);
-        assert!(
-            trend(level.chain((1..9).map(|tick| 8 * MIB + tick * 3 * MIB)))
-                .growth(LIMIT)
-                .is_some()
+    fn a_level_or_a_slow_start_before_the_growth_does_not_blur_its_line() {
+        for creep in [0, MIB / 100] {
+            let before = (0..30).map(|tick| 8 * MIB + tick * creep);
+            let leak = (1..9).map(|tick| 9 * MIB + tick * 3 * MIB);
+            let growth = trend(before.chain(leak)).growth(LIMIT).unwrap();
+            let rate = growth.rate_bytes_per_second / to_f64(MIB);
+            assert!((11.0..13.0).contains(&rate), "{rate} MiB/s after {creep}");
+        }
+    }
+
+    #[test]
+    fn a_pause_does_not_hide_the_growth_around_it() {
+        let paused = [0, 3, 6, 9, 12, 12, 15, 18].map(|grown| (8 + grown) * MIB);
+        let growth = trend(paused).growth(LIMIT).unwrap();
+        assert!(growth.start_bytes <= 11 * MIB);
+        assert_eq!(
+            trend(paused.into_iter().take(6)).growth(LIMIT),
+            None,
+            "it stands still"
         );
     }
 
