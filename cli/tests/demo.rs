@@ -6,8 +6,11 @@ use std::process::{Command, Stdio};
 /// Plays a scenario with the binaries beside this one; the verdict is its exit code.
 fn play(arguments: &[&str]) {
     let folder = tempfile::tempdir().unwrap();
+    // Others play beside it, each judged by its own shop.
+    let lock = tempfile::NamedTempFile::new().unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_tapio"));
     command.arg("demo").args(arguments).env("TMPDIR", folder.path());
+    command.env("TAPIO_LOCK", lock.path());
     let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let demo = command.spawn().unwrap();
     let group = format!("{}{}", cli::cgroup::PREFIX, demo.id());

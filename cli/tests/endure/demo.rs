@@ -8,6 +8,7 @@ use std::time::Duration;
 use bus_schema::Incident;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
+use tokio::sync::RwLockReadGuard;
 
 use crate::server::{self, Server};
 use crate::stage::files;
@@ -42,28 +43,32 @@ pub(crate) struct Demo {
     child: Option<Child>,
     pid: u32,
     folder: TempDir,
+    _shares: RwLockReadGuard<'static, ()>,
 }
 
 impl Demo {
     /// Plays the leak. What it leaves is in a folder of its own.
-    pub(crate) fn start(arguments: &[&str]) -> Self {
+    pub(crate) async fn start(arguments: &[&str]) -> Self {
+        let shares = host::TRAFFIC.read().await;
         let folder = tempfile::tempdir().unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_tapio"));
         command
-            .args(["demo", "--json", "--healthy", "4s"])
+            .args(["demo", "--json", "--healthy", "6s"])
             .args(arguments);
         let child = spawn(&mut command, &folder);
         Self {
             pid: child.id(),
             child: Some(child),
             folder,
+            _shares: shares,
         }
     }
 
     /// Plays the leak as the child of a shell.
-    pub(crate) fn start_under_a_parent() -> (Self, Child) {
+    pub(crate) async fn start_under_a_parent() -> (Self, Child) {
+        let shares = host::TRAFFIC.read().await;
         let folder = tempfile::tempdir().unwrap();
-        let script = format!("{} demo --json --healthy 4s & wait", env!("CARGO_BIN_EXE_tapio"));
+        let script = format!("{} demo --json --healthy 6s & wait", env!("CARGO_BIN_EXE_tapio"));
         let shell = spawn(Command::new("sh").args(["-c", &script]), &folder);
         let mut pid = None;
         while pid.is_none() {
@@ -76,6 +81,7 @@ impl Demo {
                 child: None,
                 pid,
                 folder,
+                _shares: shares,
             },
             shell,
         )
@@ -139,7 +145,15 @@ impl Demo {
     pub(crate) async fn succeeds(mut self) -> (Kept, Server) {
         self.ends().await;
         let status = self.child.as_mut().unwrap().wait().unwrap();
-        assert!(status.success(), "{:#?}\n{}", self.lines().last(), self.notes());
+        if !status.success() {
+            self.folder.disable_cleanup(true);
+            let said: Vec<_> = self.lines().into_iter().rev().take(2).collect();
+            panic!(
+                "{said:#?}\n{}\nkept: {}",
+                self.notes(),
+                self.folder.path().display()
+            );
+        }
         let run = run_folder(&self.folder);
         let kept = Kept {
             pid: self.pid(),

@@ -37,7 +37,7 @@ async fn nothing_stays(mut demo: Demo, moment: Moment, end: impl FnOnce(&Demo)) 
 #[tokio::test]
 #[ignore = "needs CAP_BPF"]
 async fn ctrl_c_in_the_healthy_shop_leaves_nothing() {
-    nothing_stays(Demo::start(&[]), Moment::BeforeTheChange, |demo| {
+    nothing_stays(Demo::start(&[]).await, Moment::BeforeTheChange, |demo| {
         demo.signal(Signal::INT);
     })
     .await;
@@ -46,13 +46,16 @@ async fn ctrl_c_in_the_healthy_shop_leaves_nothing() {
 #[tokio::test]
 #[ignore = "needs CAP_BPF"]
 async fn sigterm_while_the_memory_grows_leaves_nothing() {
-    nothing_stays(Demo::start(&[]), Moment::Growth, |demo| demo.signal(Signal::TERM)).await;
+    nothing_stays(Demo::start(&[]).await, Moment::Growth, |demo| {
+        demo.signal(Signal::TERM);
+    })
+    .await;
 }
 
 #[tokio::test]
 #[ignore = "needs CAP_BPF"]
 async fn the_death_of_its_parent_after_the_kill_leaves_nothing() {
-    let (demo, mut parent) = Demo::start_under_a_parent();
+    let (demo, mut parent) = Demo::start_under_a_parent().await;
     nothing_stays(demo, Moment::OomKill, |_| {
         parent.kill().unwrap();
         parent.wait().unwrap();

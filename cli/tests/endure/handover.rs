@@ -139,6 +139,7 @@ impl Nodes {
                 first_sequence: first,
                 watermark_ns: time_ns,
                 dropped_total: 0,
+                received_ns: 0,
             };
             let message = Outgoing {
                 subject: events_subject(node, "network"),
@@ -202,7 +203,7 @@ async fn partitions_of_the_dead_move_within_ten_seconds_and_nothing_is_lost_or_d
 #[tokio::test]
 #[ignore = "needs CAP_BPF"]
 async fn a_story_that_loses_one_of_each_in_its_middle_has_the_same_incident() {
-    let story = Story::record().await;
+    let story = Story::recorded().await;
     let whole = Pairs::start().await;
     tell(&whole.bus, story.all()).await;
     drained(&whole.bus, PARTITIONS).await;

@@ -50,16 +50,13 @@ fn is_each_once(all: &[Incident], newest: &[Incident]) {
 #[tokio::test]
 #[ignore = "needs CAP_BPF"]
 async fn whatever_is_killed_when_a_recorded_story_is_told_byte_for_byte_the_same() {
-    let story = Story::record().await;
-    let undisturbed = told(&story, None).await;
+    let story = Story::recorded().await;
+    let undisturbed = told(story, None).await;
     assert!(!undisturbed.is_empty());
     let replays = STAGES
         .into_iter()
         .flat_map(|stage| Moment::ALL.into_iter().map(move |moment| (stage, moment)));
-    let replays = replays.map(|killed| {
-        let story = &story;
-        async move { (killed, told(story, Some(killed)).await) }
-    });
+    let replays = replays.map(async |killed| (killed, told(story, Some(killed)).await));
     for (killed, got) in futures_util::future::join_all(replays).await {
         let id = |told: &[(String, Vec<u8>)]| -> Vec<String> {
             told.iter()
@@ -91,7 +88,7 @@ async fn the_incident(kept: &Kept, server: &server::Server) -> Incident {
 }
 
 async fn live(stage: &str, moment: Moment) {
-    let mut demo = Demo::start(&["--keep", "--settle", "10s"]);
+    let mut demo = Demo::start(&["--keep", "--settle", "10s"]).await;
     demo.reaches(moment).await;
     demo.kill_child(stage);
     let (kept, server) = demo.succeeds().await;
@@ -132,7 +129,8 @@ async fn a_bus_that_is_gone_for_ten_seconds_costs_nothing() {
         "10s",
         "--nats-server",
         program.to_str().unwrap(),
-    ]);
+    ])
+    .await;
     demo.reaches(Moment::Growth).await;
     std::fs::write(&hold, "").unwrap();
     demo.kill_child("nats-server");

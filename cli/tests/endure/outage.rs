@@ -15,7 +15,7 @@ use crate::poison::{arrives, batch, header, publish};
 use crate::server::{Server, free_port};
 use crate::stage::Stage;
 use crate::story::{Stages, drained};
-use crate::wait_for;
+use crate::{host, wait_for};
 
 /// All goes to disk.
 const NO_MEMORY: (&str, &str) = ("TAPIO_BUFFER_BYTES", "0");
@@ -105,7 +105,7 @@ struct SmallDisk(PathBuf);
 
 impl SmallDisk {
     fn mount(path: PathBuf) -> Self {
-        mount("none", &path, "tmpfs", MountFlags::empty(), Some(c"size=256k")).unwrap();
+        mount("none", &path, "tmpfs", MountFlags::empty(), Some(c"size=64k")).unwrap();
         Self(path)
     }
 }
@@ -119,6 +119,7 @@ impl Drop for SmallDisk {
 #[tokio::test]
 #[ignore = "needs CAP_BPF"]
 async fn a_full_disk_costs_the_oldest_which_are_counted_and_told() {
+    let _alone = host::TRAFFIC.write().await;
     let mut server = Server::absent();
     let folder = tempfile::tempdir().unwrap();
     let disk = SmallDisk::mount(folder.path().to_owned());

@@ -8,6 +8,7 @@ use bus_client::reader::Incoming;
 use bus_schema::Event;
 use bus_schema::event::Body;
 use bus_schema::names::{ENRICHED_STREAM, EPISODES_STREAM, EVENTS_STREAM, partition_stream};
+use tokio::sync::OnceCell;
 
 use crate::demo::{Demo, Moment};
 use crate::server::{self, Server};
@@ -23,10 +24,16 @@ pub(crate) struct Story {
     kill: usize,
 }
 
+static RECORDED: OnceCell<Story> = OnceCell::const_new();
+
 impl Story {
-    /// Plays the leak on this kernel.
-    pub(crate) async fn record() -> Self {
-        let (_kept, server) = Demo::start(&["--keep"]).succeeds().await;
+    /// The leak on this kernel; played for whoever asks first.
+    pub(crate) async fn recorded() -> &'static Self {
+        RECORDED.get_or_init(Self::record).await
+    }
+
+    async fn record() -> Self {
+        let (_kept, server) = Demo::start(&["--keep"]).await.succeeds().await;
         let bus = server.connect().await;
         let messages = server::messages(&bus, &partition_stream(EVENTS_STREAM, 0)).await;
         let mut codec = Codec::new().unwrap();
