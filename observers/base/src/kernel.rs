@@ -67,12 +67,12 @@ pub async fn pump(mut loaded: Loaded, context: &Context, handler: &mut impl Hand
     timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut known = Known::default();
     loop {
-        let is_due = tokio::select! {
+        let woken = tokio::select! {
             ready = ring.readable_mut() => Some(ready.map_err(Error::Wait)?),
             _ = timer.tick() => None,
             () = context.stop.cancelled() => break,
         };
-        if let Some(mut ready) = is_due {
+        if let Some(mut ready) = woken {
             ready.clear_ready();
         }
         let now_ns = context.clock.now_ns().saturating_sub(WRITING_NS);

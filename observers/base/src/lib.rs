@@ -7,6 +7,7 @@ pub mod family;
 pub mod identity;
 pub mod kernel;
 mod ring;
+pub mod task;
 
 pub use emitter::{Draft, Emitter};
 pub use family::{Context, Family, Observer, main};

@@ -5,6 +5,7 @@ pub mod growth;
 pub mod pressure;
 
 use std::collections::HashMap;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::time::Duration;
 
@@ -104,11 +105,12 @@ impl Sampler {
             if now_ns < group.sampled_ns + SECOND_NS && now_ns >= group.fast_until_ns {
                 return true;
             }
-            let Ok(usage) = version.read(&mount, &group.path) else {
-                return false;
-            };
-            drafts.extend(group.take(usage, now_ns));
-            true
+            let usage = version.read(&mount, &group.path);
+            if let Ok(usage) = &usage {
+                drafts.extend(group.take(*usage, now_ns));
+            }
+            // What cannot be read at the moment may be read at the next.
+            !usage.is_err_and(|error| error.kind() == ErrorKind::NotFound)
         });
         for draft in drafts {
             self.context.emitter.emit(draft);

@@ -2,32 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use bus_schema::entity::{Address, Process};
+use bus_schema::entity::Address;
 use bus_schema::event::Body;
 use bus_schema::event::network::{ConnectFailed, ConnectFailure, EdgeStats, Listening, Role};
 use bus_schema::event::status::{HttpError, HttpStats};
 use bus_schema::{Entity, Severity};
 use ebpf::raw;
 use observer_base::kernel::WINDOW_NS;
+use observer_base::task::subject;
 use observer_base::{Context, Draft};
-
-/// A process as the kernel knew it. The start time becomes UNIX time.
-pub fn process(task: &raw::Task, context: &Context) -> Process {
-    let start_ns = context.clock.unix_ns(task.start_ns);
-    Process {
-        pid: task.tgid,
-        start_ns,
-        comm: raw::text(&task.comm).into_owned(),
-        exe: String::new(),
-    }
-}
-
-/// A process with its control group and what follows from it.
-pub fn subject(task: &raw::Task, context: &Context) -> Entity {
-    context
-        .identity
-        .process(process(task, context), task.cgroup_id, context.clock.now_ns())
-}
 
 fn address(words: [u32; 4], port: u32, net_ns: u32) -> Entity {
     Entity::of_address(Address {

@@ -10,11 +10,10 @@ use bus_schema::event::Body;
 use bus_schema::event::network::Listening;
 use bus_schema::{Entity, Severity};
 use ebpf::raw::{Listener, Task};
+use observer_base::task::subject;
 use observer_base::{Context, Draft};
 use procfs::net::{TcpNetEntry, TcpState};
 use procfs::process::{FDTarget, Process};
-
-use crate::convert;
 
 /// A socket that listens, and the process that holds it.
 #[derive(Debug)]
@@ -36,7 +35,7 @@ impl Found {
             net_ns: self.key.netns,
         };
         let body = Body::Listening(Listening { open: true });
-        let subject = convert::subject(&self.task, context);
+        let subject = subject(&self.task, context);
         Draft::new(context.clock.now_ns(), Severity::Info, subject, body).towards(Entity::of_address(address))
     }
 }

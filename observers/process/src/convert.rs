@@ -1,11 +1,11 @@
 //! From kernel records to events; the only file that sees both.
 
-use bus_schema::entity::Process;
+use bus_schema::Severity;
 use bus_schema::event::Body;
 use bus_schema::event::container::OomKill;
 use bus_schema::event::process::{ExecutableChanged, ProcessExited, SignalSent};
-use bus_schema::{Entity, Severity};
 use ebpf::raw;
+use observer_base::task::{process, subject};
 use observer_base::{Context, Draft};
 
 use crate::signals::services::{Change, ProcessId};
@@ -17,28 +17,6 @@ pub fn id(task: &raw::Task) -> ProcessId {
         pid: task.tgid,
         start_ns: task.start_ns / NS_PER_TICK * NS_PER_TICK,
     }
-}
-
-/// A process as the kernel knew it. The start time becomes UNIX time; an unknown one stays 0.
-pub fn process(task: &raw::Task, context: &Context) -> Process {
-    let start_ns = if task.start_ns == 0 {
-        0
-    } else {
-        context.clock.unix_ns(task.start_ns)
-    };
-    Process {
-        pid: task.tgid,
-        start_ns,
-        comm: raw::text(&task.comm).into_owned(),
-        exe: String::new(),
-    }
-}
-
-/// A process with its control group and what follows from it.
-pub fn subject(task: &raw::Task, context: &Context) -> Entity {
-    context
-        .identity
-        .process(process(task, context), task.cgroup_id, context.clock.now_ns())
 }
 
 /// The end of a process.
