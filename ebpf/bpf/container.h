@@ -15,11 +15,11 @@ struct tapio_oom_kill {
 	__u64 file_bytes;
 	__u64 shmem_bytes;
 	__u64 total_vm_bytes;
-	__u64 limit_bytes;      /* of the memory cgroup at its limit; 0: none was, the node itself ran out */
-	__u64 usage_bytes;      /* of that cgroup */
-	__u64 limit_cgroup_id;  /* the nearest ancestor that uses at least 98 % of its limit */
-	__u32 oom_score_adj;    /* two's complement */
-	__u32 limit_unknown;    /* 1: lockdown forbids reading it here */
+	__u64 limit_bytes;     /* of the memory cgroup at its limit; 0: none was, the node itself ran out */
+	__u64 usage_bytes;     /* of that cgroup */
+	__u64 limit_cgroup_id; /* the nearest ancestor that uses at least 98 % of its limit */
+	__u32 oom_score_adj;   /* two's complement */
+	__u32 limit_unknown;   /* 1: lockdown forbids reading it here */
 };
 _Static_assert(sizeof(struct tapio_oom_kill) == 160, "tapio_oom_kill");
 

@@ -9,7 +9,7 @@
 
 DESCRIBE(tapio_http_error);
 
-#define WORD(a, b, c, d)                                                                                             \
+#define WORD(a, b, c, d)                                                                                               \
 	((__u32)(a) | (__u32)(b) << 8 | (__u32)(c) << 16 | (__u32)(d) << 24) /* little endian, as bpfel is */
 
 /* A system call's number and arguments, also at its exit. */
@@ -50,8 +50,7 @@ static __always_inline bool is_request(__u32 word)
 {
 	return word == WORD('G', 'E', 'T', ' ') || word == WORD('P', 'O', 'S', 'T') ||
 	       word == WORD('P', 'U', 'T', ' ') || word == WORD('H', 'E', 'A', 'D') ||
-	       word == WORD('D', 'E', 'L', 'E') || word == WORD('P', 'A', 'T', 'C') ||
-	       word == WORD('O', 'P', 'T', 'I');
+	       word == WORD('D', 'E', 'L', 'E') || word == WORD('P', 'A', 'T', 'C') || word == WORD('O', 'P', 'T', 'I');
 }
 
 /* Conversations where they cannot lie with the socket itself. */
@@ -167,8 +166,7 @@ static __always_inline bool first_of_window(struct tapio_http_key *key, __u64 no
 	return true;
 }
 
-static __always_inline void report_error(struct tapio_http_key *key, struct sock *sk, __u64 latency,
-					 const bool direct)
+static __always_inline void report_error(struct tapio_http_key *key, struct sock *sk, __u64 latency, const bool direct)
 {
 	struct tapio_http_error *record = reserve(TAPIO_HTTP_ERROR, sizeof(*record));
 

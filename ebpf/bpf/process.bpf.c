@@ -8,9 +8,9 @@ DESCRIBE(tapio_exit);
 DESCRIBE(tapio_signal);
 
 /* Signals that end a process by default; the rest is traffic. */
-#define ENDING                                                                                                       \
-	((1ULL << 1) | (1ULL << 2) | (1ULL << 3) | (1ULL << 4) | (1ULL << 5) | (1ULL << 6) | (1ULL << 7) |           \
-	 (1ULL << 8) | (1ULL << 9) | (1ULL << 11) | (1ULL << 13) | (1ULL << 15) | (1ULL << 24) | (1ULL << 25) |      \
+#define ENDING                                                                                                         \
+	((1ULL << 1) | (1ULL << 2) | (1ULL << 3) | (1ULL << 4) | (1ULL << 5) | (1ULL << 6) | (1ULL << 7) |             \
+	 (1ULL << 8) | (1ULL << 9) | (1ULL << 11) | (1ULL << 13) | (1ULL << 15) | (1ULL << 24) | (1ULL << 25) |        \
 	 (1ULL << 31))
 
 static __always_inline void fill_parent(struct tapio_task *out, struct task_struct *task, const bool direct)
@@ -26,8 +26,7 @@ static __always_inline void fill_filename(struct tapio_exec *record, struct linu
 	if (locked_down)
 		record->filename_unknown = 1;
 	else
-		bpf_probe_read_kernel_str(record->filename, sizeof(record->filename),
-					  GET(direct, program, filename));
+		bpf_probe_read_kernel_str(record->filename, sizeof(record->filename), GET(direct, program, filename));
 }
 
 static __always_inline int exec(struct task_struct *task, struct linux_binprm *program, const bool direct)

@@ -73,11 +73,11 @@ static __always_inline void read_message(struct tapio_conversation *at, struct s
 		begin(at, sk, direction, true);
 }
 
-/* Socket storage is refused where the kernel cannot allocate without locks, as on processors without cmpxchg16b (7.x). */
+/* Socket storage is refused where the kernel cannot allocate without locks, as on processors without cmpxchg16b (7.x).
+ */
 static __always_inline struct tapio_conversation *conversation_of(struct sock *sk)
 {
-	struct tapio_conversation *at =
-		bpf_sk_storage_get(&conversations, sk, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	struct tapio_conversation *at = bpf_sk_storage_get(&conversations, sk, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
 
 	return at ? at : conversation_at(sk, true, true);
 }

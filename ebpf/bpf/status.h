@@ -42,9 +42,9 @@ _Static_assert(sizeof(struct tapio_http) == 96, "tapio_http");
 /* What is known of one socket; not read by user space. Its key is made once and looked up where it lies. */
 struct tapio_conversation {
 	struct tapio_http_key key; /* its role is 0 while it has not spoken HTTP */
-	__u64 since_ns;		   /* when the request that waits began, CLOCK_BOOTTIME; 0: none waits */
-	__u32 messages;		   /* seen before it spoke HTTP */
-	__u32 hash;		   /* which connection of a socket's address it is; unused where it lies with the socket */
+	__u64 since_ns;            /* when the request that waits began, CLOCK_BOOTTIME; 0: none waits */
+	__u32 messages;            /* seen before it spoke HTTP */
+	__u32 hash; /* which connection of a socket's address it is; unused where it lies with the socket */
 };
 
 #endif
