@@ -11,7 +11,7 @@ use std::process::ExitCode;
 
 use crate::args::NatsArgs;
 use crate::error::INTERRUPTED;
-use crate::{cgroup, doctor, output, up, wait};
+use crate::{cgroup, doctor, output, up};
 use args::DemoArgs;
 use latency::Latencies;
 use round::Teller;
@@ -60,7 +60,7 @@ pub(crate) async fn run(args: DemoArgs, nats: &NatsArgs, json: bool) -> Result<E
     rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM))
         .map_err(|source| Error::io("watch the parent")(source.into()))?;
     let mut lock = up::take_lock(&args.up, "demo")?;
-    let stop = wait::stop_on_signals().map_err(crate::Error::Runtime)?;
+    let stop = bus_stage::signals::stop().map_err(crate::Error::Runtime)?;
     if let Some(root) = cgroup::root() {
         cgroup::sweep(&root).await;
     }
@@ -75,12 +75,22 @@ pub(crate) async fn run(args: DemoArgs, nats: &NatsArgs, json: bool) -> Result<E
         teller.judge(&verdict);
     }
     output::note(teller.latencies.report());
-    output::note("look further: tapio up · tapio incidents --follow · tapio explain ID · tapio doctor");
+    output::note(look_further());
     Ok(if right {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
     })
+}
+
+/// The demonstration's bus is gone, so these are about a pipeline that stays.
+fn look_further() -> String {
+    let tapio =
+        std::env::current_exe().map_or_else(|_| "tapio".to_owned(), |path| path.display().to_string());
+    format!(
+        "look further: {tapio} up watches this host; beside it {tapio} incidents --follow, {tapio} explain ID and \
+         {tapio} tail 'tapio.>' · {tapio} doctor says what can be seen here"
+    )
 }
 
 /// One sentence about the first thing that is missing.

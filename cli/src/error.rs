@@ -1,7 +1,5 @@
 //! Why a command failed, and with which of sysexits' codes it ends.
 
-use std::path::PathBuf;
-
 use bus_stage::exit::{CANNOT_CREATE, DATA, IO, NO_INPUT, NO_PERMISSION, SOFTWARE, UNAVAILABLE, USAGE};
 
 use crate::{cgroup, decode, demo, exec, lock, nats, pipeline};
@@ -44,22 +42,13 @@ pub enum Error {
         /// How many fit.
         count: usize,
     },
-    /// Standard input or output.
-    #[error("cannot read or write {what}")]
-    Stream {
-        /// Which.
-        what: PathBuf,
-        /// What the system says.
-        #[source]
-        source: std::io::Error,
-    },
 }
 
 impl Error {
     /// Exit code of sysexits.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Runtime(_) | Self::Stream { .. } => IO,
+            Self::Runtime(_) | Self::Decode(decode::Error::Read(_) | decode::Error::Write(_)) => IO,
             Self::Pipeline(error) => pipeline_code(error),
             Self::Nats(error) => nats_code(error),
             Self::Lock(error) => lock_code(error),

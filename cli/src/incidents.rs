@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use crate::args::{IncidentsArgs, NatsArgs};
 use crate::nats::{self, Revisions};
-use crate::{Error, output, render, wait};
+use crate::{Error, output, render};
 use bus_schema::Incident;
 
 /// Lists, then follows if asked to.
@@ -23,14 +23,19 @@ pub(crate) async fn run(args: IncidentsArgs, told: &NatsArgs, json: bool) -> Res
     if known.is_empty() && !json {
         output::note("no incidents");
     }
-    for incident in &known {
-        show(incident, json);
+    if known
+        .iter()
+        .try_for_each(|incident| show(incident, json))
+        .is_err()
+    {
+        return Ok(ExitCode::SUCCESS);
     }
     if let Some(mut news) = news {
-        let stop = wait::stop_on_signals().map_err(Error::Runtime)?;
+        let stop = bus_stage::signals::stop().map_err(Error::Runtime)?;
         while let Some(news) = stop.run_until_cancelled(news.next()).await {
             match news {
-                Ok(incident) => show(&incident, json),
+                Ok(incident) if show(&incident, json).is_err() => break,
+                Ok(_) => {}
                 Err(error) => output::note(error),
             }
         }
@@ -38,9 +43,10 @@ pub(crate) async fn run(args: IncidentsArgs, told: &NatsArgs, json: bool) -> Res
     Ok(ExitCode::SUCCESS)
 }
 
-fn show(incident: &Incident, json: bool) {
+/// Fails when nobody reads it any more.
+fn show(incident: &Incident, json: bool) -> std::io::Result<()> {
     match serde_json::to_string(incident) {
-        Ok(text) if json => output::say(text),
-        Ok(_) | Err(_) => output::say(render::line(incident)),
+        Ok(text) if json => output::try_say(text),
+        Ok(_) | Err(_) => output::try_say(render::line(incident)),
     }
 }

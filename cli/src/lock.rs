@@ -58,14 +58,25 @@ pub enum Error {
     },
 }
 
+/// Root's lock: the whole machine's.
+const MACHINE: &str = "/run/tapio.lock";
+
 /// Where the lock is: the machine's runtime folder for root, the user's own for others.
 pub fn default_path() -> PathBuf {
-    let folder = if rustix::process::geteuid().is_root() {
-        PathBuf::from("/run")
-    } else {
-        std::env::var_os("XDG_RUNTIME_DIR").map_or_else(std::env::temp_dir, PathBuf::from)
-    };
+    if rustix::process::geteuid().is_root() {
+        return PathBuf::from(MACHINE);
+    }
+    let folder = std::env::var_os("XDG_RUNTIME_DIR").map_or_else(std::env::temp_dir, PathBuf::from);
     folder.join("tapio.lock")
+}
+
+/// Who runs a pipeline here: under the lock named by `TAPIO_LOCK`, else one's own or root's.
+pub fn running() -> Option<Holder> {
+    let told = std::env::var_os("TAPIO_LOCK").map(PathBuf::from);
+    told.map_or_else(
+        || holder(&default_path()).or_else(|| holder(Path::new(MACHINE))),
+        |path| holder(&path),
+    )
 }
 
 impl Lock {

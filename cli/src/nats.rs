@@ -47,10 +47,9 @@ pub enum Error {
 
 /// Where the bus is: as told, or as the pipeline of this host says.
 pub(crate) fn url(args: &NatsArgs) -> String {
-    let running = || lock::holder(&lock::default_path())?.nats_url;
     args.nats_url
         .clone()
-        .or_else(running)
+        .or_else(|| lock::running()?.nats_url)
         .unwrap_or_else(|| DEFAULT_URL.to_owned())
 }
 

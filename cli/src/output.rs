@@ -1,6 +1,7 @@
 //! The only place that writes to the terminal. Colours only where one is.
 
 use std::fmt::Display;
+use std::io::{self, Write as _};
 
 use anstyle::{AnsiColor, Style};
 
@@ -13,9 +14,14 @@ pub(crate) const BAD: Style = AnsiColor::Red.on_default().bold();
 /// What went well.
 pub(crate) const GOOD: Style = AnsiColor::Green.on_default();
 
-/// One line, or several, on stdout.
+/// One line, or several, on stdout. The result of a command that ends anyway: if nobody reads it, nobody misses it.
 pub(crate) fn say(line: impl Display) {
-    anstream::println!("{line}");
+    let _ = try_say(line);
+}
+
+/// One line, or several, on stdout; fails when nobody reads it any more, as after `| head`.
+pub(crate) fn try_say(line: impl Display) -> io::Result<()> {
+    writeln!(anstream::stdout().lock(), "{line}")
 }
 
 /// One line on stderr: what goes on, apart from the result.

@@ -5,18 +5,19 @@ use std::process::ExitCode;
 use crate::args::{NatsArgs, UpArgs};
 use crate::lock::{Holder, Lock};
 use crate::pipeline::Pipeline;
-use crate::{Error, clock, lock, output, wait};
+use crate::{Error, clock, lock, output};
 
 /// Runs until SIGTERM, SIGINT or SIGHUP.
 pub(crate) async fn run(args: UpArgs, nats: &NatsArgs) -> Result<ExitCode, Error> {
     let mut lock = take_lock(&args, "up")?;
-    let stop = wait::stop_on_signals().map_err(Error::Runtime)?;
+    let stop = bus_stage::signals::stop().map_err(Error::Runtime)?;
     let mut pipeline = Pipeline::start(&args, nats.nats_url.clone(), &stop).await?;
     if let Err(error) = lock.announce(&pipeline.nats_url) {
         output::note(format_args!("cannot announce the bus: {error}"));
     }
     output::note(format_args!(
-        "ready: bus {}, logs {}\nlook: tapio incidents --follow · tapio tail 'tapio.>' · tapio doctor",
+        "ready: bus {0}, logs {1}\nlook: tapio incidents --follow · tapio tail 'tapio.>' · tapio doctor · \
+         nats --server {0} sub 'tapio.incidents.>'",
         pipeline.nats_url,
         pipeline.folder().display()
     ));

@@ -1,9 +1,6 @@
-//! Waiting for a condition with a deadline, and for somebody's wish to stop.
+//! Waiting for a condition with a deadline.
 
 use std::time::Duration;
-
-use tokio::signal::unix::{SignalKind, signal};
-use tokio_util::sync::CancellationToken;
 
 /// How often a condition of the outside world is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(25);
@@ -20,21 +17,4 @@ pub(crate) async fn until(deadline: Duration, mut condition: impl AsyncFnMut() -
         }
     };
     tokio::time::timeout(deadline, look).await.is_ok()
-}
-
-/// A token that SIGTERM, SIGINT and SIGHUP cancel.
-pub(crate) fn stop_on_signals() -> std::io::Result<CancellationToken> {
-    let stop = CancellationToken::new();
-    for kind in [
-        SignalKind::terminate(),
-        SignalKind::interrupt(),
-        SignalKind::hangup(),
-    ] {
-        let (mut signals, stop) = (signal(kind)?, stop.clone());
-        tokio::spawn(async move {
-            signals.recv().await;
-            stop.cancel();
-        });
-    }
-    Ok(stop)
 }

@@ -1,7 +1,12 @@
 //! The stories of the demonstration on the running kernel: each explained right, and the healthy one not at all.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::io::Read;
+use std::net::TcpListener;
 use std::process::{Command, Stdio};
+
+/// What every client of OTLP/gRPC says first (RFC 9113, section 3.4).
+const HTTP2: [u8; 24] = *b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// Plays a scenario with the binaries beside this one; the verdict is its exit code.
 fn play(arguments: &[&str]) {
@@ -25,10 +30,23 @@ fn play(arguments: &[&str]) {
     );
 }
 
+/// Plays a scenario, and tells whether a client of OTLP/gRPC came by meanwhile.
+fn is_exported(arguments: &[&str]) -> bool {
+    let receiver = TcpListener::bind("127.0.0.1:0").unwrap();
+    receiver.set_nonblocking(true).unwrap();
+    let endpoint = format!("http://{}", receiver.local_addr().unwrap());
+    play(&[arguments, &["--otlp", &endpoint]].concat());
+    let mut greeting = [0; HTTP2.len()];
+    receiver.accept().is_ok_and(|(mut exporter, _)| {
+        exporter.read_exact(&mut greeting).unwrap();
+        greeting == HTTP2
+    })
+}
+
 #[test]
 #[ignore = "needs CAP_BPF"]
 fn a_leaking_version_is_explained_from_its_start_to_the_last_error() {
-    play(&["--scenario", "leak"]);
+    assert!(is_exported(&["--scenario", "leak"]));
 }
 
 #[test]
@@ -46,5 +64,5 @@ fn a_buggy_gateway_is_not_blamed_on_its_cache() {
 #[test]
 #[ignore = "needs CAP_BPF"]
 fn a_healthy_shop_and_a_harmless_redeploy_are_no_incident() {
-    play(&["--scenario", "healthy", "--duration", "15s"]);
+    assert!(!is_exported(&["--scenario", "healthy", "--duration", "15s"]));
 }

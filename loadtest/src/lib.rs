@@ -3,6 +3,7 @@
 
 pub mod events;
 pub mod flood;
+pub mod observers;
 pub mod pipeline;
 pub mod process;
 pub mod report;

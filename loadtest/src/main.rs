@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use bus_schema::samples::Shape;
 use clap::{Parser, Subcommand};
 use loadtest::pipeline::{Load, pipeline, raw};
@@ -55,7 +55,7 @@ struct LoadArgs {
 enum What {
     /// JetStream's own limit for the same bytes
     Raw,
-    /// Events through enricher and correlator
+    /// Events through observers' publishers, enricher and correlator
     Pipeline,
     /// The whole pipeline on this host under a steady load: exits 1 when the memory of a process is not flat (as root)
     Soak {
@@ -69,18 +69,26 @@ enum What {
 #[tokio::main]
 async fn main() -> Result<ExitCode> {
     let cli = Cli::parse();
-    match cli.what {
-        Some(What::Soak { minutes, rate }) => {
-            let memory = soak(Duration::from_secs(60 * minutes), rate).await?;
-            tell(&cli, "soak", &report::memory(&memory), &memory)?;
-            let flat = memory
-                .iter()
-                .filter(|memory| memory.is_judged())
-                .all(Memory::is_flat);
-            Ok(ExitCode::from(u8::from(!flat)))
+    let stop = bus_stage::signals::stop()?;
+    let measured = async {
+        match cli.what {
+            Some(What::Soak { minutes, rate }) => steadiness(&cli, minutes, rate).await,
+            Some(What::Raw | What::Pipeline) | None => rates(&cli).await,
         }
-        Some(What::Raw | What::Pipeline) | None => rates(&cli).await,
-    }
+    };
+    stop.run_until_cancelled(Box::pin(measured))
+        .await
+        .unwrap_or_else(|| bail!("stopped before the end: nothing was measured"))
+}
+
+async fn steadiness(cli: &Cli, minutes: u64, rate: u32) -> Result<ExitCode> {
+    let memory = soak(Duration::from_secs(60 * minutes), rate).await?;
+    tell(cli, "soak", &report::memory(&memory), &memory)?;
+    let flat = memory
+        .iter()
+        .filter(|memory| memory.is_judged())
+        .all(Memory::is_flat);
+    Ok(ExitCode::from(u8::from(!flat)))
 }
 
 async fn rates(cli: &Cli) -> Result<ExitCode> {

@@ -1,4 +1,4 @@
-//! The two measurements: the bare bus, and the same bytes through enricher and correlator.
+//! The two measurements: the bare bus, and the same bytes through observers' publishers, enricher and correlator.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,9 +13,9 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use crate::events::{batches, marker};
-use crate::flood::publish;
 use crate::process::{Process, beside, free_address};
 use crate::server::Server;
+use crate::{flood, observers};
 
 /// A pipeline that has not answered by then is stuck.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -90,11 +90,11 @@ pub async fn raw(load: Load) -> Result<Rate> {
     let (server, bus) = Server::start().await?;
     let batches = batches(load.shape, load.events, now_ns())?;
     let watch = Stopwatch::start(&[("nats-server", &server.process)]);
-    publish(&bus, batches).await?;
+    flood::publish(&bus, batches).await?;
     Ok(watch.stop("raw JetStream", load.events))
 }
 
-/// From the first publish until the correlator has worked on the last event.
+/// From the observers' publishers until the correlator has worked on the last event.
 ///
 /// # Errors
 /// When a process cannot be started or nothing comes out.
@@ -102,19 +102,23 @@ pub async fn pipeline(load: Load) -> Result<Rate> {
     let (server, bus) = Server::start().await?;
     let enricher = stage("tapio-enricher", &server)?;
     let correlator = stage("tapio-correlator", &server)?;
-    publish(&bus, [marker("warm", now_ns())?]).await?;
+    flood::publish(&bus, [marker("warm", now_ns())?]).await?;
     let mut reader = Reader::new(&bus, EPISODES_STREAM, 0);
     wait_for("warm", &mut reader).await?;
 
     // Encoded beforehand: what is measured is the way, not the source.
-    let mut messages = batches(load.shape, load.events, now_ns())?;
-    messages.push(marker("last", now_ns())?);
+    let messages = batches(load.shape, load.events, now_ns())?;
+    let last = marker("last", now_ns())?;
     let watch = Stopwatch::start(&[
         ("nats-server", &server.process),
         ("tapio-enricher", &enricher),
         ("tapio-correlator", &correlator),
     ]);
-    let (sent, seen) = tokio::join!(publish(&bus, messages), wait_for("last", &mut reader));
+    let load_all = async {
+        observers::publish(&bus, messages).await?;
+        flood::publish(&bus, [last]).await
+    };
+    let (sent, seen) = tokio::join!(load_all, wait_for("last", &mut reader));
     sent.and(seen)?;
     Ok(watch.stop("pipeline", load.events))
 }

@@ -2,17 +2,21 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use rustix::process::{Pid, Signal, kill_process};
-use tokio::time::Instant;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 /// `USER_HZ`, the same on every architecture that Tapio runs on.
 const TICKS_PER_SECOND: f64 = 100.0;
-const POLL: Duration = Duration::from_millis(50);
+/// A process has this long to end.
+const DRAIN: Timespec = Timespec {
+    tv_sec: 30,
+    tv_nsec: 0,
+};
 
-/// A process that ends with its owner.
+/// A process that ends with its owner, whatever ends that one.
 #[derive(Debug)]
 pub struct Process(Child);
 
@@ -22,8 +26,10 @@ impl Process {
     /// # Errors
     /// When it cannot be started.
     pub fn start(binary: &Path, arguments: &[&str], environment: &[(&str, String)]) -> Result<Self> {
-        let mut command = Command::new(binary);
+        let mut command = Command::new(beside("tapio")?);
         command
+            .args(["__exec", "--parent", &std::process::id().to_string(), "--"])
+            .arg(binary)
             .args(arguments)
             .envs(environment.iter().map(|(name, value)| (name, value)));
         let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
@@ -46,22 +52,21 @@ impl Process {
         times.filter_map(|ticks| ticks.parse::<f64>().ok()).sum::<f64>() / TICKS_PER_SECOND
     }
 
-    /// Asks it to end, and waits at most that long before it has to.
-    pub async fn terminate(mut self, deadline: Duration) {
-        if let Ok(pid) = i32::try_from(self.pid()) {
-            // Not waited for yet, so the number is still its own; who is gone already needs no signal.
-            let _ = Pid::from_raw(pid).map(|pid| kill_process(pid, Signal::TERM));
-        }
-        let end = Instant::now() + deadline;
-        while matches!(self.0.try_wait(), Ok(None)) && Instant::now() < end {
-            tokio::time::sleep(POLL).await;
-        }
+    /// Asks it to end, and waits a while for that.
+    fn drain(&self) -> rustix::io::Result<()> {
+        // Not waited for yet, so the number is still its own; who is gone already needs no signal.
+        let pid = i32::try_from(self.pid()).ok().and_then(Pid::from_raw);
+        let process = pidfd_open(pid.ok_or(Errno::SRCH)?, PidfdFlags::empty())?;
+        pidfd_send_signal(&process, Signal::TERM)?;
+        poll(&mut [PollFd::new(&process, PollFlags::IN)], Some(&DRAIN))?;
+        Ok(())
     }
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // A process that is gone already needs no end.
+        // Who cannot be asked, or does not listen, has to.
+        let _ = self.drain();
         drop(self.0.kill());
         drop(self.0.wait());
     }

@@ -9,6 +9,7 @@ pub mod high_water;
 pub mod metrics;
 pub mod partitioned;
 pub mod process;
+pub mod signals;
 pub mod telemetry;
 
 pub use config::Args;

@@ -8,13 +8,12 @@ use std::time::Duration;
 use bus_client::connection::{Status, public};
 use bus_client::{Bus, connection};
 use rustix::process::{Signal, set_parent_process_death_signal};
-use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Args;
 use crate::health::{self, Readiness};
 use crate::metrics::Metrics;
-use crate::{exit, telemetry};
+use crate::{exit, signals, telemetry};
 
 /// Longest time for the last messages to leave the connection.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(3);
@@ -30,7 +29,7 @@ pub struct Process {
     pub readiness: Readiness,
     /// Its metrics.
     pub metrics: Metrics,
-    /// Cancelled by SIGTERM and SIGINT: stop taking in, drain, end.
+    /// Cancelled by SIGTERM, SIGINT and SIGHUP: stop taking in, drain, end.
     pub stop: CancellationToken,
 }
 
@@ -91,8 +90,7 @@ async fn start(name: &'static str, args: Args, default_port: u16) -> Result<Proc
     if args.die_with_parent {
         set_parent_process_death_signal(Some(Signal::TERM)).map_err(Error::Parent)?;
     }
-    let stop = CancellationToken::new();
-    catch_signals(&stop).map_err(Error::Signals)?;
+    let stop = signals::stop().map_err(Error::Signals)?;
     let readiness = Readiness::default();
     readiness.waiting("nats", format!("not connected to {}", public(&args.nats_url)));
     let metrics = Metrics::new(&name.replace('-', "_"));
@@ -114,18 +112,6 @@ async fn start(name: &'static str, args: Args, default_port: u16) -> Result<Proc
         metrics,
         stop,
     })
-}
-
-fn catch_signals(stop: &CancellationToken) -> std::io::Result<()> {
-    for kind in [SignalKind::terminate(), SignalKind::interrupt()] {
-        let mut signals = signal(kind)?;
-        let stop = stop.clone();
-        tokio::spawn(async move {
-            signals.recv().await;
-            stop.cancel();
-        });
-    }
-    Ok(())
 }
 
 async fn follow_connection(bus: Bus, readiness: Readiness, urls: String) {

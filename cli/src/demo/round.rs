@@ -43,8 +43,9 @@ pub(super) async fn play(
     let telling = tell(args, &pipeline.nats_url, &mut stage, teller);
     let told = Box::pin(stop.run_until_cancelled(telling)).await.transpose();
     let closed = stage.close().await;
-    pipeline.stop(args.up.keep).await;
-    closed.and(told)
+    // What went wrong names a log.
+    pipeline.stop(args.up.keep || told.is_err()).await;
+    told.and_then(|verdict| closed.map(|()| verdict))
 }
 
 async fn tell(

@@ -41,14 +41,10 @@ impl Plan {
             format!("nats://127.0.0.1:{port}")
         };
         common.environment = environment(args, &nats_url);
-        let mut exporter = Vec::new();
-        if let Some(endpoint) = &args.otlp {
-            let mut sink = stage(&common, "tapio-sink-otlp")?;
-            sink.environment.push(("TAPIO_OTLP_ENDPOINT", endpoint.into()));
-            exporter.push(sink);
-        }
-        groups.push(exporter);
-        groups.push(vec![stage(&common, "tapio-correlator")?]);
+        let mut sink = stage(&common, "tapio-sink-otlp")?;
+        sink.environment
+            .push(("OTEL_EXPORTER_OTLP_ENDPOINT", (&args.otlp).into()));
+        groups.push(vec![stage(&common, "tapio-correlator")?, sink]);
         groups.push(vec![stage(&common, "tapio-enricher")?]);
         groups.push(
             OBSERVERS
@@ -72,10 +68,13 @@ fn environment(args: &UpArgs, nats_url: &str) -> Vec<(&'static str, OsString)> {
 
 fn nats_server(args: &UpArgs, common: &Common<'_>, port: u16) -> Result<Spec, Error> {
     let monitor = self::port()?;
-    let store = common.folder.join("nats");
-    let mut arguments: Vec<OsString> = ["-js", "-a", "127.0.0.1", "-sd"].map(Into::into).into();
-    arguments.push(store.into());
+    let config = common.folder.join("nats.conf");
+    std::fs::write(&config, nats_config(&common.folder.join("nats")))
+        .map_err(Error::io(format!("write {}", config.display())))?;
+    let mut arguments: Vec<OsString> = vec!["-c".into(), config.into()];
     arguments.extend([
+        "-a".into(),
+        "127.0.0.1".into(),
         "-p".into(),
         port.to_string().into(),
         "-m".into(),
@@ -91,6 +90,15 @@ fn nats_server(args: &UpArgs, common: &Common<'_>, port: u16) -> Result<Spec, Er
         health: SocketAddr::from(([127, 0, 0, 1], monitor)),
         ready_path: "/healthz?js-enabled-only=true",
     })
+}
+
+/// What the server has to know besides its addresses. Without a limit of its own it refuses the streams on a small disk,
+/// because of what they might need one day.
+fn nats_config(store: &Path) -> String {
+    format!(
+        "jetstream {{ store_dir: \"{}\", max_file_store: 8GB }}\n",
+        store.display()
+    )
 }
 
 fn stage(common: &Common<'_>, name: &str) -> Result<Spec, Error> {

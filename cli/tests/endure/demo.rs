@@ -9,6 +9,7 @@ use bus_schema::Incident;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use tokio::sync::RwLockReadGuard;
+use tokio::time::Instant;
 
 use crate::server::{self, Server};
 use crate::stage::files;
@@ -71,10 +72,11 @@ impl Demo {
         let script = format!("{} demo --json --healthy 6s & wait", env!("CARGO_BIN_EXE_tapio"));
         let shell = spawn(Command::new("sh").args(["-c", &script]), &folder);
         let mut pid = None;
-        while pid.is_none() {
-            std::thread::yield_now();
+        wait_for("the shell starts the demonstration", async || {
             pid = host::child(shell.id(), "tapio");
-        }
+            pid.is_some()
+        })
+        .await;
         let pid = pid.unwrap().as_raw_pid().cast_unsigned();
         (
             Self {
@@ -192,7 +194,8 @@ impl Drop for Demo {
     fn drop(&mut self) {
         if self.lives() {
             self.signal(Signal::TERM);
-            while self.lives() {
+            let deadline = Instant::now() + ENDS_WITHIN;
+            while self.lives() && Instant::now() < deadline {
                 std::thread::yield_now();
             }
         }
