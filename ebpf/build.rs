@@ -2,9 +2,10 @@
 
 use std::error::Error;
 use std::io::Write as _;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::{env, fs, io};
+use std::{env, fs, io, iter};
 
 const OBJECTS: [&str; 6] = [
     "lockdown",
@@ -15,9 +16,8 @@ const OBJECTS: [&str; 6] = [
     "container",
 ];
 
-const COMPILERS: [&str; 8] = [
-    "clang-19", "clang", "clang-18", "clang-17", "clang-16", "clang-15", "clang-14", "clang-20",
-];
+/// Versions looked for besides plain `clang`, newest first; `deploy/setup` looks for the same.
+const CLANG_VERSIONS: RangeInclusive<u32> = 14..=22;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let out = PathBuf::from(env::var("OUT_DIR")?);
@@ -25,7 +25,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     writeln!(cargo, "cargo::rerun-if-changed=bpf")?;
     writeln!(cargo, "cargo::rerun-if-env-changed=TAPIO_BPF")?;
     writeln!(cargo, "cargo::rerun-if-env-changed=TAPIO_CLANG")?;
+    writeln!(cargo, "cargo::rustc-check-cfg=cfg(tapio_bpf_stub)")?;
     if env::var("TAPIO_BPF").is_ok_and(|switch| switch == "stub") {
+        writeln!(cargo, "cargo::rustc-cfg=tapio_bpf_stub")?;
         return stub(&out);
     }
     let clang = compiler()?;
@@ -46,11 +48,19 @@ fn compiler() -> Result<String, Box<dyn Error>> {
     if let Ok(named) = env::var("TAPIO_CLANG") {
         return Ok(named);
     }
-    let works = |name: &&str| Command::new(name).arg("--version").output().is_ok();
-    let found = COMPILERS.iter().find(|name| works(name));
-    found
-        .map(|name| (*name).to_owned())
-        .ok_or_else(|| "no clang found: install clang and libbpf-dev, or set TAPIO_BPF=stub".into())
+    let versioned = CLANG_VERSIONS.rev().map(|version| format!("clang-{version}"));
+    iter::once("clang".to_owned())
+        .chain(versioned)
+        .find(|name| knows_bpf(name))
+        .ok_or_else(|| "no clang for BPF found: install clang and libbpf-dev, or set TAPIO_BPF=stub".into())
+}
+
+fn knows_bpf(compiler: &str) -> bool {
+    let targets = Command::new(compiler).arg("--print-targets").output();
+    targets.is_ok_and(|targets| {
+        let text = String::from_utf8_lossy(&targets.stdout);
+        text.split_whitespace().any(|word| word == "bpf")
+    })
 }
 
 fn compile(clang: &str, object: &str, out: &Path) -> Result<(), Box<dyn Error>> {

@@ -1,5 +1,6 @@
 //! Every observer against the kernel this runs on: a real fault, an independent witness, and a control without it.
-//! Needs root and BTF; says `SKIP: …` where either is missing.
+//! `deploy/test` runs those
+//! that need a privilege where there is one.
 
 #[cfg(test)]
 #[path = "kernel/container.rs"]

@@ -33,10 +33,9 @@ fn signals_to(records: &[Record], pid: u32) -> Vec<Signal> {
 }
 
 #[test]
+#[ignore = "needs CAP_BPF"]
 fn an_exit_code_is_the_one_waitpid_saw() {
-    let Some(mut loaded) = attached(Family::Process) else {
-        return;
-    };
+    let mut loaded = attached(Family::Process);
     let mut good = Command::new("/bin/true").spawn().unwrap();
     let mut bad = Command::new("/bin/sh").args(["-c", "exit 7"]).spawn().unwrap();
     let (good_pid, bad_pid) = (good.id(), bad.id());
@@ -63,10 +62,9 @@ fn an_exit_code_is_the_one_waitpid_saw() {
 }
 
 #[test]
+#[ignore = "needs CAP_BPF"]
 fn a_kill_names_sender_and_target_and_harmless_signals_are_left_out() {
-    let Some(mut loaded) = attached(Family::Process) else {
-        return;
-    };
+    let mut loaded = attached(Family::Process);
     let mut child = Command::new("/bin/sleep").arg("1000").spawn().unwrap();
     let pid = child.id();
     records_until(&mut loaded, |records| exec_of(records, pid).is_some());
