@@ -1,11 +1,11 @@
-//! The manifests against the one list of families: nothing is forgotten, and every port is the documented one.
+//! The manifests and the README against the one list of families: nothing is forgotten, and every port is the documented one.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
 use std::fmt::Write;
 use std::path::Path;
 
-use bus_schema::family::FAMILIES;
+use bus_schema::family::{FAMILIES, Family};
 
 fn manifests() -> String {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/kubernetes");
@@ -30,6 +30,32 @@ fn every_family_has_a_container_with_its_port() {
         }
     }
     assert_eq!(missing, "");
+}
+
+#[test]
+fn the_readme_tells_what_is_built() {
+    let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md")).unwrap();
+    let row = |family: &Family| {
+        let cell = |is_built| {
+            let observers = family
+                .observers
+                .iter()
+                .filter(|observer| observer.built == is_built);
+            let names: Vec<_> = observers.map(|observer| observer.token).collect();
+            if names.is_empty() {
+                " ".to_owned()
+            } else {
+                format!(" {} ", names.join(", "))
+            }
+        };
+        format!("| {} |{}|{}|", family.token, cell(true), cell(false))
+    };
+    let rows: Vec<_> = FAMILIES.iter().map(row).collect();
+    let told: Vec<_> = readme
+        .lines()
+        .filter(|line| rows.iter().any(|row| row == line))
+        .collect();
+    assert_eq!(told, rows, "the table of families in README.md");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The one list of families and observers. The chart, the load test and the README's table are tested against it.
+//! The one list of families and observers. The manifests and the README's table are tested against it.
 
 /// One family: one process per node (or cluster), publishing under one subject token.
 #[derive(Debug, Clone, Copy)]
