@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # Gets everything the cluster consists of: distribution packages, and Go modules built here.
 
-PACKAGES=(containerd runc etcd-server containernetworking-plugins busybox-static iproute2 iptables nftables openssl)
+PACKAGES=(containerd runc etcd-server containernetworking-plugins busybox-static iproute2 iptables nftables openssl procps)
 KUBERNETES_BINARIES=(kube-apiserver kube-controller-manager kube-scheduler kubelet kube-proxy kubectl)
 GO_FLAGS='-trimpath -buildvcs=false'
 

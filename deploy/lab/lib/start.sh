@@ -23,6 +23,9 @@ start_all() {
 note_host() {
   local folder
   [ -f "$LAB/made" ] && return
+  if ip link show cni0 > /dev/null 2>&1 || nft list table ip kube-proxy > /dev/null 2>&1; then
+    fail "this host has a bridge cni0 or kube-proxy's rules already: another Kubernetes runs here, and would be broken"
+  fi
   for folder in /run/containerd /run/netns /var/lib/cni /var/lib/kubelet /var/log/containers; do
     [ -e "$folder" ] || echo "$folder"
   done > "$LAB/made"

@@ -2,6 +2,7 @@
 # Stops everything and removes what it left: first what makes pods, then the pods, then what runs them.
 
 stop_all() {
+  [ -f "$LAB/made" ] || return 0 # nothing was started here: what runs is somebody else's
   mkdir -p "$LOG"
   stop scheduler kube-scheduler
   stop controllers kube-controller-manager
