@@ -68,6 +68,8 @@ pub struct Reader {
     cursor: u64,
     status: watch::Receiver<Status>,
     messages: Option<pull::Stream>,
+    /// The message behind a gap that was just handed out.
+    behind_gap: Option<Incoming>,
 }
 
 impl std::fmt::Debug for Reader {
@@ -88,6 +90,7 @@ impl Reader {
             cursor,
             status: bus.status(),
             messages: None,
+            behind_gap: None,
         }
     }
 
@@ -107,15 +110,14 @@ impl Reader {
 
     /// The next item. Waits through outages; safe to drop at any await.
     pub async fn next(&mut self) -> Item {
+        if let Some(message) = self.behind_gap.take() {
+            return self.hand_out(message);
+        }
         loop {
             let Some(messages) = &mut self.messages else {
-                match self.open().await {
-                    Ok(Some(gap)) => return gap,
-                    Ok(None) => {}
-                    Err(error) => {
-                        tracing::debug!(stream = self.stream, error = %error, "stream cannot be read yet");
-                        tokio::time::sleep(REBUILD_DELAY).await;
-                    }
+                if let Err(error) = self.open().await {
+                    tracing::debug!(stream = self.stream, error = %error, "stream cannot be read yet");
+                    tokio::time::sleep(REBUILD_DELAY).await;
                 }
                 continue;
             };
@@ -136,19 +138,30 @@ impl Reader {
         if sequence <= self.cursor {
             return None;
         }
-        self.cursor = sequence;
-        let (subject, payload) = (message.subject.to_string(), message.payload.clone());
-        Some(Item::Message(Incoming {
+        let message = Incoming {
             sequence,
             stored_ns,
             pending,
-            subject,
-            payload,
-        }))
+            subject: message.subject.to_string(),
+            payload: message.payload.clone(),
+        };
+        // Where a reader without a cursor begins is the beginning.
+        let missed = sequence - self.cursor - 1;
+        if missed > 0 && self.cursor > 0 {
+            self.cursor = sequence - 1;
+            self.behind_gap = Some(message);
+            return Some(Item::Gap { missed });
+        }
+        Some(self.hand_out(message))
     }
 
-    /// Makes a consumer that begins after the cursor. A gap is handed out before the first message behind it.
-    async fn open(&mut self) -> Result<Option<Item>, Error> {
+    fn hand_out(&mut self, message: Incoming) -> Item {
+        self.cursor = message.sequence;
+        Item::Message(message)
+    }
+
+    /// Makes a consumer that begins after the cursor.
+    async fn open(&mut self) -> Result<(), Error> {
         self.status.mark_unchanged();
         let stream = self
             .bus
@@ -157,7 +170,12 @@ impl Reader {
             .await
             .map_err(Error::Stream)?;
         let state = &stream.cached_info().state;
-        let gap = self.gap(state.first_sequence, state.last_sequence);
+        if state.last_sequence < self.cursor {
+            // The stream was made anew: its numbers have nothing to do with ours.
+            let (stream, cursor, last) = (&self.stream, self.cursor, state.last_sequence);
+            tracing::warn!(stream, cursor, last, "stream begins again");
+            self.cursor = state.first_sequence.saturating_sub(1);
+        }
         let deliver_policy = DeliverPolicy::ByStartSequence {
             start_sequence: self.cursor + 1,
         };
@@ -175,26 +193,6 @@ impl Reader {
             .heartbeat(HEARTBEAT)
             .messages();
         self.messages = Some(messages.await.map_err(Error::Messages)?);
-        Ok(gap)
-    }
-
-    fn gap(&mut self, first: u64, last: u64) -> Option<Item> {
-        if last < self.cursor {
-            // The stream was made anew: its numbers have nothing to do with ours.
-            tracing::warn!(
-                stream = self.stream,
-                cursor = self.cursor,
-                last,
-                "stream begins again"
-            );
-            self.cursor = first.saturating_sub(1);
-            return None;
-        }
-        let missed = first.saturating_sub(self.cursor + 1);
-        if missed == 0 || self.cursor == 0 {
-            return None;
-        }
-        self.cursor = first - 1;
-        Some(Item::Gap { missed })
+        Ok(())
     }
 }

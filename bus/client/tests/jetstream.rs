@@ -178,6 +178,32 @@ async fn a_reader_goes_on_after_its_consumer_was_deleted_and_reports_what_was_pu
 }
 
 #[tokio::test]
+async fn what_is_removed_while_a_reader_lags_behind_is_reported_once() {
+    const SENT: u64 = 1_500;
+    let server = Server::start();
+    let bus = ready(&server).await;
+    // More than a reader is given beforehand.
+    for number in 0..SENT {
+        bus_client::publisher::publish(&bus, &message(number))
+            .await
+            .unwrap();
+    }
+    let mut reader = Reader::new(&bus, EPISODES_STREAM, 0);
+    assert_eq!(read(&mut reader, 1).await, numbers(1));
+    let stream = bus.jetstream().get_stream(EPISODES_STREAM).await.unwrap();
+    stream.purge().sequence(SENT).await.unwrap();
+    let (mut read, mut missed) = (1, Vec::new());
+    while reader.cursor() < SENT {
+        match tokio::time::timeout(PATIENCE, reader.next()).await.unwrap() {
+            Item::Message(_) => read += 1,
+            Item::Gap { missed: gap } => missed.push(gap),
+        }
+    }
+    assert_eq!(missed.len(), 1);
+    assert_eq!(read + missed[0], SENT);
+}
+
+#[tokio::test]
 async fn partitions_are_shared_and_those_of_the_dead_move() {
     let server = Server::start();
     let bus = ready(&server).await;

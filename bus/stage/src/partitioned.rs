@@ -82,9 +82,6 @@ pub trait Work: Send + 'static {
     /// Takes the next message.
     fn apply(&mut self, message: &Incoming) -> Result<Applied, Reject>;
 
-    /// Takes notice that `missed` messages were removed from the stream before they were read.
-    fn miss(&mut self, missed: u64);
-
     /// The state after the last message.
     ///
     /// # Errors

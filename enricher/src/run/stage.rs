@@ -111,8 +111,6 @@ impl Work for Partition {
         })
     }
 
-    fn miss(&mut self, _missed: u64) {}
-
     fn snapshot(&self) -> Result<Vec<u8>, String> {
         rmp_serde::to_vec_named(&self.state).map_err(|error| error.to_string())
     }

@@ -120,7 +120,6 @@ impl<W: Work> Worker<W> {
                     "messages were removed before they were read"
                 );
                 self.process.metrics.drop_events("retention", missed);
-                self.work.miss(missed);
                 return Vec::new();
             }
         };
