@@ -5,6 +5,7 @@
 
 mod conditions;
 mod episodes;
+mod evidence;
 mod gauges;
 mod instances;
 mod pairs;
@@ -163,8 +164,8 @@ impl Folder {
             | Body::OomKill(_)
             | Body::ImageChanged(_) => self.sight(event),
             Body::Listening(listening) => {
-                self.instances.note(event, listening.open);
-                if listening.open {
+                let is_news = self.instances.note(event, listening.open);
+                if listening.open && is_news {
                     self.episodes.is_up(&event.subject.key().into(), event.time_ns);
                 }
             }

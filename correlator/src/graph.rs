@@ -64,10 +64,18 @@ impl Graph {
             return Vec::new();
         }
         self.state.looked_ns = now_ns;
-        let forest = Forest::grow(&self.book, &self.state.world);
-        self.state
+        let world = &self.state.world;
+        let forest = Forest::grow(&self.book, world);
+        let revisions = self
+            .state
             .incidents
-            .follow(&self.book, &self.state.world, &forest, &report.cluster)
+            .follow(&self.book, world, &forest, &report.cluster);
+        if world.may_forget() {
+            let told = world.recent().chain(self.state.incidents.alarms(now_ns));
+            let kept = forest.with_causes(told);
+            self.state.world.forget(&kept);
+        }
+        revisions
     }
 
     /// Episodes remembered, for a metric.

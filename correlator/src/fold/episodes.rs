@@ -1,12 +1,13 @@
 //! The open episodes of a partition: merging sightings, deciding what is worth publishing, ending the quiet ones.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use bus_schema::episode::Episode;
-use bus_schema::{Entity, EventId, Severity};
+use bus_schema::{EventId, Severity};
 use serde::{Deserialize, Serialize};
 
 use super::conditions::{must_last, quiet_gap_ns};
+use super::evidence::SURPRISING_BITS;
 use super::seen::{Ends, Name};
 use super::sighting::Sighting;
 use crate::condition::Condition;
@@ -19,10 +20,10 @@ const WINDOW_NS: u64 = 1_000_000_000;
 const SUSTAINED_NS: u64 = 1_500_000_000;
 /// Fewer failures than this are no error, however long they last.
 const SUSTAINED_COUNT: u64 = 3;
-/// This many bits above the baseline are no chance: one in a million.
-pub(super) const SURPRISING_BITS: f64 = 20.0;
 /// Proof is the first few events; more of the same proves no more.
 const MOST_EVIDENCE: usize = 8;
+/// Most episodes told at a time: a message of them stays far below what the bus takes.
+const MOST_TOLD: usize = 256;
 /// Most open episodes of a partition; the one quiet for longest makes room.
 const MOST_OPEN: usize = 20_000;
 
@@ -30,6 +31,21 @@ const MOST_OPEN: usize = 20_000;
 /// process its number.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 struct Key(Condition, Name, Name, u128);
+
+impl Key {
+    fn of(sighting: &Sighting) -> Self {
+        let object = Name::of(sighting.object.as_ref());
+        let number = if sighting.condition.is_point() {
+            sighting.evidence.unwrap_or_default().0
+        } else if ENDED_BY_LISTENING.contains(&sighting.condition) {
+            let process = sighting.subject.process.as_ref();
+            process.map_or(0, |process| u128::from(process.pid))
+        } else {
+            0
+        };
+        Self(sighting.condition, sighting.subject.key().into(), object, number)
+    }
+}
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Open {
@@ -54,7 +70,7 @@ struct Pause {
 pub(super) struct Episodes {
     #[serde(with = "super::pairs")]
     open: BTreeMap<Key, Open>,
-    urgent: Vec<Key>,
+    urgent: VecDeque<Key>,
     /// What ended while its key goes on with another episode.
     ended: Vec<Episode>,
     /// When each service was last seen to listen, UNIX ns.
@@ -75,7 +91,7 @@ impl Episodes {
 
     /// Folds a sighting into its episode, opening one where there is none.
     pub(super) fn merge(&mut self, sighting: Sighting) {
-        let key = Self::key(&sighting);
+        let key = Key::of(&sighting);
         if self.open.len() >= MOST_OPEN && !self.open.contains_key(&key) {
             self.make_room();
         }
@@ -93,7 +109,7 @@ impl Episodes {
         open.merge(sighting);
         open.episode.over_ns = open.episode.over_ns.or(over_ns);
         if open.urgent {
-            self.urgent.push(key);
+            self.urgent.push_back(key);
         }
     }
 
@@ -113,7 +129,7 @@ impl Episodes {
         } else if let Some(mut ended) = open.split(until_ns) {
             ended.end(until_ns);
             self.ended.push(ended.publish());
-            self.urgent.push(key);
+            self.urgent.push_back(key);
         }
     }
 
@@ -133,24 +149,30 @@ impl Episodes {
                 open.episode.over_ns = Some(time_ns);
                 open.dirty = true;
                 open.urgent = true;
-                self.urgent.push(key.clone());
+                self.urgent.push_back(key.clone());
             }
         }
     }
 
     /// Publishes what cannot wait: what is new or got worse.
     pub(super) fn publish_urgent(&mut self, out: &mut Vec<Episode>) {
-        out.append(&mut self.ended);
-        for key in std::mem::take(&mut self.urgent) {
+        let room = MOST_TOLD.saturating_sub(out.len()).min(self.ended.len());
+        out.extend(self.ended.drain(..room));
+        while out.len() < MOST_TOLD
+            && let Some(key) = self.urgent.pop_front()
+        {
             if let Some(open) = self.open.get_mut(&key).filter(|open| open.urgent) {
                 out.push(open.publish());
             }
         }
     }
 
-    /// Publishes what changed since a while, and ends what was quiet for its gap.
+    /// Publishes what changed since a while, and ends what was quiet for its gap. What finds no place waits.
     pub(super) fn publish_due(&mut self, now_ns: u64, out: &mut Vec<Episode>) {
         self.open.retain(|Key(condition, ..), open| {
+            if out.len() >= MOST_TOLD {
+                return true;
+            }
             let quiet_until_ns = open.episode.last_ns + quiet_gap_ns(*condition);
             if !open.episode.closed && now_ns > quiet_until_ns {
                 open.episode.closed = true;
@@ -162,19 +184,6 @@ impl Episodes {
             }
             !open.episode.closed
         });
-    }
-
-    fn key(sighting: &Sighting) -> Key {
-        let object = Name::of(sighting.object.as_ref());
-        let number = if sighting.condition.is_point() {
-            sighting.evidence.unwrap_or_default().0
-        } else if ENDED_BY_LISTENING.contains(&sighting.condition) {
-            let process = sighting.subject.process.as_ref();
-            process.map_or(0, |process| u128::from(process.pid))
-        } else {
-            0
-        };
-        Key(sighting.condition, sighting.subject.key().into(), object, number)
     }
 
     fn make_room(&mut self) {
@@ -191,16 +200,11 @@ impl Episodes {
 
 impl Open {
     fn begin(sighting: &Sighting) -> Self {
-        let subject = sighting.subject.key();
-        let object = sighting.object.as_ref().map(Entity::key).unwrap_or_default();
-        let point = sighting
-            .evidence
-            .filter(|_| sighting.condition.is_point())
-            .unwrap_or_default()
-            .to_string();
+        let Key(condition, subject, object, number) = Key::of(sighting);
+        let (subject, object) = (String::from(subject), String::from(object));
         let id = EventId::of_parts(
             sighting.time_ns,
-            &[sighting.condition.token(), &subject, &object, &point],
+            &[condition.token(), &subject, &object, &number.to_string()],
         );
         let episode = Episode {
             id,
@@ -307,7 +311,11 @@ impl Open {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
     use std::time::Duration;
+
+    use bus_schema::Entity;
+    use bus_schema::entity::Process;
 
     use super::super::sighting::Facts;
     use super::*;
@@ -351,6 +359,30 @@ mod tests {
                 (seconds(told.start_ns), seconds(told.last_ns), told.count, over)
             })
             .collect()
+    }
+
+    #[test]
+    fn processes_of_a_container_killed_at_once_are_told_apart() {
+        let killed = |pid| {
+            let process = Process {
+                pid,
+                ..Process::default()
+            };
+            Sighting {
+                condition: Condition::OomKill,
+                subject: Entity {
+                    process: Some(process),
+                    ..Entity::of_node("n")
+                },
+                object: None,
+                ..refused(1)
+            }
+        };
+        let (mut episodes, mut out) = (Episodes::default(), Vec::new());
+        episodes.merge_all([killed(1), killed(2), killed(2)]);
+        episodes.publish_urgent(&mut out);
+        let ids: BTreeSet<EventId> = out.iter().map(|episode| episode.id).collect();
+        assert_eq!((out.len(), ids.len()), (2, 2));
     }
 
     #[test]

@@ -25,10 +25,10 @@ pub(super) struct Instances {
 }
 
 impl Instances {
-    /// A socket listens, or does no more.
-    pub(super) fn note(&mut self, event: &Event, is_open: bool) {
+    /// A socket listens, or does no more. Says whether that is news: what listens is told again and again.
+    pub(super) fn note(&mut self, event: &Event, is_open: bool) -> bool {
         let Some(instance) = instance(&event.subject) else {
-            return;
+            return true;
         };
         let address = event.object.as_ref().and_then(|object| object.address.as_ref());
         let socket = (instance, address.map_or(0, |address| address.port));
@@ -37,13 +37,17 @@ impl Instances {
             self.sockets.pop_first();
         }
         let sockets = self.sockets.entry(service.clone()).or_default();
-        sockets.retain(|(known, told_ns)| *known != socket && event.time_ns < told_ns + SILENT_NS);
+        sockets.retain(|(_, told_ns)| event.time_ns < told_ns + SILENT_NS);
+        let before = sockets.len();
+        sockets.retain(|(known, _)| *known != socket);
+        let is_news = is_open == (sockets.len() == before);
         if is_open && sockets.len() < MOST_SOCKETS {
             sockets.push((socket, event.time_ns));
         }
         if sockets.is_empty() {
             self.sockets.remove(&service);
         }
+        is_news
     }
 
     /// Instances of the service of `subject` that listen at `time_ns`, without its own.

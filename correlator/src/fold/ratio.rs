@@ -11,7 +11,8 @@ use bus_schema::event::status::HttpStats;
 use bus_schema::{Entity, EventId, Severity};
 use serde::{Deserialize, Serialize};
 
-use super::episodes::{Episodes, SURPRISING_BITS};
+use super::episodes::Episodes;
+use super::evidence::{Evidence, SURPRISING_BITS, share};
 use super::seen::{Ends, Name, Seen};
 use super::sighting::{Facts, Sighting};
 use crate::condition::Condition;
@@ -94,10 +95,10 @@ pub(super) struct Ratios {
     forgot: u64,
 }
 
-/// The normal share of each way to fail; `None` where nothing was learned yet.
+/// The normal share of each way to fail, `None` where nothing was learned yet; and what speaks for a change of it.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct Normal {
-    shares: [Option<f64>; MOST_WAYS],
+    ways: [(Option<f64>, Evidence); MOST_WAYS],
     /// Last second with traffic.
     last: u64,
 }
@@ -159,16 +160,23 @@ impl Ratios {
         let end_ns = (second + 1) * SECOND_NS;
         let normal = self.normal((traffic, ends.clone()));
         normal.last = second;
-        let shares = &mut normal.shares;
-        for ((condition, outcome), normal) in traffic.ways().iter().zip(&tally.outcomes).zip(shares) {
+        let ways = normal.ways.iter_mut();
+        for ((condition, outcome), (normal, evidence)) in traffic.ways().iter().zip(&tally.outcomes).zip(ways)
+        {
+            if tally.total == 0 && outcome.failed == 0 {
+                continue;
+            }
             let baseline = normal.unwrap_or(FLOOR);
-            let surprise = surprise_bits(outcome.failed, tally.total, baseline.max(FLOOR));
+            let surprise = evidence.add(outcome.failed, tally.total, baseline.max(FLOOR));
+            let share = share(outcome.failed, tally.total);
             if outcome.failed > 0 && surprise >= SURPRISING_BITS {
                 let sighting = sighting(*condition, tally, outcome, end_ns, baseline, surprise);
                 episodes.merge_all(sighting);
-            } else if tally.total > 0 {
+            } else if share <= baseline.max(FLOOR) {
                 episodes.heal(*condition, &ends, end_ns);
-                let share = share(outcome.failed, tally.total);
+            }
+            // What may be a change is not learned as normal.
+            if evidence.is_empty() {
                 let baseline = normal.get_or_insert(share);
                 *baseline += LEARNING_RATE * (share - *baseline);
             }
@@ -221,11 +229,6 @@ impl Ratios {
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "counts per second")]
-fn share(failed: u64, total: u64) -> f64 {
-    failed as f64 / total.max(1) as f64
-}
-
 /// When most requests fail, users cannot work.
 const MOST: f64 = 0.5;
 
@@ -265,19 +268,6 @@ fn sighting(
     })
 }
 
-/// How improbable at least `failed` of `total` are when each fails with probability `normal`: the Chernoff bound
-/// `total × KL(failed/total ‖ normal)`, in bits; 0 when no more fail than normal.
-#[expect(clippy::cast_precision_loss, reason = "counts per second")]
-fn surprise_bits(failed: u64, total: u64, normal: f64) -> f64 {
-    let total = total.max(failed) as f64;
-    let p = failed as f64 / total.max(1.0);
-    if p <= normal {
-        return 0.0;
-    }
-    let term = |a: f64, b: f64| if a <= 0.0 { 0.0 } else { a * (a / b).log2() };
-    total * (term(p, normal) + term(1.0 - p, 1.0 - normal))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -304,24 +294,5 @@ mod tests {
             let is_due = (second + 1).is_multiple_of(60);
             assert!(!is_due || ratios.baselines.len() == expected, "second {second}");
         }
-    }
-
-    #[test]
-    fn surprise_counts_how_much_and_how_many() {
-        assert!(surprise_bits(0, 100, 0.01).abs() < 1e-9);
-        assert!(surprise_bits(1, 100, 0.01).abs() < 1e-9);
-        assert!(
-            surprise_bits(4, 200, FLOOR) < SURPRISING_BITS,
-            "a restart of 20 ms at 200 requests/s"
-        );
-        assert!(
-            surprise_bits(3, 3, FLOOR) > SURPRISING_BITS,
-            "three of three, however few"
-        );
-        assert!(surprise_bits(190, 200, FLOOR) > 1000.0);
-        assert!(
-            surprise_bits(12, 100, 0.1) < 1.0,
-            "a service that always fails every tenth request"
-        );
     }
 }

@@ -267,7 +267,11 @@ fn completeness(book: &RuleBook, world: &World, forest: &Forest<'_>, tree: &Tree
                 .coverage
                 .blindness(observer, &episode.subject, episode.start_ns);
             least = least.min(1.0 - unseen);
-            blind.extend(world.coverage.complaint(observer, &episode.subject));
+            blind.extend(
+                world
+                    .coverage
+                    .complaint(observer, &episode.subject, episode.start_ns),
+            );
         }
     }
     let lost_events = world.coverage.lost_between(window.0, window.1);

@@ -5,10 +5,13 @@ use std::collections::BTreeMap;
 use bus_schema::Entity;
 use bus_schema::episode::Blindness;
 use bus_schema::event::node;
+use bus_schema::family::FAMILIES;
 use serde::{Deserialize, Serialize};
 
 /// Losses count against completeness for this long.
 const RECENT_NS: u64 = 60_000_000_000;
+/// Hooks are told again every minute; one that was not for this long is not there any more.
+const SILENT_NS: u64 = 180_000_000_000;
 /// Most losses remembered.
 const MOST_LOSSES: usize = 10_000;
 /// Even the best observer misses something now and then.
@@ -30,10 +33,13 @@ pub(super) struct Coverage {
 struct Hook {
     coverage: node::Coverage,
     reason: String,
+    /// When it was last told, UNIX ns.
+    told_ns: u64,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Loss {
+    node: String,
     observer: String,
     time_ns: u64,
     count: u64,
@@ -47,6 +53,7 @@ impl Coverage {
             let hook = Hook {
                 coverage: capability.coverage,
                 reason: capability.reason.clone(),
+                told_ns: blindness.time_ns,
             };
             let nodes = self.hooks.entry(capability.observer.clone()).or_default();
             nodes
@@ -60,6 +67,7 @@ impl Coverage {
             }
             let (observer, reason) = (loss.observer.clone(), loss.reason.clone());
             self.losses.push(Loss {
+                node: blindness.node.clone(),
                 observer,
                 time_ns: blindness.time_ns,
                 count: *count,
@@ -70,29 +78,38 @@ impl Coverage {
 
     /// Probability that `observer` would have missed something on `entity` around `time_ns`.
     pub(super) fn blindness(&self, observer: &str, entity: &Entity, time_ns: u64) -> f64 {
-        let Some(nodes) = self.hooks.get(observer) else {
+        let Some((node, hooks)) = self.looking(observer, entity) else {
             return 1.0;
         };
-        let hooks = entity
-            .node
-            .as_ref()
-            .and_then(|node| nodes.get(node))
-            .or_else(|| nodes.values().next());
         let worst = hooks
-            .into_iter()
-            .flat_map(BTreeMap::values)
-            .map(|hook| gap(hook.coverage))
+            .values()
+            .map(|hook| hook.gap(time_ns))
             .fold(RESIDUAL, f64::max);
-        if self.lost(observer, time_ns) > 0 {
+        if self.lost(node, observer, time_ns) > 0 {
             worst.max(LOSSY)
         } else {
             worst
         }
     }
 
-    /// Events known to be lost by `observer` shortly before `time_ns`.
-    fn lost(&self, observer: &str, time_ns: u64) -> u64 {
-        let near = |loss: &&Loss| loss.observer == observer && loss.time_ns.abs_diff(time_ns) <= RECENT_NS;
+    /// Node and hooks of the `observer` that looks at `entity`: the one of its node, or the one of the cluster.
+    fn looking(&self, observer: &str, entity: &Entity) -> Option<(&str, &BTreeMap<String, Hook>)> {
+        let nodes = self.hooks.get(observer)?;
+        let own = entity.node.as_ref().filter(|_| !is_cluster_scoped(observer));
+        let found = match own {
+            Some(node) => nodes.get_key_value(node),
+            None => nodes
+                .iter()
+                .max_by_key(|(_, hooks)| hooks.values().map(|hook| hook.told_ns).max()),
+        };
+        found.map(|(node, hooks)| (node.as_str(), hooks))
+    }
+
+    /// Events known to be lost by `observer` on `node` shortly before `time_ns`.
+    fn lost(&self, node: &str, observer: &str, time_ns: u64) -> u64 {
+        let near = |loss: &&Loss| {
+            loss.observer == observer && loss.node == node && loss.time_ns.abs_diff(time_ns) <= RECENT_NS
+        };
         self.losses.iter().filter(near).map(|loss| loss.count).sum()
     }
 
@@ -105,17 +122,15 @@ impl Coverage {
             .sum()
     }
 
-    /// What `observer` cannot see on `entity`'s node, in words; `None` when it sees everything.
-    pub(super) fn complaint(&self, observer: &str, entity: &Entity) -> Option<String> {
-        let Some(nodes) = self.hooks.get(observer) else {
+    /// What `observer` cannot see on `entity`'s node around `time_ns`, in words; `None` when it sees everything.
+    pub(super) fn complaint(&self, observer: &str, entity: &Entity, time_ns: u64) -> Option<String> {
+        let Some((_, hooks)) = self.looking(observer, entity) else {
             return Some(format!("{observer}: not running"));
         };
-        let hooks = entity
-            .node
-            .as_ref()
-            .and_then(|node| nodes.get(node))
-            .or_else(|| nodes.values().next())?;
-        let (name, hook) = hooks.iter().find(|(_, hook)| gap(hook.coverage) > RESIDUAL)?;
+        let (name, hook) = hooks.iter().find(|(_, hook)| hook.gap(time_ns) > RESIDUAL)?;
+        if hook.is_silent(time_ns) {
+            return Some(format!("{observer}: silent"));
+        }
         Some(
             format!("{observer}: {name} {}", hook.reason)
                 .trim_end()
@@ -124,10 +139,23 @@ impl Coverage {
     }
 }
 
-fn gap(coverage: node::Coverage) -> f64 {
-    match coverage {
-        node::Coverage::Full => RESIDUAL,
-        node::Coverage::Degraded => DEGRADED,
-        node::Coverage::Missing | node::Coverage::Unknown => 1.0,
+impl Hook {
+    /// Probability that it misses something around `time_ns`.
+    fn gap(&self, time_ns: u64) -> f64 {
+        match self.coverage {
+            _ if self.is_silent(time_ns) => 1.0,
+            node::Coverage::Full => RESIDUAL,
+            node::Coverage::Degraded => DEGRADED,
+            node::Coverage::Missing | node::Coverage::Unknown => 1.0,
+        }
     }
+
+    fn is_silent(&self, time_ns: u64) -> bool {
+        time_ns > self.told_ns + SILENT_NS
+    }
+}
+
+fn is_cluster_scoped(observer: &str) -> bool {
+    let mut all = FAMILIES.iter().flat_map(|family| family.observers);
+    all.any(|known| known.token == observer && known.cluster_scoped)
 }

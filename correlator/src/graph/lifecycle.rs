@@ -17,8 +17,10 @@ const SECOND_NS: u64 = 1_000_000_000;
 const RESOLVED_AFTER_NS: u64 = 30 * SECOND_NS;
 /// New symptoms of the same root within this time continue a resolved incident.
 const REOPENED_WITHIN_NS: u64 = 15 * 60 * SECOND_NS;
-/// Counts alone are worth a revision this often.
+/// Counts alone are worth a revision this often at most …
 const RECOUNT_NS: u64 = 10 * SECOND_NS;
+/// … and the more seldom the longer it lasts: a revision for so many parts of its age.
+const RECOUNTS_OF_AGE: u64 = 8;
 /// A confidence that moved by less tells nobody anything.
 const CONFIDENCE_STEP: f64 = 0.05;
 
@@ -39,6 +41,17 @@ struct Live {
     published_ns: u64,
 }
 
+impl Live {
+    fn recount_ns(&self, now_ns: u64) -> u64 {
+        let age_ns = now_ns.saturating_sub(self.incident.opened_at.as_ns());
+        RECOUNT_NS.max(age_ns / RECOUNTS_OF_AGE)
+    }
+
+    fn may_continue(&self, now_ns: u64) -> bool {
+        self.incident.state != State::Resolved || now_ns < self.published_ns + REOPENED_WITHIN_NS
+    }
+}
+
 impl Incidents {
     /// Incidents that are not resolved.
     pub(super) fn open(&self) -> usize {
@@ -51,6 +64,12 @@ impl Incidents {
     /// Whether time alone may change something.
     pub(super) fn are_waiting(&self) -> bool {
         !self.live.is_empty()
+    }
+
+    /// The alarms of incidents that are not resolved, or may still continue.
+    pub(super) fn alarms(&self, now_ns: u64) -> impl Iterator<Item = EventId> {
+        let continuing = self.live.values().filter(move |live| live.may_continue(now_ns));
+        continuing.map(|live| live.alarm)
     }
 
     /// Compares the incidents with the forest and returns the revisions to publish.
@@ -103,8 +122,9 @@ impl Incidents {
             next.revision = last.revision + 1;
             next.state = State::Updated;
             let is_quiet = now_ns >= last_symptom_ns(world, &tree.members) + RESOLVED_AFTER_NS;
-            let recount =
-                now_ns >= live.published_ns + RECOUNT_NS && counts(last) != counts(&next) && !is_quiet;
+            let recount = now_ns >= live.published_ns + live.recount_ns(now_ns)
+                && counts(last) != counts(&next)
+                && !is_quiet;
             if (last.state == State::Resolved && is_quiet) || !(is_material(last, &next) || recount) {
                 self.live.get_mut(&id)?.members.extend(&tree.members);
                 return None;
@@ -147,9 +167,12 @@ impl Incidents {
                 resolved.push(live.incident.clone());
             }
         }
-        self.live.retain(|_, live| {
-            live.incident.state != State::Resolved || now_ns < live.published_ns + REOPENED_WITHIN_NS
-        });
+        for live in self.live.values_mut() {
+            live.members.retain(|id| world.episodes.contains_key(id));
+        }
+        // While its alarm is remembered, whatever shares it is this incident.
+        self.live
+            .retain(|_, live| live.may_continue(now_ns) || world.episodes.contains_key(&live.alarm));
         resolved
     }
 }

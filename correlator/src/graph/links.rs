@@ -10,6 +10,8 @@ use crate::condition::Condition;
 use crate::fold::OTHERS_LISTENING;
 use crate::rules::{Relation, Rule, RuleBook};
 
+/// What is left of the weight of a state that has held for long: something else may have made it worse.
+const CHRONIC: f64 = 0.2;
 /// A different pod of the same workload is half a step away.
 const OTHER_POD: f64 = 0.6;
 
@@ -20,7 +22,7 @@ pub(super) struct Link<'a> {
     pub(super) cause: &'a Episode,
     /// By which mechanism.
     pub(super) rule: &'a Rule,
-    /// prior × lag likelihood × proximity × share gone × rarity, 0 to 1.
+    /// prior × lag likelihood × freshness × proximity × share gone × rarity, 0 to 1.
     pub(super) weight: f64,
 }
 
@@ -68,6 +70,7 @@ fn weight(rule: &Rule, world: &World, cause: &Episode, effect: &Episode) -> f64 
     }
     rule.prior
         * lag_likelihood(rule, cause, effect)
+        * freshness(rule, cause, effect)
         * proximity(&cause.subject, &effect.subject)
         * share_gone(rule.relation, cause)
         * rarity(world, cause)
@@ -99,6 +102,13 @@ fn lag_likelihood(rule: &Rule, cause: &Episode, effect: &Episode) -> f64 {
         return 0.0;
     }
     (rule.typical_seconds / lag_seconds).min(1.0)
+}
+
+/// A state that held for longer than its effects take, and had none, is not likely to have this one.
+fn freshness(rule: &Rule, cause: &Episode, effect: &Episode) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "an age in seconds")]
+    let age_seconds = effect.start_ns.saturating_sub(cause.start_ns) as f64 / 1e9;
+    (rule.longest_seconds / age_seconds).clamp(CHRONIC, 1.0)
 }
 
 fn related(relation: Relation, world: &World, cause: &Episode, effect: &Episode) -> bool {

@@ -5,7 +5,7 @@
 //! The probability of each is its share of the sum, so what explains an effect well is explained away for the others.
 //! Roots follow by walking the causes in order of time: P(root of e is r) = Σ over causes c of P(c causes e) · P(root of c is r).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bus_schema::EventId;
 use bus_schema::entity::HOST_NAMESPACE;
@@ -67,6 +67,18 @@ impl<'a> Forest<'a> {
     pub(super) fn cause_of(&self, id: EventId) -> Option<&Link<'a>> {
         let node = self.nodes.get(&id)?;
         node.links.first().filter(|_| node.is_explained)
+    }
+
+    /// These and the chains of their most probable causes.
+    pub(super) fn with_causes(&self, ids: impl IntoIterator<Item = EventId>) -> BTreeSet<EventId> {
+        let mut all = BTreeSet::new();
+        for id in ids {
+            let mut next = Some(id);
+            while let Some(id) = next.filter(|id| all.insert(*id)) {
+                next = self.cause_of(id).map(|link| link.cause.id);
+            }
+        }
+        all
     }
 
     /// Probability that `root` is the root of `id`.

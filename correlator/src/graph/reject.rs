@@ -146,7 +146,10 @@ fn evidence_against(
 ) -> String {
     /// How far back a cause is looked for.
     const LOOKED_BACK: &str = "none in 15 min";
-    if let Some(complaint) = world.coverage.complaint(&entry.observer, subject) {
+    if let Some(complaint) = world
+        .coverage
+        .complaint(&entry.observer, subject, effect.start_ns)
+    {
         return format!("not excluded: {complaint}");
     }
     if let Some(seconds) = seconds_since_over(world, cause, subject, effect) {

@@ -1,6 +1,6 @@
 //! What was told: episodes, calls, measurements, blindness, each bounded in number and age.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bus_schema::episode::{Episode, Report};
 use bus_schema::{Entity, EventId};
@@ -10,7 +10,7 @@ use super::coverage::Coverage;
 use crate::condition::Condition;
 use crate::fold::watermark::Watermark;
 
-/// An episode that has been quiet for this long explains nothing any more.
+/// An episode that has been quiet for this long explains nothing new. What it has explained keeps it.
 const REMEMBER_NS: u64 = 30 * 60 * 1_000_000_000;
 /// Most episodes remembered; the one quiet for longest is forgotten first.
 const MOST_EPISODES: usize = 20_000;
@@ -26,7 +26,7 @@ pub(super) struct World {
     gauges: BTreeMap<String, BTreeMap<String, Reading>>,
     pub(super) coverage: Coverage,
     watermark: Watermark,
-    pruned_ns: u64,
+    forgot_ns: u64,
 }
 
 /// The newest value of a gauge, and the largest one of the last minutes.
@@ -71,7 +71,7 @@ impl World {
         for blindness in &report.blindness {
             self.coverage.take(blindness);
         }
-        self.prune();
+        self.make_room();
         !report.episodes.is_empty()
     }
 
@@ -117,9 +117,31 @@ impl World {
         }
     }
 
-    fn prune(&mut self) {
+    /// Whether it is time to [`Self::forget`].
+    pub(super) fn may_forget(&self) -> bool {
         const EVERY_NS: u64 = 10_000_000_000;
+        self.now_ns() >= self.forgot_ns + EVERY_NS
+    }
+
+    /// Episodes of which something was heard lately.
+    pub(super) fn recent(&self) -> impl Iterator<Item = EventId> {
         let now_ns = self.now_ns();
+        let recent = move |episode: &&Episode| now_ns < episode.last_ns + REMEMBER_NS;
+        self.episodes.values().filter(recent).map(|episode| episode.id)
+    }
+
+    /// Forgets all episodes but these, and old calls.
+    pub(super) fn forget(&mut self, kept: &BTreeSet<EventId>) {
+        let now_ns = self.now_ns();
+        self.forgot_ns = now_ns;
+        self.episodes.retain(|id, _| kept.contains(id));
+        self.calls.retain(|_, callees| {
+            callees.retain(|_, last_ns| now_ns < *last_ns + 2 * REMEMBER_NS);
+            !callees.is_empty()
+        });
+    }
+
+    fn make_room(&mut self) {
         while self.episodes.len() > MOST_EPISODES {
             let oldest = self
                 .episodes
@@ -128,15 +150,5 @@ impl World {
                 .map(|episode| episode.id);
             oldest.and_then(|id| self.episodes.remove(&id));
         }
-        if now_ns < self.pruned_ns + EVERY_NS {
-            return;
-        }
-        self.pruned_ns = now_ns;
-        self.episodes
-            .retain(|_, episode| now_ns < episode.last_ns + REMEMBER_NS);
-        self.calls.retain(|_, callees| {
-            callees.retain(|_, last_ns| now_ns < *last_ns + 2 * REMEMBER_NS);
-            !callees.is_empty()
-        });
     }
 }

@@ -5,6 +5,7 @@ mod controls;
 mod leak;
 mod log;
 mod replay;
+mod slow;
 mod told;
 
 const SECOND: u64 = 1_000_000_000;

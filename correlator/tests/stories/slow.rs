@@ -1,0 +1,109 @@
+//! What takes long, goes on for long, or is called seldom.
+
+use std::collections::BTreeSet;
+
+use bus_schema::event::Body;
+use bus_schema::event::network::{EdgeStats, Role};
+use bus_schema::{Incident, Severity};
+
+use super::log::{Log, leak, service};
+use super::replay::conditions;
+use super::{MILLI, SECOND};
+
+fn root_of(incident: &Incident) -> (&str, &str) {
+    let root = incident.root_cause().unwrap();
+    (root.label.as_str(), root.condition.as_str())
+}
+
+/// Refused calls and failed requests of each second, as windows tell them.
+fn goes_on(log: &mut Log, from: u64, to: u64) {
+    (from + 1..=to).for_each(|second| log.second(second * SECOND, 200, 190, 600, 580));
+}
+
+#[test]
+fn a_leak_that_takes_most_of_an_hour_is_still_the_fault_of_its_version() {
+    const MINUTES: u64 = 50;
+    let mut log = Log::default();
+    log.healthy(0, 60 * MINUTES);
+    log.redeploy(10 * SECOND, "cache", "v6.2", "v7.0");
+    (12..60 * MINUTES).for_each(|second| log.growth(second * SECOND, "cache"));
+    log.oom(60 * MINUTES * SECOND + 300 * MILLI, "cache");
+    log.outage(60 * MINUTES * SECOND + 302 * MILLI, 5);
+    let incidents = log.replay();
+    assert_eq!(
+        root_of(incidents.last().unwrap()),
+        ("cache", "executable_changed")
+    );
+}
+
+#[test]
+fn an_incident_that_nobody_ends_keeps_its_root_and_is_told_ever_more_seldom() {
+    let mut log = leak();
+    goes_on(&mut log, 20, 50 * 60);
+    let incidents = log.replay();
+    let last = incidents.last().unwrap();
+    assert!(incidents.iter().all(|incident| incident.id == last.id));
+    assert_eq!(root_of(last), ("cache", "executable_changed"));
+    let late =
+        |incident: &&Incident| incident.updated_at.as_ns() > incident.opened_at.as_ns() + 10 * 60 * SECOND;
+    let told_late = incidents.iter().filter(late).count();
+    assert!(
+        (2..=20).contains(&told_late),
+        "{told_late} revisions in the last 40 minutes"
+    );
+}
+
+/// A shop with one request a second, in which `failures` requests fail after a kill.
+fn seldom(failures: u64) -> Vec<Incident> {
+    let mut log = Log::default();
+    (1..=20).for_each(|second| log.second(second * SECOND, 1, 0, 1, 0));
+    log.redeploy(10 * SECOND, "cache", "v6.2", "v7.0");
+    (12..20).for_each(|second| log.growth(second * SECOND, "cache"));
+    for second in 20..20 + failures {
+        log.refused(second * SECOND + 500 * MILLI);
+        log.error(second * SECOND + 501 * MILLI, Role::Server);
+        log.second((second + 1) * SECOND, 1, 1, 1, 1);
+    }
+    (20 + failures..60).for_each(|second| log.second((second + 1) * SECOND, 1, 0, 1, 0));
+    log.replay()
+}
+
+#[test]
+fn what_is_called_once_a_second_and_always_fails_is_down() {
+    let incidents = seldom(8);
+    let steps: BTreeSet<_> = incidents.iter().flat_map(conditions).collect();
+    assert!(steps.contains(&("gateway", "http_5xx")), "{steps:?}");
+    assert_eq!(seldom(1), [], "one failed request is no outage");
+}
+
+#[test]
+fn what_has_failed_for_long_is_not_blamed_for_what_begins_now() {
+    let mut log = Log::default();
+    log.healthy(0, 95);
+    for second in 1..=100 {
+        let refused = EdgeStats {
+            attempts: 20,
+            refused: 20,
+            ..EdgeStats::default()
+        };
+        log.add(
+            second * SECOND,
+            Severity::Info,
+            service("gateway"),
+            Some(service("collector")),
+            Body::EdgeStats(refused),
+        );
+    }
+    log.redeploy(90 * SECOND, "cache", "v6.2", "v7.0");
+    (92..95).for_each(|second| log.growth(second * SECOND, "cache"));
+    log.oom(95 * SECOND + 300 * MILLI, "cache");
+    log.outage(95 * SECOND + 302 * MILLI, 5);
+    let incidents = log.replay();
+    let last_with = |condition| {
+        let told = incidents
+            .iter()
+            .filter(|incident| conditions(incident).contains(&("gateway", condition)));
+        told.max_by_key(|incident| incident.updated_at).unwrap()
+    };
+    assert_eq!(root_of(last_with("http_5xx")), ("cache", "executable_changed"));
+}
