@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use async_nats::jetstream::context::PublishErrorKind;
 use async_nats::jetstream::message::PublishMessage;
 use bus_schema::names::PUBLISH_TIMEOUT;
 use bytes::Bytes;
@@ -191,6 +192,13 @@ pub enum Error {
     /// The server refused it.
     #[error("publish failed")]
     Publish(#[source] async_nats::jetstream::context::PublishError),
+}
+
+impl Error {
+    /// Whether the message is larger than the server ever takes.
+    pub fn is_too_large(&self) -> bool {
+        matches!(self, Self::Publish(error) if error.kind() == PublishErrorKind::MaxPayloadExceeded)
+    }
 }
 
 /// Publishes and waits for the acknowledgement, [`PUBLISH_TIMEOUT`] at most.

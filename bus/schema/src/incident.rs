@@ -67,6 +67,18 @@ pub enum State {
     Resolved,
 }
 
+impl State {
+    /// Its name, as in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Updated => "updated",
+            Self::Merged => "merged",
+            Self::Resolved => "resolved",
+        }
+    }
+}
+
 /// Part that a step plays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

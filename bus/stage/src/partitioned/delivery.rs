@@ -2,7 +2,7 @@
 //!
 //! Outputs are handed to the connection one after the other, which keeps their order, and their acknowledgements are
 //! awaited together, which keeps the pace. What is not acknowledged is published again until it is; its id makes a repetition
-//! harmless, and readers allow for neighbours that changed places.
+//! harmless, and readers allow for neighbours that changed places. Only what is larger than the bus ever takes is given up.
 
 use std::time::Duration;
 
@@ -17,8 +17,17 @@ use super::{Output, Put};
 /// First and longest delay before something is published again.
 const RETRY_DELAY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 
-/// Hands the output to the connection; the future ends when the server has it, and gives the number of its events.
-pub(super) async fn start(bus: &Bus, output: Output) -> impl Future<Output = u64> + Send + use<> {
+/// What became of an output.
+#[derive(Debug)]
+pub(super) enum Delivered {
+    /// The server has it, with so many events.
+    Sent(u64),
+    /// The server would never take it, with so many events.
+    TooLarge(u64),
+}
+
+/// Hands the output to the connection; the future ends when the server has it.
+pub(super) async fn start(bus: &Bus, output: Output) -> impl Future<Output = Delivered> + Send + use<> {
     let message = PublishMessage::build()
         .message_id(&output.message_id)
         .payload(output.payload.clone());
@@ -27,7 +36,7 @@ pub(super) async fn start(bus: &Bus, output: Output) -> impl Future<Output = u64
     finish(bus.clone(), output, sent.ok().and_then(Result::ok))
 }
 
-async fn finish(bus: Bus, output: Output, sent: Option<PublishAckFuture>) -> u64 {
+async fn finish(bus: Bus, output: Output, sent: Option<PublishAckFuture>) -> Delivered {
     let Output {
         subject,
         message_id,
@@ -42,31 +51,35 @@ async fn finish(bus: Bus, output: Output, sent: Option<PublishAckFuture>) -> u64
         ),
         None => false,
     };
-    if !is_acknowledged {
-        publish_again(
-            &bus,
-            &Outgoing {
-                subject,
-                message_id,
-                events,
-                payload,
-            },
-        )
-        .await;
+    let message = Outgoing {
+        subject,
+        message_id,
+        events,
+        payload,
+    };
+    if !is_acknowledged && !publish_again(&bus, &message).await {
+        return Delivered::TooLarge(events);
     }
     if let Some(put) = put {
         set(&bus, &put).await;
     }
-    events
+    Delivered::Sent(events)
 }
 
-async fn publish_again(bus: &Bus, message: &Outgoing) {
+/// Says whether the server took it in the end.
+async fn publish_again(bus: &Bus, message: &Outgoing) -> bool {
     let (mut delay, longest) = RETRY_DELAY;
     while let Err(error) = publish(bus, message).await {
+        if error.is_too_large() {
+            let (subject, bytes) = (&message.subject, message.payload.len());
+            tracing::error!(subject, bytes, "larger than the bus takes, given up");
+            return false;
+        }
         tracing::debug!(subject = message.subject, error = %error, "not acknowledged, publishing again");
         tokio::time::sleep(delay).await;
         delay = (delay * 2).min(longest);
     }
+    true
 }
 
 async fn set(bus: &Bus, put: &Put) {

@@ -13,6 +13,7 @@ use futures_util::stream::FuturesOrdered;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
+use super::delivery::Delivered;
 use super::{Output, Reject, Stage, Work, delivery};
 use crate::Process;
 use crate::clock::now_ns;
@@ -86,12 +87,10 @@ impl<W: Work> Worker<W> {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
-                Some(events) = on_their_way.next(), if !on_their_way.is_empty() => {
-                    self.process.metrics.events_sent.inc_by(events);
-                }
+                Some(delivered) = on_their_way.next(), if !on_their_way.is_empty() => self.count(&delivered),
                 _ = checkpoints.tick() => {
-                    while let Some(events) = on_their_way.next().await {
-                        self.process.metrics.events_sent.inc_by(events);
+                    while let Some(delivered) = on_their_way.next().await {
+                        self.count(&delivered);
                     }
                     if !self.save().await {
                         return;
@@ -100,14 +99,27 @@ impl<W: Work> Worker<W> {
                 item = reader.next(), if on_their_way.len() < IN_FLIGHT => {
                     for output in self.take(item) {
                         // Entries of a bucket must not overtake each other.
-                        while output.put.is_some() && on_their_way.next().await.is_some() {}
+                        while output.put.is_some()
+                            && let Some(delivered) = on_their_way.next().await
+                        {
+                            self.count(&delivered);
+                        }
                         on_their_way.push_back(delivery::start(bus, output).await);
                     }
                 }
             }
         }
-        while on_their_way.next().await.is_some() {}
+        while let Some(delivered) = on_their_way.next().await {
+            self.count(&delivered);
+        }
         self.save().await;
+    }
+
+    fn count(&self, delivered: &Delivered) {
+        match delivered {
+            Delivered::Sent(events) => drop(self.process.metrics.events_sent.inc_by(*events)),
+            Delivered::TooLarge(events) => self.process.metrics.drop_events("too_large", *events),
+        }
     }
 
     fn take(&mut self, item: Item) -> Vec<Output> {
