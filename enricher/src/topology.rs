@@ -2,7 +2,7 @@
 //!
 //! An address means what it meant then: each carries who held it from when to when, and the dead are remembered.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 
 use bus_schema::entity::{Container, Pod, Service, Workload};
@@ -58,6 +58,8 @@ pub struct Topology {
     pods: HashMap<String, (PodRecord, Option<u64>)>,
     containers: HashMap<String, String>,
     owners: HashMap<Workload, Workload>,
+    /// Children among them that were deleted.
+    lost_owners: HashSet<Workload>,
     services: HashMap<Service, ServiceRecord>,
     addresses: HashMap<IpAddr, Vec<Tenure>>,
 }
@@ -88,14 +90,14 @@ impl Topology {
 
     /// `child` (a `ReplicaSet`, a Job) is controlled by `parent`.
     pub fn see_owner(&mut self, child: Workload, parent: Workload) {
+        self.lost_owners.remove(&child);
         self.owners.insert(child, parent);
     }
 
     /// A controller was deleted. Its pods keep the answer while they are remembered themselves.
     pub fn lose_owner(&mut self, child: &Workload) {
-        let is_needed = self.pods.values().any(|(record, _)| record.owner == *child);
-        if !is_needed {
-            self.owners.remove(child);
+        if self.owners.contains_key(child) {
+            self.lost_owners.insert(child.clone());
         }
     }
 
@@ -115,6 +117,17 @@ impl Topology {
         let backends = &mut self.services.entry(service.clone()).or_default().backends;
         if !pods.is_empty() {
             backends.insert(slice.to_owned(), pods);
+        }
+    }
+
+    /// A slice was deleted. The last one of a Service keeps its pods: it may be empty for good, and is still theirs.
+    pub fn lose_endpoints(&mut self, namespace: &str, slice: &str) {
+        let here = self
+            .services
+            .iter_mut()
+            .filter(|(service, _)| service.namespace == namespace);
+        for (_, record) in here.filter(|(_, record)| record.backends.len() > 1) {
+            record.backends.remove(slice);
         }
     }
 
@@ -183,6 +196,15 @@ impl Topology {
             |gone_ns: &Option<u64>| gone_ns.is_none_or(|gone_ns| now_ns < gone_ns + REMEMBER_NS);
         self.pods.retain(|_, (_, gone_ns)| is_remembered(gone_ns));
         self.services.retain(|_, record| is_remembered(&record.gone_ns));
+        let needed: HashSet<&Workload> = self.pods.values().map(|(record, _)| &record.owner).collect();
+        let owners = &mut self.owners;
+        self.lost_owners.retain(|child| {
+            let is_needed = needed.contains(child);
+            if !is_needed {
+                owners.remove(child);
+            }
+            is_needed
+        });
         let pods = &self.pods;
         self.containers.retain(|_, uid| pods.contains_key(uid));
         self.addresses.retain(|_, tenures| {
@@ -304,6 +326,17 @@ mod tests {
         topology.see_pod(pod("other", "10.1.0.2"), 1);
         topology.see_endpoints(&service, "second", vec!["other".into()]);
         assert_eq!(topology.workload_behind(&service), None, "two workloads share it");
+        topology.lose_endpoints("other", "slice");
+        assert_eq!(topology.workload_behind(&service), None, "another namespace's");
+        topology.lose_endpoints("shop", "slice");
+        let behind = Some(named("Deployment", "other"));
+        assert_eq!(topology.workload_behind(&service), behind);
+        topology.lose_endpoints("shop", "second");
+        assert_eq!(
+            topology.workload_behind(&service),
+            behind,
+            "the last is still its own"
+        );
     }
 
     #[test]
@@ -320,6 +353,24 @@ mod tests {
         );
         topology.see_owner(named("ReplicaSet", "redis-5f"), named("Deployment", "redis"));
         assert_eq!(topology.workload_of(&record), named("Deployment", "redis"));
+    }
+
+    #[test]
+    fn a_controller_is_remembered_as_long_as_its_pods() {
+        let mut topology = Topology::default();
+        let child = named("ReplicaSet", "redis-5f");
+        let record = PodRecord {
+            owner: child.clone(),
+            ..pod("u", "10.1.0.1")
+        };
+        topology.see_pod(record.clone(), 1);
+        topology.see_owner(child.clone(), named("Deployment", "redis"));
+        topology.lose_owner(&child);
+        topology.lose_pod("u", 2);
+        topology.forget(3);
+        assert_eq!(topology.workload_of(&record), named("Deployment", "redis"));
+        topology.forget(2 + REMEMBER_NS);
+        assert_eq!(topology.workload_of(&record), child, "forgotten");
     }
 
     #[test]

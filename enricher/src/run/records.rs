@@ -46,10 +46,7 @@ pub fn controller(meta: &ObjectMeta) -> Option<Workload> {
 
 /// A Service and its addresses.
 pub fn service(service: &Service) -> Option<(ServiceName, Vec<IpAddr>)> {
-    let name = ServiceName {
-        namespace: namespace(&service.metadata),
-        name: service.metadata.name.clone()?,
-    };
+    let name = service_name(&service.metadata)?;
     let spec = service.spec.as_ref();
     let cluster = spec.and_then(|spec| spec.cluster_ips.clone()).unwrap_or_default();
     let external = spec
@@ -64,6 +61,14 @@ pub fn service(service: &Service) -> Option<(ServiceName, Vec<IpAddr>)> {
     let all = cluster.into_iter().chain(external).chain(balancer);
     // A headless Service says "None", which is no address.
     Some((name, all.filter_map(|text| text.parse().ok()).collect()))
+}
+
+/// Namespace and name of a Service.
+pub fn service_name(meta: &ObjectMeta) -> Option<ServiceName> {
+    Some(ServiceName {
+        namespace: namespace(meta),
+        name: meta.name.clone()?,
+    })
 }
 
 /// The Service of a slice, the slice's name, and the uids of the pods in it.

@@ -1,13 +1,16 @@
 //! Keeps the topology in step with the API server.
 
+use std::collections::HashMap;
 use std::fmt::Debug;
 use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
+use std::time::Duration;
 
 use futures_util::{StreamExt, TryStreamExt};
 use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Pod, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
+use kube::api::ObjectMeta;
 use kube::core::PartialObjectMeta;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event};
@@ -23,6 +26,9 @@ use crate::topology::Topology;
 
 /// Kinds that are watched.
 const WATCHES: usize = 5;
+
+/// The dead are forgotten this often.
+const FORGET_INTERVAL: Duration = Duration::from_secs(60);
 
 /// The topology, shared by the watches that write it and the partitions that read it.
 pub type Shared = Arc<RwLock<Topology>>;
@@ -42,18 +48,31 @@ impl Watches {
         let mut tasks = JoinSet::new();
         let (told, listed) = mpsc::channel(WATCHES);
         let to = || To {
-            client: client.clone(),
             topology: Arc::clone(topology),
             listed: Some(told.clone()),
             now_ns,
         };
-        tasks.spawn(follow::<Pod>(to(), see_pod, lose_pod));
-        tasks.spawn(follow::<Service>(to(), see_service, lose_service));
-        tasks.spawn(follow::<EndpointSlice>(to(), see_endpoints, |_, _, _| ()));
-        tasks.spawn(follow_owner::<ReplicaSet>(to(), "ReplicaSet"));
-        tasks.spawn(follow_owner::<Job>(to(), "Job"));
+        let client = || client.clone();
+        tasks.spawn(follow(Api::<Pod>::all(client()), to(), "Pod", see_pod, lose_pod));
+        tasks.spawn(follow(
+            Api::<Service>::all(client()),
+            to(),
+            "Service",
+            see_service,
+            lose_service,
+        ));
+        tasks.spawn(follow(
+            Api::<EndpointSlice>::all(client()),
+            to(),
+            "EndpointSlice",
+            see_endpoints,
+            lose_endpoints,
+        ));
+        tasks.spawn(follow_owners::<ReplicaSet>(client(), to(), "ReplicaSet"));
+        tasks.spawn(follow_owners::<Job>(client(), to(), "Job"));
+        tasks.spawn(forget(Arc::clone(topology), now_ns));
         Self {
-            running: tasks.len(),
+            running: WATCHES,
             _tasks: tasks,
             listed,
         }
@@ -69,7 +88,6 @@ impl Watches {
 
 /// What a watch writes to.
 struct To {
-    client: Client,
     topology: Shared,
     /// Told once, after the first list.
     listed: Option<mpsc::Sender<()>>,
@@ -82,7 +100,6 @@ impl To {
     }
 
     fn end_list(&mut self) {
-        self.write().forget((self.now_ns)());
         if let Some(listed) = self.listed.take() {
             // Each watch tells once: there is room, unless nobody asks any more.
             let _ = listed.try_send(());
@@ -90,45 +107,80 @@ impl To {
     }
 }
 
-type Apply<K> = fn(&mut Topology, &K, u64);
+/// Forgets the dead from time to time.
+async fn forget(topology: Shared, now_ns: fn() -> u64) {
+    let mut times = tokio::time::interval(FORGET_INTERVAL);
+    loop {
+        times.tick().await;
+        topology
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .forget(now_ns());
+    }
+}
 
-async fn follow<K>(mut to: To, see: Apply<K>, lose: Apply<K>)
-where
-    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
+/// Follows all objects of a kind. What a list after an interruption no longer holds was deleted meanwhile.
+async fn follow<K>(
+    api: Api<K>,
+    mut to: To,
+    kind: &'static str,
+    see: impl Fn(&mut Topology, &K, u64),
+    lose: impl Fn(&mut Topology, &ObjectMeta, u64),
+) where
+    K: Resource + Clone + Debug + DeserializeOwned + Send + 'static,
 {
-    let api = Api::<K>::all(to.client.clone());
     let stream = kube::runtime::watcher(api, watcher::Config::default()).default_backoff();
     let mut stream = stream.boxed();
-    while let Some(event) = next(&mut stream, &K::kind(&())).await {
+    let (mut known, mut unlisted) = (HashMap::new(), HashMap::new());
+    while let Some(event) = next(&mut stream, kind).await {
+        let now_ns = (to.now_ns)();
         match event {
-            Event::Apply(object) | Event::InitApply(object) => see(&mut to.write(), &object, (to.now_ns)()),
-            Event::Delete(object) => lose(&mut to.write(), &object, (to.now_ns)()),
-            Event::Init => {}
-            Event::InitDone => to.end_list(),
+            Event::Apply(object) | Event::InitApply(object) => {
+                see(&mut to.write(), &object, now_ns);
+                let (uid, named) = named(object.meta());
+                unlisted.remove(&uid);
+                known.insert(uid, named);
+            }
+            Event::Delete(object) => {
+                known.remove(&named(object.meta()).0);
+                lose(&mut to.write(), object.meta(), now_ns);
+            }
+            Event::Init => unlisted = known.clone(),
+            Event::InitDone => {
+                for (uid, meta) in unlisted.drain() {
+                    known.remove(&uid);
+                    lose(&mut to.write(), &meta, now_ns);
+                }
+                to.end_list();
+            }
         }
     }
 }
 
 /// Of controllers between pod and workload only the metadata matters.
-async fn follow_owner<K>(mut to: To, kind: &'static str)
+async fn follow_owners<K>(client: Client, to: To, kind: &'static str)
 where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
 {
-    let api = Api::<PartialObjectMeta<K>>::all(to.client.clone());
-    let stream = kube::runtime::watcher(api, watcher::Config::default()).default_backoff();
-    let mut stream = stream.boxed();
-    while let Some(event) = next(&mut stream, kind).await {
-        match event {
-            Event::Apply(object) | Event::InitApply(object) => {
-                if let Some(parent) = records::controller(&object.metadata) {
-                    to.write().see_owner(child(kind, &object.metadata), parent);
-                }
-            }
-            Event::Delete(object) => to.write().lose_owner(&child(kind, &object.metadata)),
-            Event::Init => {}
-            Event::InitDone => to.end_list(),
+    let see = |topology: &mut Topology, object: &PartialObjectMeta<K>, _| {
+        if let Some(parent) = records::controller(&object.metadata) {
+            topology.see_owner(child(kind, &object.metadata), parent);
         }
-    }
+    };
+    let lose = |topology: &mut Topology, meta: &ObjectMeta, _| topology.lose_owner(&child(kind, meta));
+    follow(Api::all(client), to, kind, see, lose).await;
+}
+
+/// What is enough to lose an object by.
+fn named(meta: &ObjectMeta) -> (String, ObjectMeta) {
+    let uid = meta.uid.clone().unwrap_or_default();
+    let named = ObjectMeta {
+        uid: meta.uid.clone(),
+        namespace: meta.namespace.clone(),
+        name: meta.name.clone(),
+        ..ObjectMeta::default()
+    };
+    (uid, named)
 }
 
 /// The next event; errors are logged and the watch recovers by itself.
@@ -144,7 +196,7 @@ async fn next<T>(
     }
 }
 
-fn child(kind: &str, meta: &kube::api::ObjectMeta) -> Workload {
+fn child(kind: &str, meta: &ObjectMeta) -> Workload {
     let (namespace, name) = (
         meta.namespace.clone().unwrap_or_default(),
         meta.name.clone().unwrap_or_default(),
@@ -162,8 +214,8 @@ fn see_pod(topology: &mut Topology, pod: &Pod, now_ns: u64) {
     }
 }
 
-fn lose_pod(topology: &mut Topology, pod: &Pod, now_ns: u64) {
-    if let Some(uid) = &pod.metadata.uid {
+fn lose_pod(topology: &mut Topology, pod: &ObjectMeta, now_ns: u64) {
+    if let Some(uid) = &pod.uid {
         topology.lose_pod(uid, now_ns);
     }
 }
@@ -174,8 +226,8 @@ fn see_service(topology: &mut Topology, service: &Service, now_ns: u64) {
     }
 }
 
-fn lose_service(topology: &mut Topology, service: &Service, now_ns: u64) {
-    if let Some((name, _)) = records::service(service) {
+fn lose_service(topology: &mut Topology, service: &ObjectMeta, now_ns: u64) {
+    if let Some(name) = records::service_name(service) {
         topology.lose_service(&name, now_ns);
     }
 }
@@ -183,5 +235,11 @@ fn lose_service(topology: &mut Topology, service: &Service, now_ns: u64) {
 fn see_endpoints(topology: &mut Topology, slice: &EndpointSlice, _now_ns: u64) {
     if let Some((service, slice, pods)) = records::endpoints(slice) {
         topology.see_endpoints(&service, &slice, pods);
+    }
+}
+
+fn lose_endpoints(topology: &mut Topology, slice: &ObjectMeta, _now_ns: u64) {
+    if let (Some(namespace), Some(name)) = (&slice.namespace, &slice.name) {
+        topology.lose_endpoints(namespace, name);
     }
 }
