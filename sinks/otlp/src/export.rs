@@ -7,6 +7,7 @@ use opentelemetry_otlp::{LogExporter, SpanExporter, WithExportConfig, WithTonicC
 use opentelemetry_sdk::error::OTelSdkError;
 use opentelemetry_sdk::logs::{LogBatch, LogExporter as _};
 use opentelemetry_sdk::trace::SpanExporter as _;
+use tonic::Code;
 use tonic::transport::{Channel, Endpoint};
 
 use crate::{logs, trace};
@@ -46,6 +47,19 @@ pub enum Error {
     },
 }
 
+impl Error {
+    /// Whether the backend would refuse the same incident for ever.
+    pub fn is_final(&self) -> bool {
+        match self {
+            Self::Export {
+                source: OTelSdkError::InternalFailure(why),
+                ..
+            } => is_status(why, Code::InvalidArgument) || is_status(why, Code::ResourceExhausted),
+            Self::Export { .. } | Self::Endpoint { .. } | Self::Setup(_) => false,
+        }
+    }
+}
+
 impl Exporter {
     /// An exporter to `endpoint` (gRPC). Connects when it is first used, and again when the connection is lost.
     pub fn new(endpoint: &str) -> Result<Self, Error> {
@@ -83,7 +97,7 @@ impl Exporter {
             match exporter.export(LogBatch::new(&batch)).await {
                 Ok(()) => {}
                 // A backend for traces alone, such as Jaeger: the evidence is in the spans too.
-                Err(OTelSdkError::InternalFailure(why)) if is_unimplemented(&why) => {
+                Err(OTelSdkError::InternalFailure(why)) if is_status(&why, Code::Unimplemented) => {
                     tracing::debug!("the OTLP backend takes no log records");
                     return Ok(());
                 }
@@ -116,6 +130,6 @@ impl Exporter {
 }
 
 /// The exporter gives gRPC's status as text only.
-fn is_unimplemented(why: &str) -> bool {
-    why.contains(&format!("{:?}", tonic::Code::Unimplemented))
+fn is_status(why: &str, code: Code) -> bool {
+    why.contains(&format!("gRPC code: {code:?}"))
 }

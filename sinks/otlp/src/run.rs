@@ -101,6 +101,11 @@ async fn export(process: &Process, exporter: &Exporter, message: &Incoming) -> b
     let (mut delay, longest) = RETRY_DELAY;
     while let Err(error) = exporter.export(&incident).await {
         process.metrics.error("export");
+        if error.is_final() {
+            process.metrics.drop_events("refused", 1);
+            tracing::error!(incident = %incident.id, revision = incident.revision, error = chain(&error), "refused for good, skipped");
+            return true;
+        }
         process.readiness.waiting("otlp", chain(&error));
         tracing::warn!(error = chain(&error), "incident not exported, trying again");
         tokio::select! {

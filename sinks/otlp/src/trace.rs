@@ -17,7 +17,7 @@ use crate::resource;
 /// Shorter spans cannot be seen in a trace view.
 const LEAST_VISIBLE: Duration = Duration::from_millis(5);
 
-/// Spans of one entity.
+/// Spans of one entity, as it was in one container.
 #[derive(Debug)]
 pub struct ResourceSpans {
     /// The entity.
@@ -29,10 +29,13 @@ pub struct ResourceSpans {
 /// The trace of a revision: spans by entity, in the order in which the entities enter the story.
 pub fn trace(incident: &Incident) -> Vec<ResourceSpans> {
     let ends = ends(incident);
-    let mut order: Vec<String> = Vec::new();
-    let mut by_entity: BTreeMap<String, ResourceSpans> = BTreeMap::new();
+    let mut order = Vec::new();
+    let mut by_entity: BTreeMap<_, ResourceSpans> = BTreeMap::new();
     for step in &incident.steps {
-        let key = step.entity.key();
+        let entity = &step.entity;
+        let pod = entity.pod.as_ref().map(|pod| &pod.uid);
+        let container = entity.container.as_ref().map(|container| &container.id);
+        let key = (entity.key(), pod, container);
         let entry = by_entity.entry(key.clone()).or_insert_with(|| {
             order.push(key);
             ResourceSpans {
@@ -82,9 +85,10 @@ fn parent(step: &Step) -> Option<EventId> {
 }
 
 fn span(incident: &Incident, step: &Step, ends: &BTreeMap<EventId, SystemTime>) -> SpanData {
-    let status = match step.role {
-        Role::RootCause | Role::Symptom => Status::error(step.text.clone()),
-        Role::Intermediate => Status::Unset,
+    let status = if is_error(step) {
+        Status::error(step.text.clone())
+    } else {
+        Status::Unset
     };
     let start_time = system_time(step.start);
     let mut events = SpanEvents::default();
@@ -106,6 +110,11 @@ fn span(incident: &Incident, step: &Step, ends: &BTreeMap<EventId, SystemTime>) 
         status,
         instrumentation_scope: scope(),
     }
+}
+
+/// What began it and what people suffer is marked; what lies between would only repeat it.
+fn is_error(step: &Step) -> bool {
+    matches!(step.role, Role::RootCause | Role::Symptom)
 }
 
 fn context(incident: &Incident, revision: u32, step: EventId) -> SpanContext {
@@ -162,8 +171,11 @@ fn attributes(incident: &Incident, step: &Step) -> Vec<KeyValue> {
             "tapio.incident.count",
             i64::try_from(step.count).unwrap_or(i64::MAX),
         ),
-        KeyValue::new("error.type", step.condition.clone()),
+        KeyValue::new("tapio.incident.condition", step.condition.clone()),
     ];
+    if is_error(step) {
+        attributes.push(KeyValue::new("error.type", step.condition.clone()));
+    }
     if let Some(cause) = step.caused_by.first() {
         attributes.push(KeyValue::new("tapio.incident.rule", cause.rule.clone()));
         attributes.push(KeyValue::new("tapio.incident.mechanism", cause.mechanism.clone()));
@@ -184,12 +196,16 @@ fn attributes(incident: &Incident, step: &Step) -> Vec<KeyValue> {
 
 fn whole_incident(incident: &Incident) -> Vec<KeyValue> {
     let mut attributes = vec![
+        KeyValue::new("tapio.incident.state", incident.state.as_str()),
         KeyValue::new("tapio.incident.confidence", incident.confidence),
         KeyValue::new("tapio.incident.severity", incident.severity.as_str()),
         KeyValue::new("tapio.incident.narrative", incident.narrative.clone()),
         KeyValue::new("tapio.incident.impact", incident.impact.score),
         KeyValue::new("tapio.incident.completeness", incident.completeness.score),
     ];
+    if let Some(into) = incident.merged_into {
+        attributes.push(KeyValue::new("tapio.incident.merged_into", into.to_string()));
+    }
     if let Some(advice) = &incident.recommendation {
         attributes.push(KeyValue::new(
             "tapio.incident.recommendation",

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use bus_schema::entity::{Entity, Workload};
+use bus_schema::entity::{Entity, Pod, Workload};
 use bus_schema::incident::{CausedBy, Completeness, Impact, Role, State, Step};
 use bus_schema::{EventId, Incident, Severity, Timestamp};
 use opentelemetry_proto::tonic::collector::logs::v1::logs_service_server::{LogsService, LogsServiceServer};
@@ -18,12 +18,13 @@ use opentelemetry_proto::tonic::collector::trace::v1::{
 use opentelemetry_proto::tonic::trace::v1::Span;
 use sink_otlp::export::{Error, Exporter};
 use tokio::sync::mpsc;
-use tonic::{Request, Response, Status};
+use tonic::{Code, Request, Response, Status};
 
 #[derive(Clone)]
 struct Receiver {
     traces: mpsc::Sender<ExportTraceServiceRequest>,
     logs: mpsc::Sender<ExportLogsServiceRequest>,
+    refuses: Option<Code>,
 }
 
 #[tonic::async_trait]
@@ -32,6 +33,9 @@ impl TraceService for Receiver {
         &self,
         request: Request<ExportTraceServiceRequest>,
     ) -> Result<Response<ExportTraceServiceResponse>, Status> {
+        if let Some(code) = self.refuses {
+            return Err(Status::new(code, "no"));
+        }
         self.traces.send(request.into_inner()).await.unwrap();
         Ok(Response::new(ExportTraceServiceResponse::default()))
     }
@@ -118,10 +122,8 @@ fn incident(revision: u32) -> Incident {
     }
 }
 
-async fn received(revision: u32) -> (BTreeMap<String, Vec<Span>>, Vec<ExportLogsServiceRequest>) {
-    let (traces, mut trace_requests) = mpsc::channel(16);
-    let (logs, mut log_requests) = mpsc::channel(16);
-    let receiver = Receiver { traces, logs };
+/// Exports to this receiver.
+async fn export(receiver: Receiver, incident: &Incident) -> Result<(), Error> {
     let listener = tokio::net::TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0)))
         .await
         .unwrap();
@@ -131,12 +133,24 @@ async fn received(revision: u32) -> (BTreeMap<String, Vec<Span>>, Vec<ExportLogs
         .add_service(TraceServiceServer::new(receiver.clone()))
         .add_service(LogsServiceServer::new(receiver));
     let server = tokio::spawn(router.serve_with_incoming(incoming));
-    Exporter::new(&format!("http://{address}"))
+    let exported = Exporter::new(&format!("http://{address}"))
         .unwrap()
-        .export(&incident(revision))
-        .await
-        .unwrap();
+        .export(incident)
+        .await;
     server.abort();
+    exported
+}
+
+/// Spans by resource, and log records.
+async fn received(incident: &Incident) -> (BTreeMap<String, Vec<Span>>, Vec<ExportLogsServiceRequest>) {
+    let (traces, mut trace_requests) = mpsc::channel(16);
+    let (logs, mut log_requests) = mpsc::channel(16);
+    let receiver = Receiver {
+        traces,
+        logs,
+        refuses: None,
+    };
+    export(receiver, incident).await.unwrap();
     let mut spans: BTreeMap<String, Vec<Span>> = BTreeMap::new();
     while let Ok(request) = trace_requests.try_recv() {
         for resource_spans in request.resource_spans {
@@ -161,7 +175,7 @@ fn named<'a>(spans: &'a BTreeMap<String, Vec<Span>>, name: &str) -> &'a Span {
 
 #[tokio::test]
 async fn parents_are_causes_and_contain_their_effects() {
-    let (spans, _) = received(1).await;
+    let (spans, _) = received(&incident(1)).await;
     assert_eq!(spans.len(), 2, "one resource per entity");
     assert!(
         spans
@@ -193,9 +207,9 @@ async fn parents_are_causes_and_contain_their_effects() {
 
 #[tokio::test]
 async fn a_revision_is_a_trace_of_its_own_that_names_the_one_before() {
-    let (first, _) = received(1).await;
-    let (again, _) = received(1).await;
-    let (second, _) = received(2).await;
+    let (first, _) = received(&incident(1)).await;
+    let (again, _) = received(&incident(1)).await;
+    let (second, _) = received(&incident(2)).await;
     let trace = |spans: &BTreeMap<String, Vec<Span>>| named(spans, "Step.1").trace_id.clone();
     assert_eq!(trace(&first), trace(&again), "exporting twice changes nothing");
     assert_ne!(trace(&first), trace(&second));
@@ -206,7 +220,7 @@ async fn a_revision_is_a_trace_of_its_own_that_names_the_one_before() {
 
 #[tokio::test]
 async fn evidence_is_tied_to_its_span() {
-    let (spans, logs) = received(1).await;
+    let (spans, logs) = received(&incident(1)).await;
     let scopes = logs
         .iter()
         .flat_map(|request| &request.resource_logs)
@@ -220,6 +234,52 @@ async fn evidence_is_tied_to_its_span() {
                 .flatten()
                 .any(|span| span.span_id == record.span_id && span.trace_id == record.trace_id)
         );
+    }
+}
+
+#[tokio::test]
+async fn two_pods_of_a_workload_are_two_resources_with_their_own_names() {
+    let mut told = incident(1);
+    let redis = told.steps[0].entity.clone();
+    for (step, uid) in told.steps.iter_mut().zip(["", "old", "new"]) {
+        step.entity = redis.clone();
+        step.entity.pod = (!uid.is_empty()).then(|| Pod {
+            uid: uid.into(),
+            namespace: "shop".into(),
+            name: format!("redis-{uid}"),
+        });
+    }
+    let (spans, _) = received(&told).await;
+    let resource_of = |name: &str| {
+        let holds = |spans: &Vec<Span>| spans.iter().any(|span| span.name == name);
+        spans.iter().find(|(_, spans)| holds(spans)).unwrap().0
+    };
+    for (step, pod, other) in [
+        ("Step.2", "redis-old", "redis-new"),
+        ("Step.3", "redis-new", "redis-old"),
+    ] {
+        let resource = resource_of(step);
+        assert!(resource.contains(pod) && !resource.contains(other), "{resource}");
+    }
+    let deployment = resource_of("Step.1");
+    assert!(
+        deployment.contains("k8s.namespace.name") && !deployment.contains("k8s.pod.name"),
+        "{deployment}"
+    );
+}
+
+#[tokio::test]
+async fn what_is_refused_for_good_is_told_from_what_may_be_taken_later() {
+    let (traces, _trace_requests) = mpsc::channel(1);
+    let (logs, _log_requests) = mpsc::channel(1);
+    for (code, is_final) in [(Code::InvalidArgument, true), (Code::PermissionDenied, false)] {
+        let receiver = Receiver {
+            traces: traces.clone(),
+            logs: logs.clone(),
+            refuses: Some(code),
+        };
+        let error = export(receiver, &incident(1)).await.unwrap_err();
+        assert_eq!(error.is_final(), is_final, "{code:?}");
     }
 }
 
