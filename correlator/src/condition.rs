@@ -1,5 +1,6 @@
 //! What can hold on an entity, and the catalogue (`rules/conditions.yaml`) of how each is called and worded.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use bus_schema::episode::{Episode, Fact};
@@ -138,7 +139,7 @@ pub enum Error {
     #[error("conditions.yaml describes {0:?}, which is no condition")]
     Unknown(String),
     /// A template does not parse.
-    #[error("template of {condition} in conditions.yaml does not parse: {text:?}")]
+    #[error("template of {condition} does not parse: {text:?}")]
     Template {
         /// Of which condition.
         condition: &'static str,
@@ -223,21 +224,32 @@ impl Catalogue {
             .into_iter()
             .chain(root)
             {
-                let parsed = self.templates.template_from_str(text);
-                parsed.map_err(|source| Error::Template {
-                    condition: condition.token(),
-                    text: text.clone(),
-                    source,
-                })?;
+                self.check_template(*condition, text)?;
             }
         }
         Ok(())
+    }
+
+    /// Whether a template of something said about `condition` parses.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn check_template(&self, condition: Condition, text: &str) -> Result<(), Error> {
+        let parsed = self.templates.template_from_str(text);
+        parsed.map(drop).map_err(|source| Error::Template {
+            condition: condition.token(),
+            text: text.to_owned(),
+            source,
+        })
     }
 }
 
 fn environment() -> Environment<'static> {
     let mut templates = Environment::new();
     templates.add_filter("bytes", |value: f64| bytes_text(value));
+    templates.add_filter("sh", |text: &str| {
+        shlex::try_quote(text).map_or_else(|_| "''".to_owned(), Cow::into_owned)
+    });
     templates.set_undefined_behavior(minijinja::UndefinedBehavior::Chainable);
     templates
 }

@@ -111,7 +111,7 @@ pub enum Error {
         #[source]
         source: Box<serde_saphyr::Error>,
     },
-    /// The catalogue is not valid.
+    /// The catalogue or a template is not valid.
     #[error(transparent)]
     Catalogue(#[from] condition::Error),
     /// A rule contradicts itself.
@@ -134,7 +134,17 @@ impl RuleBook {
     /// `*.yaml` files there are further packs.
     pub fn load(folder: Option<&Path>) -> Result<Self, Error> {
         let catalogue = Catalogue::parse(&text_of(CONDITIONS, folder)?)?;
-        let advice = parse("recommendations.yaml", &text_of(RECOMMENDATIONS, folder)?)?;
+        let advice: Vec<Advice> = parse("recommendations.yaml", &text_of(RECOMMENDATIONS, folder)?)?;
+        for advice in &advice {
+            for text in [
+                &advice.action,
+                &advice.command,
+                &advice.precheck,
+                &advice.healed_when,
+            ] {
+                catalogue.check_template(advice.root, text)?;
+            }
+        }
         let mut rules: Vec<Rule> = Vec::new();
         for pack in PACKS {
             rules.extend(parse::<Vec<Rule>>(pack.0, &text_of(pack, folder)?)?);
@@ -241,6 +251,10 @@ fn check(rules: &[Rule]) -> Result<(), Error> {
 
 #[cfg(test)]
 mod tests {
+    use bus_schema::Entity;
+    use bus_schema::entity::Workload;
+    use bus_schema::episode::{Episode, Fact};
+
     use super::*;
 
     #[test]
@@ -274,8 +288,56 @@ mod tests {
         std::fs::remove_dir_all(folder).unwrap();
     }
 
+    /// The command against this root cause with these facts.
+    fn command(root: Condition, facts: &[(&str, &str)]) -> String {
+        let book = RuleBook::embedded().unwrap();
+        let fact = |(name, text): &(&str, &str)| ((*name).to_owned(), Fact::Text((*text).to_owned()));
+        let workload = Workload {
+            kind: "Deployment".into(),
+            namespace: "shop".into(),
+            name: "redis".into(),
+        };
+        let episode = Episode {
+            subject: Entity::of_workload(workload),
+            facts: facts.iter().map(fact).collect(),
+            ..Episode::default()
+        };
+        let advice = book.advice.iter().find(|advice| advice.root == root).unwrap();
+        book.catalogue.render(&advice.command, &episode)
+    }
+
+    #[test]
+    fn a_rollback_is_not_undone() {
+        let undo = "kubectl -n shop rollout undo deployment/redis";
+        assert_eq!(command(Condition::ImageChanged, &[("new", "redis:v7")]), undo);
+        let looking = command(
+            Condition::ImageChanged,
+            &[("new", "redis:v6"), ("rollback", "true")],
+        );
+        assert_eq!(looking, "kubectl -n shop describe deployment redis");
+    }
+
+    #[test]
+    fn a_path_that_is_a_command_stays_a_path() {
+        let facts = [("old_path", "/srv/v6"), ("new_path", "/tmp/x; reboot")];
+        let command = command(Condition::ExecutableChanged, &facts);
+        assert!(command.contains("/srv/v6 '/tmp/x; reboot' &&"), "{command}");
+    }
+
+    #[test]
+    fn advice_that_does_not_parse_is_refused_when_it_is_read() {
+        let folder = tempfile_folder("[]");
+        let advice = "[{root: oom_kill, action: '{{ subject', precheck: '', healed_when: ''}]";
+        std::fs::write(folder.join("recommendations.yaml"), advice).unwrap();
+        let error = RuleBook::load(Some(&folder)).unwrap_err();
+        std::fs::remove_dir_all(folder).unwrap();
+        assert!(error.to_string().starts_with("template of oom_kill"), "{error}");
+    }
+
     fn tempfile_folder(pack: &str) -> std::path::PathBuf {
-        let folder = std::env::temp_dir().join(format!("tapio-rules-{}", std::process::id()));
+        let thread = std::thread::current();
+        let name = thread.name().unwrap().replace("::", "-");
+        let folder = std::env::temp_dir().join(format!("{name}-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         std::fs::write(folder.join("own.yaml"), pack).unwrap();
         folder

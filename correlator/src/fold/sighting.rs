@@ -179,13 +179,15 @@ fn image_facts(change: &bus_schema::event::kubernetes::ImageChanged) -> Facts {
         .new_image
         .rsplit_once(':')
         .map_or(change.new_image.as_str(), |(_, tag)| tag);
-    Facts::from([
+    let rollback = change.rollback.then(|| ("rollback".to_owned(), text("true")));
+    let facts = Facts::from([
         ("new".to_owned(), text(&change.new_image)),
         ("old".to_owned(), text(&change.old_image)),
         ("new_tag".to_owned(), text(tag)),
         ("container".to_owned(), text(&change.container)),
         ("manager".to_owned(), text(&change.manager)),
-    ])
+    ]);
+    facts.into_iter().chain(rollback).collect()
 }
 
 fn oom_facts(kill: &OomKill, event: &Event) -> Facts {
