@@ -27,6 +27,9 @@ impl Evidence {
     /// Adds a window in which `failed` of `total` failed where the share `normal` does. Gives the bits for a change so
     /// far, from 0.
     pub(super) fn add(&mut self, failed: u64, total: u64, normal: f64) -> f64 {
+        if failed == 0 && self.is_empty() {
+            return 0.0;
+        }
         let total = total.max(failed);
         self.failed += failed;
         self.total += total;
