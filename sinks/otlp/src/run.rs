@@ -15,8 +15,9 @@ use crate::export::Exporter;
 /// Default port of the health pages.
 pub const PORT: u16 = 9482;
 const STAGE: &str = "sink-otlp";
-/// First and longest delay before an export is tried again.
-const RETRY_DELAY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
+/// First and longest delay before an export is tried again. Nobody waits for a trace, and whoever is refused often is an
+/// incident by itself.
+const RETRY_DELAY: (Duration, Duration) = (Duration::from_secs(15), Duration::from_secs(60));
 /// Delay before the checkpoint is asked for again.
 const OPEN_RETRY: Duration = Duration::from_secs(1);
 
