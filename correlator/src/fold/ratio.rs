@@ -169,6 +169,10 @@ impl Ratios {
             let baseline = normal.unwrap_or(FLOOR);
             let surprise = evidence.add(outcome.failed, tally.total, baseline.max(FLOOR));
             let share = share(outcome.failed, tally.total);
+            // What has never worked may still be starting: there, windows that tell little do not add up.
+            if normal.is_none() {
+                *evidence = Evidence::default();
+            }
             if outcome.failed > 0 && surprise >= SURPRISING_BITS {
                 let sighting = sighting(*condition, tally, outcome, end_ns, baseline, surprise);
                 episodes.merge_all(sighting);
@@ -176,7 +180,7 @@ impl Ratios {
                 episodes.heal(*condition, &ends, end_ns);
             }
             // What may be a change is not learned as normal.
-            if evidence.is_empty() {
+            if evidence.is_empty() && (normal.is_some() || share <= FLOOR) {
                 let baseline = normal.get_or_insert(share);
                 *baseline += LEARNING_RATE * (share - *baseline);
             }
