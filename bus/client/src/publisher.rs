@@ -89,11 +89,12 @@ impl Publisher {
             let Some((message, from_spool)) = self.oldest() else {
                 continue;
             };
+            let (id, events) = (message.message_id.clone(), message.events);
             let sending = send(self.bus.clone(), message, attempt);
             tokio::pin!(sending);
-            let is_sent = loop {
+            let sent = loop {
                 tokio::select! {
-                    is_sent = &mut sending => break is_sent,
+                    sent = &mut sending => break sent,
                     received = queue.recv(), if !is_closed => match received {
                         Some(message) => self.keep(message),
                         None => is_closed = true,
@@ -101,9 +102,14 @@ impl Publisher {
                     () = stop.cancelled() => return self.save(queue),
                 }
             };
-            attempt = if is_sent { 0 } else { attempt + 1 };
-            if is_sent {
-                self.forget_oldest(from_spool);
+            if sent == Sent::Again {
+                attempt += 1;
+                continue;
+            }
+            attempt = 0;
+            self.forget(&id, from_spool);
+            if sent == Sent::TooLarge {
+                self.losses.add("too_large", events);
             }
         }
         self.save(queue);
@@ -127,10 +133,14 @@ impl Publisher {
         self.ring.front().map(|message| (message.clone(), false))
     }
 
-    fn forget_oldest(&mut self, from_spool: bool) {
+    /// Forgets the message that was on its way. From memory it may have moved to disk meanwhile: then it goes once more,
+    /// under the same id.
+    fn forget(&mut self, id: &str, from_spool: bool) {
         if from_spool {
             self.spool.as_mut().into_iter().for_each(Spool::pop);
-        } else if let Some(message) = self.ring.pop_front() {
+        } else if self.ring.front().is_some_and(|front| front.message_id == id)
+            && let Some(message) = self.ring.pop_front()
+        {
             self.ring_bytes -= message.payload.len();
         }
     }
@@ -168,17 +178,33 @@ impl Publisher {
     }
 }
 
+/// What became of an attempt to send.
+#[derive(Debug, PartialEq, Eq)]
+enum Sent {
+    /// The server has it.
+    Taken,
+    /// The server would never take it.
+    TooLarge,
+    /// It has to be sent again.
+    Again,
+}
+
 /// Sends one message and waits for the server to have it. After a failure the next attempt waits first.
-async fn send(bus: Bus, message: Outgoing, attempt: u32) -> bool {
+async fn send(bus: Bus, message: Outgoing, attempt: u32) -> Sent {
     if attempt > 0 {
         let (first, longest) = RETRY_DELAY;
         tokio::time::sleep(first.saturating_mul(1 << attempt.min(6)).min(longest)).await;
     }
     match publish(&bus, &message).await {
-        Ok(()) => true,
+        Ok(()) => Sent::Taken,
+        Err(error) if error.is_too_large() => {
+            let (subject, bytes) = (&message.subject, message.payload.len());
+            tracing::error!(subject, bytes, "larger than the bus takes, given up");
+            Sent::TooLarge
+        }
         Err(error) => {
             tracing::debug!(subject = message.subject, error = %error, "batch not acknowledged, will be sent again");
-            false
+            Sent::Again
         }
     }
 }

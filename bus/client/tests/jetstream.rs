@@ -150,6 +150,52 @@ async fn what_could_not_be_sent_before_the_end_is_sent_by_the_next_run() {
 }
 
 #[tokio::test]
+async fn a_batch_on_its_way_that_is_moved_to_disk_takes_no_other_with_it() {
+    let server = Server::start();
+    let bus = ready(&server).await;
+    let folder = tempfile::tempdir().unwrap();
+    let (losses, stop) = (Losses::default(), CancellationToken::new());
+    let spool = Spool::open(folder.path(), 1 << 20, losses.clone()).unwrap();
+    let (sender, queue) = mpsc::channel(1);
+    // Room for two of these in memory: the third moves the first to disk while it is on its way.
+    let publisher = Publisher::new(bus.clone(), Some(spool), losses.clone()).buffering(2);
+    let publisher = tokio::spawn(publisher.run(queue, stop));
+    server.signal("STOP");
+    for number in 0..6 {
+        sender.send(message(number)).await.unwrap();
+    }
+    drop(sender);
+    server.signal("CONT");
+    publisher.await.unwrap();
+    let bodies = read(&mut Reader::new(&bus, EPISODES_STREAM, 0), 6).await;
+    let mut sorted = bodies.clone();
+    sorted.sort();
+    assert_eq!(sorted, numbers(6));
+    assert!(losses.take().is_empty());
+}
+
+#[tokio::test]
+async fn what_the_bus_never_takes_is_counted_and_the_next_is_sent() {
+    let server = Server::start();
+    let bus = ready(&server).await;
+    let losses = Losses::default();
+    let (sender, queue) = mpsc::channel(2);
+    let too_large = Outgoing {
+        payload: vec![0; 2 << 20].into(),
+        events: 7,
+        ..message(0)
+    };
+    sender.send(too_large).await.unwrap();
+    sender.send(message(1)).await.unwrap();
+    drop(sender);
+    Publisher::new(bus.clone(), None, losses.clone())
+        .run(queue, CancellationToken::new())
+        .await;
+    assert_eq!(read(&mut Reader::new(&bus, EPISODES_STREAM, 0), 1).await, ["1"]);
+    assert_eq!(losses.take().into_iter().collect::<Vec<_>>(), [("too_large", 7)]);
+}
+
+#[tokio::test]
 async fn a_reader_goes_on_after_its_consumer_was_deleted_and_reports_what_was_purged() {
     let server = Server::start();
     let bus = ready(&server).await;

@@ -65,7 +65,7 @@ impl HighWater {
         } else {
             first.saturating_sub(producer.next)
         };
-        producer.next = producer.next.max(first + events);
+        producer.next = producer.next.max(first.saturating_add(events));
         producer.last_ns = header.watermark_ns;
         Admission::New { missed }
     }

@@ -32,6 +32,13 @@ impl Server {
         self.child.wait().unwrap();
     }
 
+    /// Lets it neither run nor end, until `CONT`.
+    pub(crate) fn signal(&self, signal: &str) {
+        let mut kill = Command::new("kill");
+        let kill = kill.args(["-s", signal, &self.child.id().to_string()]);
+        assert!(kill.status().unwrap().success());
+    }
+
     pub(crate) fn restart(&mut self) {
         self.child = spawn(&self.folder, self.port);
     }
