@@ -1,12 +1,13 @@
 //! The bus on a real nats-server, which is killed, started again and tampered with.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "jetstream/checkpoints.rs"]
+mod checkpoints;
 #[path = "harness/server.rs"]
 mod server;
 
 use std::time::Duration;
 
-use bus_client::checkpoints::{self, Checkpoint, Checkpoints};
 use bus_client::leases::Member;
 use bus_client::losses::Losses;
 use bus_client::publisher::{Outgoing, Publisher};
@@ -282,43 +283,6 @@ async fn partitions_are_shared_and_those_of_the_dead_move() {
             .all(|lease| gained.iter().all(|other| other.partition != lease.partition))
     );
     assert!(moved.iter().all(|lease| lease.epoch > 0));
-}
-
-#[tokio::test]
-async fn a_checkpoint_holds_any_state_and_refuses_a_holder_of_the_past() {
-    let server = Server::start();
-    let bus = ready(&server).await;
-    // Incompressible, so that it takes several pieces.
-    let mut noise = 1_u64;
-    let state: Vec<u8> = (0..1_500_000)
-        .map(|_| {
-            noise = noise.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-            noise.to_be_bytes()[0]
-        })
-        .collect();
-    let (mut old, none) = Checkpoints::open(&bus, "stage", 0, 1).await.unwrap();
-    assert_eq!(none, None);
-    let checkpoint = Checkpoint { sequence: 7, state };
-    old.write(&checkpoint).await.unwrap();
-    let (mut new, last) = Checkpoints::open(&bus, "stage", 0, 2).await.unwrap();
-    assert_eq!(last, Some(checkpoint.clone()));
-    new.write(&Checkpoint {
-        sequence: 8,
-        ..checkpoint.clone()
-    })
-    .await
-    .unwrap();
-    let refused = old.write(&checkpoint).await.unwrap_err();
-    assert!(matches!(refused, checkpoints::Error::Fenced { .. }), "{refused}");
-    assert_eq!(
-        Checkpoints::open(&bus, "stage", 0, 2)
-            .await
-            .unwrap()
-            .1
-            .unwrap()
-            .sequence,
-        8
-    );
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! The skeleton of every Tapio process: configuration, telemetry, health, partitions, drain.
 #![forbid(unsafe_code)]
 
+pub mod checkpoint;
 pub mod clock;
 pub mod config;
 pub mod exit;

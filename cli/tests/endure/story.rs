@@ -149,8 +149,11 @@ pub(crate) async fn drained(bus: &Bus, partitions: u16) {
 async fn has_read(bus: &Bus, stage: &str, partition: u16, stream: &str) {
     wait_for(&format!("{stage} has read {stream}"), async || {
         let last = server::last_sequence(bus, stream).await;
-        let opened = Checkpoints::open(bus, stage, partition, u64::MAX).await;
-        last == 0 || opened.is_ok_and(|(_, last_one)| last_one.is_some_and(|one| one.sequence >= last))
+        let Ok(mut checkpoints) = Checkpoints::open(bus, stage, partition, u64::MAX).await else {
+            return false;
+        };
+        let read = checkpoints.read().await.ok().flatten();
+        last == 0 || read.is_some_and(|checkpoint| checkpoint.sequence >= last)
     })
     .await;
 }

@@ -6,8 +6,8 @@ use bus_client::checkpoints::{Checkpoint, Checkpoints};
 use bus_client::reader::{Incoming, Item, Reader};
 use bus_schema::Incident;
 use bus_schema::names::INCIDENTS_STREAM;
-use bus_stage::Process;
 use bus_stage::process::chain;
+use bus_stage::{Process, checkpoint};
 use clap::Parser;
 
 use crate::export::Exporter;
@@ -77,9 +77,9 @@ async fn open(process: &Process) -> Option<(Checkpoints, Option<Checkpoint>)> {
         .readiness
         .waiting(STAGE, "has not read its checkpoint yet");
     loop {
-        match Checkpoints::open(&process.bus, STAGE, 0, 0).await {
+        match checkpoint::open(process, STAGE, 0, 0).await {
             Ok(opened) => return Some(opened),
-            Err(error) => process.readiness.waiting(STAGE, chain(&error)),
+            Err(error) => process.readiness.waiting(STAGE, error),
         }
         tokio::select! {
             () = tokio::time::sleep(OPEN_RETRY) => {}

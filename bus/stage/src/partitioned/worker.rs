@@ -15,9 +15,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::delivery::Delivered;
 use super::{Output, Reject, Stage, Work, delivery};
-use crate::Process;
 use crate::clock::now_ns;
 use crate::process::chain;
+use crate::{Process, checkpoint};
 
 /// Outputs on their way at a time. More only adds latency.
 const IN_FLIGHT: usize = 64;
@@ -39,20 +39,17 @@ struct Worker<W> {
 /// Works on the partition of `lease` until `stop` is cancelled or the lease turns out to be over.
 pub(super) async fn run<S: Stage>(process: Process, stage: Arc<S>, lease: Lease, stop: CancellationToken) {
     let bus = process.bus.clone();
-    let (checkpoints, last) = match Checkpoints::open(&bus, S::NAME, lease.partition, lease.epoch).await {
+    let opened = checkpoint::open(&process, S::NAME, lease.partition, lease.epoch).await;
+    let (checkpoints, last) = match opened {
         Ok(opened) => opened,
         Err(error) => {
-            tracing::warn!(
-                stage = S::NAME,
-                partition = lease.partition,
-                error = chain(&error),
-                "checkpoint not opened"
-            );
-            return;
+            let (stage, partition) = (S::NAME, lease.partition);
+            return tracing::warn!(stage, partition, error, "checkpoint not opened");
         }
     };
     let cursor = last.as_ref().map_or(0, |checkpoint| checkpoint.sequence);
     let snapshot = last.as_ref().map(|checkpoint| checkpoint.state.as_slice());
+    let snapshot = snapshot.filter(|state| !state.is_empty());
     let work = match stage.restore(lease.partition, snapshot).or_else(|why| {
         tracing::error!(
             stage = S::NAME,
