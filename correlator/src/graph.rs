@@ -18,6 +18,7 @@ use std::sync::Arc;
 
 use bus_schema::Incident;
 use bus_schema::episode::Report;
+use bus_schema::event::node::Loss;
 
 use lifecycle::Incidents;
 use posterior::Forest;
@@ -53,6 +54,15 @@ impl Graph {
     /// What a checkpoint must hold.
     pub fn state(&self) -> &State {
         &self.state
+    }
+
+    /// Takes note that `stage` lost `count` messages for `reason`, whatever they told.
+    pub fn lost(&mut self, stage: &str, reason: &str, count: u64) {
+        let loss = Loss {
+            observer: stage.to_owned(),
+            reason: reason.to_owned(),
+        };
+        self.state.world.lost(loss, count);
     }
 
     /// Takes one report; returns the revisions of incidents that follow from it, in order.

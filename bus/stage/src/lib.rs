@@ -7,6 +7,7 @@ pub mod config;
 pub mod exit;
 pub mod health;
 pub mod high_water;
+pub mod losses;
 pub mod metrics;
 pub mod partitioned;
 pub mod process;

@@ -63,7 +63,7 @@ pub struct Applied {
     pub received: u64,
     /// Newest event time it told, UNIX ns; 0 for none.
     pub time_ns: u64,
-    /// Events skipped, by reason.
+    /// Events skipped, by reason; those that the work has to tell of, it has taken note of itself.
     pub skipped: Vec<(&'static str, u64)>,
 }
 
@@ -81,6 +81,9 @@ pub struct Reject {
 pub trait Work: Send + 'static {
     /// Takes the next message.
     fn apply(&mut self, message: &Incoming) -> Result<Applied, Reject>;
+
+    /// Takes note that `count` messages or events were lost for `reason`, to be told downstream with what follows.
+    fn lost(&mut self, reason: &'static str, count: u64);
 
     /// The state after the last message.
     ///

@@ -1,6 +1,9 @@
 //! Messages that cannot be read are counted, complained about once, and skipped; the next one is read.
 
+use std::collections::BTreeMap;
+
 use bus_client::codec::Codec;
+use bus_schema::episode::Report;
 use bus_schema::event::container::OomKill;
 use bus_schema::event::{Body, Event};
 use bus_schema::names::{
@@ -130,6 +133,48 @@ async fn an_enricher_reads_on_after_what_it_cannot_read() {
     arrives(&stages, 100, EVENTS_STREAM).await;
     arrives(&stages, 100, ENRICHED_STREAM).await;
     is_counted_and_said_once(&stages.enricher);
+    wait_for("the loss of each bad message is told", async || {
+        // Losses are told with what follows them.
+        let next = server::last_sequence(&stages.bus, &partition_stream(EVENTS_STREAM, 0)).await;
+        publish(
+            &stages,
+            &events_subject("n", "memory"),
+            batch(&header(100 + next)),
+        )
+        .await;
+        losses_of_enricher(&stages).await == expected_losses()
+    })
+    .await;
+}
+
+fn expected_losses() -> BTreeMap<String, u64> {
+    let kinds = ["undecodable", "newer_schema", "unknown_kind"];
+    kinds.map(|kind| (kind.to_owned(), TIMES as u64)).into()
+}
+
+/// What the enricher says it lost, by reason.
+async fn losses_of_enricher(stages: &Stages) -> BTreeMap<String, u64> {
+    let (mut codec, mut lost) = (Codec::new().unwrap(), BTreeMap::new());
+    for message in server::messages(&stages.bus, &partition_stream(ENRICHED_STREAM, 0)).await {
+        for event in codec.unpack(&message.payload).unwrap().events {
+            if let Body::Loss(loss) = event.body {
+                *lost.entry(loss.reason).or_default() += event.count;
+            }
+        }
+    }
+    lost
+}
+
+/// What the first correlator step says it lost, by reason.
+async fn losses_of_episodes(stages: &Stages) -> BTreeMap<String, u64> {
+    let mut lost = BTreeMap::new();
+    for message in server::messages(&stages.bus, EPISODES_STREAM).await {
+        let blindness = Report::decode(&message.payload).unwrap().blindness;
+        for (loss, count) in blindness.into_iter().filter_map(|told| told.loss) {
+            *lost.entry(loss.reason).or_default() += count;
+        }
+    }
+    lost
 }
 
 #[tokio::test]
@@ -141,11 +186,22 @@ async fn a_correlator_reads_on_after_what_it_cannot_read() {
     })
     .await;
     is_counted_and_said_once(&stages.correlator);
+    wait_for("the loss of each bad message is told", async || {
+        let next = server::last_sequence(&stages.bus, &partition_stream(ENRICHED_STREAM, 0)).await;
+        let subject = enriched_subject(slot("w"), "memory");
+        let later = Header {
+            watermark_ns: TIME_NS + next * 1_000_000_000,
+            ..header(100 + next)
+        };
+        publish(&stages, &subject, batch(&later)).await;
+        losses_of_episodes(&stages).await == expected_losses()
+    })
+    .await;
     publish(&stages, &episodes_subject(0, "mixed"), garbage()).await;
     publish(
         &stages,
         &enriched_subject(slot("w"), "memory"),
-        batch(&header(101)),
+        batch(&header(100_000)),
     )
     .await;
     wait_for("the episodes lead to an incident after the garbage", async || {

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use bus_schema::names::PRODUCER_SILENT_AFTER;
 use serde::{Deserialize, Serialize};
 
+/// Said by one that knows no time, such as a stage that tells what it lost: nobody waits for it.
+const NO_MARK: u64 = 0;
 const SECOND_NS: u64 = 1_000_000_000;
 /// A producer that lags behind the others by more is behind: some heartbeats, and what the way takes.
 const BEHIND_NS: u64 = 2 * SECOND_NS;
@@ -41,6 +43,9 @@ impl Watermark {
     /// After an outage all producers are behind, and each gets time to catch up. One whose clock is wrong, or that is too slow
     /// for good, delays the others only once.
     pub(crate) fn note(&mut self, producer: String, mark_ns: u64, received_ns: u64) {
+        if mark_ns == NO_MARK {
+            return;
+        }
         self.passed_ns += received_ns.saturating_sub(self.received_ns).min(PAUSE_NS);
         self.received_ns = self.received_ns.max(received_ns);
         let speaker = self.producers.entry(producer).or_default();

@@ -105,10 +105,11 @@ impl Coverage {
         found.map(|(node, hooks)| (node.as_str(), hooks))
     }
 
-    /// Events known to be lost by `observer` on `node` shortly before `time_ns`.
+    /// Events known to be lost around `time_ns` that may have been those of `observer` on `node`.
     fn lost(&self, node: &str, observer: &str, time_ns: u64) -> u64 {
         let near = |loss: &&Loss| {
-            loss.observer == observer && loss.node == node && loss.time_ns.abs_diff(time_ns) <= RECENT_NS
+            let is_its_own = loss.observer == observer && loss.node == node;
+            (is_its_own || loss.is_of_a_stage()) && loss.time_ns.abs_diff(time_ns) <= RECENT_NS
         };
         self.losses.iter().filter(near).map(|loss| loss.count).sum()
     }
@@ -139,6 +140,13 @@ impl Coverage {
     }
 }
 
+impl Loss {
+    /// A stage reads everybody's events and does not know whose it lost.
+    fn is_of_a_stage(&self) -> bool {
+        self.node.is_empty()
+    }
+}
+
 impl Hook {
     /// Probability that it misses something around `time_ns`.
     fn gap(&self, time_ns: u64) -> f64 {
@@ -158,4 +166,47 @@ impl Hook {
 fn is_cluster_scoped(observer: &str) -> bool {
     let mut all = FAMILIES.iter().flat_map(|family| family.observers);
     all.any(|known| known.token == observer && known.cluster_scoped)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TIME_NS: u64 = 1_700_000_000_000_000_000;
+
+    /// How blind the network observer is on node `n`, after `lost_by` on `node` has lost something.
+    fn blindness_after(lost_by: &str, node: &str) -> f64 {
+        let mut coverage = Coverage::default();
+        let capability = node::Capability {
+            observer: "network".to_owned(),
+            hook: "connect".to_owned(),
+            coverage: node::Coverage::Full,
+            ..node::Capability::default()
+        };
+        coverage.take(&Blindness {
+            node: "n".to_owned(),
+            time_ns: TIME_NS,
+            capability: Some(capability),
+            loss: None,
+        });
+        let loss = node::Loss {
+            observer: lost_by.to_owned(),
+            reason: "retention".to_owned(),
+        };
+        coverage.take(&Blindness {
+            node: node.to_owned(),
+            time_ns: TIME_NS,
+            loss: Some((loss, 1)),
+            capability: None,
+        });
+        coverage.blindness("network", &Entity::of_node("n"), TIME_NS)
+    }
+
+    #[test]
+    fn what_a_stage_lost_may_have_been_anybodys() {
+        assert!(blindness_after("network", "n") >= LOSSY);
+        assert!(blindness_after("enricher", "") >= LOSSY);
+        assert!(blindness_after("memory", "n") < LOSSY, "another observer's loss");
+        assert!(blindness_after("network", "m") < LOSSY, "another node's loss");
+    }
 }

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bus_schema::episode::{Episode, Report};
+use bus_schema::episode::{Blindness, Episode, Report};
+use bus_schema::event::node::Loss;
 use bus_schema::{Entity, EventId};
 use serde::{Deserialize, Serialize};
 
@@ -73,6 +74,15 @@ impl World {
         }
         self.make_room();
         !report.episodes.is_empty()
+    }
+
+    /// Takes note of `count` messages that a stage lost just now.
+    pub(super) fn lost(&mut self, loss: Loss, count: u64) {
+        self.coverage.take(&Blindness {
+            time_ns: self.now_ns(),
+            loss: Some((loss, count)),
+            ..Blindness::default()
+        });
     }
 
     /// Event time: everything up to it has been told.

@@ -63,6 +63,10 @@ impl Work for Cell {
         })
     }
 
+    fn lost(&mut self, reason: &'static str, count: u64) {
+        self.graph.lost(Causes::NAME, reason, count);
+    }
+
     fn snapshot(&self) -> Result<Vec<u8>, String> {
         rmp_serde::to_vec_named(self.graph.state()).map_err(|error| error.to_string())
     }

@@ -3,8 +3,10 @@
 use bus_client::codec::{Codec, UnpackError};
 use bus_client::reader::Incoming;
 use bus_schema::batch::DecodeError;
+use bus_schema::episode::Blindness;
 use bus_schema::names::{ENRICHED_STREAM, episodes_subject, partition_stream};
 use bus_stage::high_water::{Admission, HighWater};
+use bus_stage::losses::Losses;
 use bus_stage::partitioned::{Applied, Output, Reject, Stage, Work};
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +16,8 @@ use crate::fold::Folder;
 pub const CELL: u16 = 0;
 /// Theme of reports that hold more than one.
 const THEME: &str = "mixed";
+
+const UNKNOWN_KIND: &str = "unknown_kind";
 
 /// The stage.
 #[derive(Debug)]
@@ -33,6 +37,8 @@ pub struct Partition {
 struct State {
     folder: Folder,
     marks: HighWater,
+    #[serde(default)]
+    losses: Losses,
 }
 
 impl Stage for Episodes {
@@ -54,6 +60,7 @@ impl Stage for Episodes {
             None => State {
                 folder: Folder::new(partition),
                 marks: HighWater::default(),
+                losses: Losses::default(),
             },
         };
         Ok(Partition {
@@ -76,7 +83,17 @@ impl Work for Partition {
         if self.state.marks.admit(&batch.header, received + unknown) == Admission::Repeated {
             return Ok(Applied::default());
         }
-        let report = self.state.folder.apply(message.sequence, &batch);
+        self.lost(UNKNOWN_KIND, unknown);
+        let mut report = self.state.folder.apply(message.sequence, &batch);
+        if let Some(report) = &mut report {
+            let losses = self.state.losses.due(Episodes::NAME, message.stored_ns);
+            let blindness = losses.into_iter().map(|loss| Blindness {
+                time_ns: message.stored_ns,
+                loss: Some(loss),
+                ..Blindness::default()
+            });
+            report.blindness.extend(blindness);
+        }
         let outputs = report.map(|report| {
             let payload = report.encode().map_err(|error| Reject {
                 kind: "unencodable",
@@ -94,7 +111,7 @@ impl Work for Partition {
         });
         let outputs = outputs.transpose()?.into_iter().collect();
         let skipped = (unknown > 0)
-            .then_some(("unknown_kind", unknown))
+            .then_some((UNKNOWN_KIND, unknown))
             .into_iter()
             .collect();
         Ok(Applied {
@@ -103,6 +120,10 @@ impl Work for Partition {
             time_ns: batch.header.watermark_ns,
             skipped,
         })
+    }
+
+    fn lost(&mut self, reason: &'static str, count: u64) {
+        self.state.losses.add(reason, count);
     }
 
     fn snapshot(&self) -> Result<Vec<u8>, String> {

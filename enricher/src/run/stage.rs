@@ -4,10 +4,13 @@ use std::sync::{PoisonError, RwLockReadGuard};
 
 use bus_client::codec::{Codec, UnpackError};
 use bus_client::reader::Incoming;
-use bus_schema::Header;
 use bus_schema::batch::DecodeError;
+use bus_schema::event::node::Loss;
+use bus_schema::event::{Body, Event};
 use bus_schema::names::{EVENTS_STREAM, enriched_subject, parse_slot_and_family, partition_stream};
+use bus_schema::{Entity, EventId, Header, SCHEMA_VERSION, Severity};
 use bus_stage::high_water::{Admission, HighWater};
+use bus_stage::losses::Losses;
 use bus_stage::partitioned::{Applied, Output, Reject, Stage, Work};
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +18,8 @@ use super::watch::Shared;
 use crate::Enricher;
 use crate::enrich::Share;
 use crate::topology::Topology;
+
+const UNKNOWN_KIND: &str = "unknown_kind";
 
 /// The stage: how many partitions, and who is who in the cluster.
 #[derive(Debug)]
@@ -39,6 +44,8 @@ pub struct Partition {
 struct State {
     enricher: Enricher,
     marks: HighWater,
+    #[serde(default)]
+    losses: Losses,
 }
 
 impl Stage for EnricherStage {
@@ -87,7 +94,7 @@ impl Work for Partition {
         let received = batch.events.len() as u64;
         let unknown: u64 = batch.unknown_kinds.values().sum();
         let mut skipped: Vec<_> = (unknown > 0)
-            .then_some(("unknown_kind", unknown))
+            .then_some((UNKNOWN_KIND, unknown))
             .into_iter()
             .collect();
         match self.state.marks.admit(&header, received + unknown) {
@@ -95,13 +102,16 @@ impl Work for Partition {
             Admission::New { missed } if missed > 0 => skipped.push(("missed", missed)),
             Admission::New { .. } => {}
         }
+        self.lost(UNKNOWN_KIND, unknown);
         let topology = self.topology.read().unwrap_or_else(PoisonError::into_inner);
         let shares = self.state.enricher.apply(&topology, batch, self.partitions);
         drop::<RwLockReadGuard<'_, Topology>>(topology);
         let time_ns = header.watermark_ns;
         let mut outputs = Vec::with_capacity(shares.len());
+        outputs.extend(self.tell_losses(&header.cluster, message)?);
         for share in shares {
-            outputs.push(self.output(&header, family, &share, message.sequence)?);
+            let id = format!("E/{}/{}/{}", self.number, message.sequence, share.partition);
+            outputs.push(self.output(&header, family, &share, id)?);
         }
         Ok(Applied {
             outputs,
@@ -111,18 +121,59 @@ impl Work for Partition {
         })
     }
 
+    fn lost(&mut self, reason: &'static str, count: u64) {
+        self.state.losses.add(reason, count);
+    }
+
     fn snapshot(&self) -> Result<Vec<u8>, String> {
         rmp_serde::to_vec_named(&self.state).map_err(|error| error.to_string())
     }
 }
 
 impl Partition {
+    /// What this partition lost, as a batch of the enricher's own. It knows no node, for anybody's events may be among them,
+    /// and no time. What observers say they sent and never came (`missed`) is not in it: whoever dropped it tells it.
+    fn tell_losses(&mut self, cluster: &str, message: &Incoming) -> Result<Option<Output>, Reject> {
+        let losses = self.state.losses.due(EnricherStage::NAME, message.stored_ns);
+        if losses.is_empty() {
+            return Ok(None);
+        }
+        let header = Header {
+            schema: SCHEMA_VERSION,
+            cluster: cluster.to_owned(),
+            boot: self.number.to_string(),
+            observer: EnricherStage::NAME.to_owned(),
+            first_sequence: message.sequence,
+            received_ns: message.stored_ns,
+            ..Header::default()
+        };
+        let producer = header.message_id();
+        let event = |(loss, count): (Loss, u64)| Event {
+            id: EventId::of_parts(message.stored_ns, &[&producer, &loss.reason]),
+            time_ns: message.stored_ns,
+            observed_ns: message.stored_ns,
+            severity: Severity::Warning,
+            subject: Entity::default(),
+            object: None,
+            count,
+            window_ns: 0,
+            trace: None,
+            body: Body::Loss(loss),
+        };
+        let share = Share {
+            partition: self.number,
+            events: losses.into_iter().map(event).collect(),
+        };
+        let id = format!("L/{}/{}", self.number, message.sequence);
+        self.output(&header, "system", &share, id).map(Some)
+    }
+
     fn output(
         &mut self,
         header: &Header,
         family: &str,
         share: &Share,
-        sequence: u64,
+        message_id: String,
     ) -> Result<Output, Reject> {
         let packed = self.codec.pack(header, &share.events);
         let payload = packed.map_err(|error| Reject {
@@ -132,7 +183,7 @@ impl Partition {
         Ok(Output {
             // A partition owns the slot of its own number.
             subject: enriched_subject(share.partition, family),
-            message_id: format!("E/{}/{sequence}/{}", self.number, share.partition),
+            message_id,
             payload: payload.into(),
             events: share.events.len() as u64,
             put: None,

@@ -112,11 +112,16 @@ impl<W: Work> Worker<W> {
         self.save().await;
     }
 
-    fn count(&self, delivered: &Delivered) {
+    fn count(&mut self, delivered: &Delivered) {
         match delivered {
             Delivered::Sent(events) => drop(self.process.metrics.events_sent.inc_by(*events)),
-            Delivered::TooLarge(events) => self.process.metrics.drop_events("too_large", *events),
+            Delivered::TooLarge(events) => self.lose("too_large", *events),
         }
+    }
+
+    fn lose(&mut self, reason: &'static str, count: u64) {
+        self.process.metrics.drop_events(reason, count);
+        self.work.lost(reason, count);
     }
 
     fn take(&mut self, item: Item) -> Vec<Output> {
@@ -128,7 +133,7 @@ impl<W: Work> Worker<W> {
                     missed,
                     "messages were removed before they were read"
                 );
-                self.process.metrics.drop_events("retention", missed);
+                self.lose("retention", missed);
                 return Vec::new();
             }
         };
@@ -162,7 +167,7 @@ impl<W: Work> Worker<W> {
                 applied.outputs
             }
             Err(reject) => {
-                metrics.drop_events(reject.kind, 1);
+                self.lose(reject.kind, 1);
                 self.complain(&reject, message.sequence);
                 Vec::new()
             }
