@@ -27,6 +27,28 @@ pub enum Error {
         #[source]
         source: async_nats::jetstream::context::CreateStreamError,
     },
+    /// A stream of that name divides the nodes in another way.
+    #[error(
+        "stream {name} binds {found} subjects instead of {expected}: it was made for another number of partitions; start \
+         all processes with the same --partitions, or delete the streams to divide anew"
+    )]
+    OtherSubjects {
+        /// Which.
+        name: String,
+        /// How many it binds.
+        found: usize,
+        /// How many it should.
+        expected: usize,
+    },
+    /// A stream that should be there could not be looked at.
+    #[error("stream {name} cannot be looked at")]
+    Look {
+        /// Which.
+        name: String,
+        /// Why.
+        #[source]
+        source: async_nats::jetstream::context::GetStreamError,
+    },
     /// A bucket could not be created.
     #[error("bucket {name} could not be created")]
     Bucket {
@@ -50,13 +72,10 @@ pub enum Error {
 /// Creates every stream for `partitions` partitions, and every bucket. Safe to call from everybody at once.
 pub async fn provision(bus: &Bus, partitions: u16) -> Result<(), Error> {
     for config in configs(partitions) {
-        let name = config.name.clone();
+        let (name, subjects) = (config.name.clone(), config.subjects.clone());
         match bus.jetstream().create_stream(config).await {
             Ok(_) => {}
-            // It exists with other settings: they are its owner's business.
-            Err(error) if is_other_settings(error.kind()) => {
-                tracing::info!(stream = name, "stream exists with other settings");
-            }
+            Err(error) if is_other_settings(error.kind()) => binds(bus, name, subjects).await?,
             Err(source) => return Err(Error::Stream { name, source }),
         }
     }
@@ -68,6 +87,27 @@ pub async fn provision(bus: &Bus, partitions: u16) -> Result<(), Error> {
     ] {
         create_bucket(bus, name).await?;
     }
+    Ok(())
+}
+
+/// An existing stream may have limits of its own, they are its owner's business, but it must bind the same subjects: else
+/// some would never be read.
+async fn binds(bus: &Bus, name: String, mut expected: Vec<String>) -> Result<(), Error> {
+    let mut found = match bus.jetstream().get_stream(&name).await {
+        Ok(stream) => stream.cached_info().config.subjects.clone(),
+        Err(source) => return Err(Error::Look { name, source }),
+    };
+    found.sort_unstable();
+    expected.sort_unstable();
+    if found != expected {
+        let (found, expected) = (found.len(), expected.len());
+        return Err(Error::OtherSubjects {
+            name,
+            found,
+            expected,
+        });
+    }
+    tracing::info!(stream = name, "stream exists with other settings");
     Ok(())
 }
 

@@ -8,6 +8,7 @@ mod server;
 
 use std::time::Duration;
 
+use async_nats::jetstream::stream;
 use bus_client::leases::Member;
 use bus_client::losses::Losses;
 use bus_client::publisher::{Outgoing, Publisher};
@@ -54,6 +55,29 @@ async fn read(reader: &mut Reader, count: u64) -> Vec<String> {
 
 fn numbers(count: u64) -> Vec<String> {
     (0..count).map(|number| number.to_string()).collect()
+}
+
+#[tokio::test]
+async fn streams_of_another_number_of_partitions_are_refused_and_other_limits_are_not() {
+    let server = Server::start();
+    let bus = server.connect().await;
+    let smaller = stream::Config {
+        name: EPISODES_STREAM.to_owned(),
+        subjects: vec!["tapio.episodes.>".to_owned()],
+        max_messages: 5,
+        ..stream::Config::default()
+    };
+    bus.jetstream().create_stream(smaller).await.unwrap();
+    streams::provision(&bus, 2).await.unwrap();
+    let mut episodes = bus.jetstream().get_stream(EPISODES_STREAM).await.unwrap();
+    assert_eq!(episodes.info().await.unwrap().config.max_messages, 5);
+    for partitions in [1, 4] {
+        let error = streams::provision(&bus, partitions).await.unwrap_err();
+        assert!(
+            matches!(error, streams::Error::OtherSubjects { .. }),
+            "{partitions}: {error}"
+        );
+    }
 }
 
 #[tokio::test]

@@ -23,8 +23,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::Process;
 
-/// A partition that is handed over in good order has this long for its last checkpoint.
-const HANDOVER_TIMEOUT: Duration = Duration::from_secs(3);
+/// Partitions that are handed over in good order have this long for their last checkpoints. Meanwhile no lease is renewed.
+const HANDOVER_TIMEOUT: Duration = Duration::from_secs(2);
 /// Delay before the bus is asked again whether the streams are there.
 const PROVISION_RETRY: Duration = Duration::from_secs(1);
 
@@ -139,10 +139,7 @@ pub async fn run<S: Stage>(process: Process, stage: S, member: &str) {
         restart_ended(&mut membership, &mut running).await;
         process.readiness.ready(S::NAME);
     }
-    for (partition, worker) in running {
-        finish(worker).await;
-        membership.release(partition).await;
-    }
+    finish(running.into_values()).await;
     membership.leave().await;
 }
 
@@ -201,11 +198,12 @@ async fn follow<S: Stage>(
             worker.task.abort();
         }
     }
+    if !changes.surplus.is_empty() {
+        tracing::info!(stage = S::NAME, partitions = ?changes.surplus, "handing over");
+    }
+    let surplus = &changes.surplus;
+    finish(surplus.iter().filter_map(|partition| running.remove(partition))).await;
     for partition in changes.surplus {
-        tracing::info!(stage = S::NAME, partition, "handing over");
-        if let Some(worker) = running.remove(&partition) {
-            finish(worker).await;
-        }
         membership.release(partition).await;
     }
     for lease in changes.gained {
@@ -238,10 +236,14 @@ fn begin<S: Stage>(process: Process, stage: Arc<S>, lease: Lease) -> Running {
     Running { stop, task }
 }
 
-async fn finish(worker: Running) {
-    worker.stop.cancel();
-    let mut task = worker.task;
-    if tokio::time::timeout(HANDOVER_TIMEOUT, &mut task).await.is_err() {
-        task.abort();
+/// Ends workers, all at the same time; who does not come to an end is cut off.
+async fn finish(workers: impl Iterator<Item = Running>) {
+    let ending: Vec<Running> = workers.collect();
+    ending.iter().for_each(|worker| worker.stop.cancel());
+    let deadline = Instant::now() + HANDOVER_TIMEOUT;
+    for Running { mut task, .. } in ending {
+        if tokio::time::timeout_at(deadline, &mut task).await.is_err() {
+            task.abort();
+        }
     }
 }
