@@ -12,7 +12,7 @@ pub(crate) async fn run(args: IncidentsArgs, told: &NatsArgs, json: bool) -> Res
     let bus = nats::connect(&nats::url(told)).await?;
     // Placed before the list is read: a revision between the two is shown twice rather than never.
     let news = if args.follow {
-        Some(Revisions::from_now(&bus).await)
+        Some(Revisions::from_now(&bus).await?)
     } else {
         None
     };

@@ -119,8 +119,9 @@ pub(crate) struct Revisions(Reader);
 
 impl Revisions {
     /// Those that come from now on.
-    pub(crate) async fn from_now(bus: &Bus) -> Self {
-        Self(Reader::from_now(bus, names::INCIDENTS_STREAM).await)
+    pub(crate) async fn from_now(bus: &Bus) -> Result<Self, Error> {
+        let reader = Reader::from_now(bus, names::INCIDENTS_STREAM).await;
+        Ok(Self(reader.map_err(|_| lost("incidents"))?))
     }
 
     /// The next one, as it was published and as what it means.

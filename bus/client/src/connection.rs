@@ -42,8 +42,8 @@ pub enum Status {
     /// Not connected yet, or no more.
     #[default]
     Disconnected,
-    /// Connected for the n-th time.
-    Connected(u64),
+    /// Connected, or connected again.
+    Connected,
     /// The server refuses what this process has to do. Trying again does not help.
     Denied(String),
 }
@@ -113,7 +113,7 @@ impl Bus {
     pub async fn connect_now(config: &Config, patience: Duration) -> Result<Self, Error> {
         let bus = Self::connect(config).await?;
         let mut status = bus.status.clone();
-        let connected = status.wait_for(|status| matches!(status, Status::Connected(_)));
+        let connected = status.wait_for(|status| matches!(status, Status::Connected));
         if tokio::time::timeout(patience, connected).await.is_err() {
             return Err(Error::Unreachable {
                 urls: public(&config.urls),
@@ -206,17 +206,10 @@ fn reconnect_delay(attempts: usize) -> Duration {
 
 fn note(status: &watch::Sender<Status>, event: &Event) {
     match event {
-        Event::Connected => {
-            status.send_modify(|status| {
-                let times = if let Status::Connected(times) = status {
-                    *times
-                } else {
-                    0
-                };
-                *status = Status::Connected(times + 1);
-            });
+        Event::Connected => drop(status.send_replace(Status::Connected)),
+        Event::Disconnected | Event::Closed | Event::Draining => {
+            status.send_replace(Status::Disconnected);
         }
-        Event::Disconnected | Event::Closed | Event::Draining => drop(status.send(Status::Disconnected)),
         Event::ServerError(error) => {
             let text = error.to_string();
             if text.to_lowercase().contains("permissions violation") {

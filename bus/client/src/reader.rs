@@ -6,7 +6,8 @@
 use std::time::Duration;
 
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, StreamError, pull};
-use async_nats::jetstream::{self, stream};
+use async_nats::jetstream::context::{GetStreamError, GetStreamErrorKind};
+use async_nats::jetstream::{self, ErrorCode, stream};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use tokio::sync::watch;
@@ -53,7 +54,7 @@ pub struct Incoming {
 #[derive(Debug, thiserror::Error)]
 enum Error {
     #[error("stream cannot be opened")]
-    Stream(#[source] jetstream::context::GetStreamError),
+    Stream(#[source] GetStreamError),
     #[error("consumer cannot be created")]
     Consumer(#[source] stream::ConsumerError),
     #[error("messages cannot be asked for")]
@@ -81,6 +82,10 @@ impl std::fmt::Debug for Reader {
     }
 }
 
+fn is_not_there(error: &GetStreamError) -> bool {
+    matches!(error.kind(), GetStreamErrorKind::JetStream(error) if error.error_code() == ErrorCode::STREAM_NOT_FOUND)
+}
+
 impl Reader {
     /// A reader of `stream` that begins after sequence `cursor`; 0 is the beginning.
     pub fn new(bus: &Bus, stream: &str, cursor: u64) -> Self {
@@ -94,13 +99,17 @@ impl Reader {
         }
     }
 
-    /// A reader of `stream` that begins with the next message to come.
-    pub async fn from_now(bus: &Bus, stream: &str) -> Self {
+    /// A reader of `stream` that begins with the next message to come. Of a stream that is yet to be made, that is the first.
+    ///
+    /// # Errors
+    /// When the bus does not say how far the stream has come.
+    pub async fn from_now(bus: &Bus, stream: &str) -> Result<Self, GetStreamError> {
         let last = match bus.jetstream().get_stream(stream).await {
             Ok(stream) => stream.cached_info().state.last_sequence,
-            Err(_) => 0,
+            Err(error) if is_not_there(&error) => 0,
+            Err(error) => return Err(error),
         };
-        Self::new(bus, stream, last)
+        Ok(Self::new(bus, stream, last))
     }
 
     /// Sequence of the last message handed out.

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use async_nats::jetstream::context::{CreateStreamErrorKind, KeyValueErrorKind};
-use async_nats::jetstream::kv;
 use async_nats::jetstream::stream::{Config, DiscardPolicy, StorageType};
+use async_nats::jetstream::{ErrorCode, kv};
 use bus_schema::names::{
     CHECKPOINTS_BUCKET, DUPLICATE_WINDOW, ENRICHED, ENRICHED_MAX_AGE, ENRICHED_STREAM, EPISODES,
     EPISODES_MAX_AGE, EPISODES_MAX_BYTES, EPISODES_STREAM, EVENTS, EVENTS_MAX_AGE, EVENTS_MAX_BYTES,
@@ -145,9 +145,7 @@ async fn create_bucket(bus: &Bus, name: &'static str) -> Result<(), Error> {
 }
 
 fn is_other_settings(kind: CreateStreamErrorKind) -> bool {
-    /// `JSStreamNameExistErr`: a stream of that name has other settings.
-    const STREAM_NAME_EXISTS: u64 = 10058;
-    matches!(kind, CreateStreamErrorKind::JetStream(error) if error.error_code().0 == STREAM_NAME_EXISTS)
+    matches!(kind, CreateStreamErrorKind::JetStream(error) if error.error_code() == ErrorCode::STREAM_NAME_EXIST)
 }
 
 fn configs(partitions: u16) -> Vec<Config> {

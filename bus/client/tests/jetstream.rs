@@ -11,7 +11,7 @@ use std::time::Duration;
 use async_nats::jetstream::stream;
 use bus_client::leases::Member;
 use bus_client::losses::Losses;
-use bus_client::publisher::{Outgoing, Publisher};
+use bus_client::publisher::{self, Outgoing, Publisher};
 use bus_client::reader::{Item, Reader};
 use bus_client::spool::Spool;
 use bus_client::{Bus, connection, streams};
@@ -225,9 +225,7 @@ async fn a_reader_goes_on_after_its_consumer_was_deleted_and_reports_what_was_pu
     let server = Server::start();
     let bus = ready(&server).await;
     for number in 0..10 {
-        bus_client::publisher::publish(&bus, &message(number))
-            .await
-            .unwrap();
+        publisher::publish(&bus, &message(number)).await.unwrap();
     }
     let mut reader = Reader::new(&bus, EPISODES_STREAM, 0);
     assert_eq!(read(&mut reader, 5).await, numbers(5));
@@ -238,10 +236,10 @@ async fn a_reader_goes_on_after_its_consumer_was_deleted_and_reports_what_was_pu
     for consumer in consumers {
         stream.delete_consumer(&consumer).await.unwrap();
     }
-    bus_client::publisher::publish(&bus, &message(10)).await.unwrap();
+    publisher::publish(&bus, &message(10)).await.unwrap();
     assert_eq!(read(&mut reader, 6).await, numbers(11)[5..]);
-    bus_client::publisher::publish(&bus, &message(11)).await.unwrap();
-    bus_client::publisher::publish(&bus, &message(12)).await.unwrap();
+    publisher::publish(&bus, &message(11)).await.unwrap();
+    publisher::publish(&bus, &message(12)).await.unwrap();
     stream.purge().sequence(13).await.unwrap();
     let mut late = Reader::new(&bus, EPISODES_STREAM, 11);
     let gap = tokio::time::timeout(PATIENCE, late.next()).await.unwrap();
@@ -255,9 +253,7 @@ async fn what_is_removed_while_a_reader_lags_behind_is_reported_once() {
     let bus = ready(&server).await;
     // More than a reader is given beforehand.
     for number in 0..SENT {
-        bus_client::publisher::publish(&bus, &message(number))
-            .await
-            .unwrap();
+        publisher::publish(&bus, &message(number)).await.unwrap();
     }
     let mut reader = Reader::new(&bus, EPISODES_STREAM, 0);
     assert_eq!(read(&mut reader, 1).await, numbers(1));
@@ -307,6 +303,21 @@ async fn partitions_are_shared_and_those_of_the_dead_move() {
             .all(|lease| gained.iter().all(|other| other.partition != lease.partition))
     );
     assert!(moved.iter().all(|lease| lease.epoch > 0));
+}
+
+#[tokio::test]
+async fn a_reader_from_now_on_begins_with_the_next_message_or_not_at_all() {
+    let mut server = Server::start();
+    let bus = server.connect().await;
+    let mut before = Reader::from_now(&bus, EPISODES_STREAM).await.unwrap();
+    streams::provision(&bus, 1).await.unwrap();
+    publisher::publish(&bus, &message(0)).await.unwrap();
+    let mut after = Reader::from_now(&bus, EPISODES_STREAM).await.unwrap();
+    publisher::publish(&bus, &message(1)).await.unwrap();
+    assert_eq!(read(&mut before, 2).await, numbers(2));
+    assert_eq!(read(&mut after, 1).await, ["1"]);
+    server.kill();
+    assert!(Reader::from_now(&bus, EPISODES_STREAM).await.is_err());
 }
 
 #[tokio::test]

@@ -171,7 +171,7 @@ async fn keep_streams(process: Process, mut connection: watch::Receiver<Status>)
     let stop = process.stop.clone();
     let keeping = async {
         while connection.changed().await.is_ok() {
-            while matches!(*connection.borrow(), Status::Connected(_)) {
+            while matches!(*connection.borrow(), Status::Connected) {
                 let made = bus_client::streams::provision(&process.bus, process.args.partitions).await;
                 let Err(error) = made else { break };
                 tracing::warn!(
@@ -239,7 +239,9 @@ fn begin<S: Stage>(process: Process, stage: Arc<S>, lease: Lease) -> Running {
 /// Ends workers, all at the same time; who does not come to an end is cut off.
 async fn finish(workers: impl Iterator<Item = Running>) {
     let ending: Vec<Running> = workers.collect();
-    ending.iter().for_each(|worker| worker.stop.cancel());
+    for worker in &ending {
+        worker.stop.cancel();
+    }
     let deadline = Instant::now() + HANDOVER_TIMEOUT;
     for Running { mut task, .. } in ending {
         if tokio::time::timeout_at(deadline, &mut task).await.is_err() {

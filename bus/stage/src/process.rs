@@ -118,7 +118,7 @@ async fn follow_connection(bus: Bus, readiness: Readiness, urls: String) {
     let mut status = bus.status();
     loop {
         match &*status.borrow_and_update() {
-            Status::Connected(_) => readiness.ready("nats"),
+            Status::Connected => readiness.ready("nats"),
             Status::Disconnected => readiness.waiting("nats", format!("not connected to {urls}")),
             Status::Denied(why) => {
                 readiness.waiting("nats", format!("NATS denies what this process has to do: {why}"));

@@ -56,7 +56,7 @@ async fn tell(
 ) -> Result<Verdict, crate::Error> {
     let bus = nats::connect(url).await?;
     let mut news = News {
-        revisions: Revisions::from_now(&bus).await,
+        revisions: Revisions::from_now(&bus).await?,
         shop: shop.group(),
     };
     open(args, shop).await?;
