@@ -12,6 +12,8 @@ use crate::rules::{Relation, Rule, RuleBook};
 
 /// What is left of the weight of a state that has held for long: something else may have made it worse.
 const CHRONIC: f64 = 0.2;
+/// The clocks of two nodes that NTP keeps differ by milliseconds in one data centre, by tens of them beyond.
+const CLOCK_ERROR_NS: u64 = 100_000_000;
 /// A different pod of the same workload is half a step away.
 const OTHER_POD: f64 = 0.6;
 
@@ -87,9 +89,14 @@ fn share_gone(relation: Relation, cause: &Episode) -> f64 {
     1.0 / (1.0 + others)
 }
 
-/// Causes come first. Equal times are ordered by id, so that two episodes never cause each other.
-pub(super) fn precedes(cause: &Episode, effect: &Episode) -> bool {
-    (cause.start_ns, cause.id) < (effect.start_ns, effect.id)
+/// Causes come first, as far as clocks can tell. By one clock equal times are ordered by id; by two, each may seem to precede
+/// the other.
+fn precedes(cause: &Episode, effect: &Episode) -> bool {
+    if cause.subject.node == effect.subject.node {
+        (cause.start_ns, cause.id) < (effect.start_ns, effect.id)
+    } else {
+        cause.start_ns <= effect.start_ns + CLOCK_ERROR_NS
+    }
 }
 
 /// 1 within the typical lag, then falling with its inverse (no scale is preferred), 0 beyond the longest.

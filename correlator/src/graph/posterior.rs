@@ -3,7 +3,7 @@
 //! Every episode has one immediate cause: one of its candidate links, nothing at all (its condition's spontaneous weight),
 //! or something that no observer could see (the priors of its rules, times the blindness of whoever would have seen it).
 //! The probability of each is its share of the sum, so what explains an effect well is explained away for the others.
-//! Roots follow by walking the causes in order of time: P(root of e is r) = Σ over causes c of P(c causes e) · P(root of c is r).
+//! Roots follow by walking the causes before their effects: P(root of e is r) = Σ over causes c of P(c causes e) · P(root of c is r).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,6 +15,9 @@ use super::links::{Index, Link, candidates, index};
 use super::world::World;
 use crate::condition::{Applies, Condition};
 use crate::rules::{Rule, RuleBook};
+
+/// Chains that run against the clocks are as short as the clocks' error; longer ones are cut.
+const MOST_PLANTING: usize = 32;
 
 /// One episode with its candidate causes.
 #[derive(Debug)]
@@ -48,10 +51,35 @@ impl<'a> Forest<'a> {
             nodes: BTreeMap::new(),
         };
         for episode in order {
-            let node = forest.node(book, world, &index, episode);
-            forest.nodes.insert(episode.id, node);
+            forest.plant(book, world, &index, episode, &mut BTreeSet::new());
         }
         forest
+    }
+
+    /// Links an episode, and before it those of its causes that another node's clock puts after it. Where two seem to cause
+    /// each other, the one that is planted first, `planting` its causes, is the effect.
+    fn plant(
+        &mut self,
+        book: &'a RuleBook,
+        world: &'a World,
+        index: &Index<'a>,
+        episode: &'a Episode,
+        planting: &mut BTreeSet<EventId>,
+    ) {
+        if self.nodes.contains_key(&episode.id) {
+            return;
+        }
+        planting.insert(episode.id);
+        let mut links = candidates(book, world, index, episode);
+        for link in &links {
+            if planting.len() < MOST_PLANTING && !planting.contains(&link.cause.id) {
+                self.plant(book, world, index, link.cause, planting);
+            }
+        }
+        links.retain(|link| self.nodes.contains_key(&link.cause.id));
+        planting.remove(&episode.id);
+        let node = self.node(book, world, episode, links);
+        self.nodes.insert(episode.id, node);
     }
 
     /// The end of the chain of most probable causes.
@@ -63,7 +91,7 @@ impl<'a> Forest<'a> {
         root
     }
 
-    /// The most probable cause, where one is more probable than none. Causes precede, so following them ends.
+    /// The most probable cause, where one is more probable than none. Causes were planted first, so following them ends.
     pub(super) fn cause_of(&self, id: EventId) -> Option<&Link<'a>> {
         let node = self.nodes.get(&id)?;
         node.links.first().filter(|_| node.is_explained)
@@ -118,10 +146,9 @@ impl<'a> Forest<'a> {
         &self,
         book: &'a RuleBook,
         world: &'a World,
-        index: &Index<'a>,
         episode: &'a Episode,
+        mut links: Vec<Link<'a>>,
     ) -> Node<'a> {
-        let mut links = candidates(book, world, index, episode);
         links.sort_by(|one, other| {
             other
                 .weight

@@ -4,6 +4,7 @@
 mod controls;
 mod leak;
 mod log;
+mod nodes;
 mod replay;
 mod slow;
 mod told;

@@ -1,5 +1,6 @@
 //! A log through both steps of the correlator.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bus_schema::event::Body;
@@ -38,7 +39,7 @@ impl Log {
             let header = Header {
                 schema: SCHEMA_VERSION,
                 cluster: "lab".into(),
-                node: "n1".into(),
+                node: event.subject.node.clone().unwrap_or_else(|| "n1".into()),
                 boot: "b".into(),
                 observer: "o".into(),
                 first_sequence: sequence,
@@ -61,7 +62,15 @@ impl Log {
     }
 
     fn capabilities(&mut self) {
-        for observer in OBSERVERS {
+        let nodes: BTreeSet<_> = self
+            .0
+            .iter()
+            .filter_map(|event| event.subject.node.clone())
+            .collect();
+        for (node, observer) in nodes
+            .iter()
+            .flat_map(|node| OBSERVERS.map(|observer| (node, observer)))
+        {
             let capability = Capability {
                 observer: observer.into(),
                 hook: "all".into(),
@@ -72,7 +81,7 @@ impl Log {
             self.add(
                 1,
                 Severity::Info,
-                Entity::of_node("n1"),
+                Entity::of_node(node),
                 None,
                 Body::Capability(capability),
             );
