@@ -8,6 +8,8 @@ mod compose;
 mod coverage;
 mod lifecycle;
 mod links;
+#[cfg(test)]
+mod mechanisms;
 mod narrative;
 mod posterior;
 mod reject;

@@ -1,0 +1,169 @@
+//! Every rule by itself, in the smallest world that it speaks of.
+
+use bus_schema::entity::{Process, Workload};
+use bus_schema::episode::{Edge, Episode, Report};
+use bus_schema::{Entity, EventId};
+
+use super::links::{candidates, index};
+use super::world::World;
+use crate::condition::Condition;
+use crate::rules::{Relation, Rule, RuleBook};
+
+const SECOND: u64 = 1_000_000_000;
+const START: u64 = 1_700_000_000 * SECOND;
+
+/// A process of a service on a node.
+fn process(node: &str, service: &str, pid: u32) -> Entity {
+    let workload = Workload {
+        kind: "Cgroup".into(),
+        namespace: "host".into(),
+        name: service.into(),
+    };
+    Entity {
+        node: Some(node.into()),
+        process: Some(Process {
+            pid,
+            ..Process::default()
+        }),
+        ..Entity::of_workload(workload)
+    }
+}
+
+/// A cause and an effect, as far apart in time and kinship as a test wants them.
+struct Pair {
+    cause: Episode,
+    effect: Episode,
+    /// Who calls whom.
+    call: Option<(Entity, Entity)>,
+}
+
+impl Pair {
+    /// As the rule has them: related, one typical lag apart.
+    fn of(rule: &Rule, cause: Condition, effect: Condition) -> Self {
+        let callee = matches!(rule.relation, Relation::Callee | Relation::CalleeOrSame);
+        let caused = process("n1", "cache", 1);
+        let suffers = if callee {
+            process("n1", "gateway", 2)
+        } else {
+            caused.clone()
+        };
+        let mut pair = Self {
+            call: callee.then(|| (suffers.clone(), caused.clone())),
+            cause: episode(1, cause, caused),
+            effect: episode(2, effect, suffers),
+        };
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "seconds of a rule"
+        )]
+        pair.apart((rule.typical_seconds * 1e9) as u64);
+        pair
+    }
+
+    fn apart(&mut self, lag_ns: u64) {
+        (self.effect.start_ns, self.effect.last_ns) = (START + lag_ns, START + lag_ns);
+    }
+
+    /// Whether `rule` links the two.
+    fn is_linked(&self, book: &RuleBook, rule: &Rule) -> bool {
+        let call = self.call.clone().map(|(from, to)| Edge {
+            relation: "calls".into(),
+            from,
+            to,
+            first_ns: START,
+            last_ns: START,
+        });
+        let mut world = World::default();
+        world.take(&Report {
+            episodes: vec![self.cause.clone(), self.effect.clone()],
+            edges: call.into_iter().collect(),
+            ..Report::default()
+        });
+        let links = candidates(book, &world, &index(&world), &self.effect);
+        links.iter().any(|link| link.rule.id == rule.id)
+    }
+}
+
+fn episode(id: u128, condition: Condition, subject: Entity) -> Episode {
+    Episode {
+        id: EventId(id),
+        revision: 1,
+        condition: condition.token().into(),
+        subject,
+        start_ns: START,
+        last_ns: START,
+        count: 1,
+        ..Episode::default()
+    }
+}
+
+/// Tests a pair of every cause and effect of every rule.
+fn every_pair(book: &RuleBook, is_right: impl Fn(&Rule, Pair) -> bool) {
+    for rule in &book.rules {
+        for cause in &rule.cause {
+            for effect in &rule.effect {
+                let right = is_right(rule, Pair::of(rule, *cause, *effect));
+                assert!(right, "{}: {} → {}", rule.id, cause.token(), effect.token());
+            }
+        }
+    }
+}
+
+#[test]
+fn each_mechanism_links_what_it_speaks_of() {
+    let book = RuleBook::embedded().unwrap();
+    every_pair(&book, |rule, pair| pair.is_linked(&book, rule));
+}
+
+#[test]
+fn no_mechanism_links_strangers() {
+    let book = RuleBook::embedded().unwrap();
+    every_pair(&book, |rule, mut pair| {
+        pair.effect.subject = process("n2", "stranger", 3);
+        !pair.is_linked(&book, rule)
+    });
+}
+
+#[test]
+fn no_mechanism_works_backwards() {
+    let book = RuleBook::embedded().unwrap();
+    every_pair(&book, |rule, mut pair| {
+        let later = START + SECOND;
+        (pair.cause.start_ns, pair.cause.last_ns) = (later, later);
+        pair.apart(0);
+        !pair.is_linked(&book, rule)
+    });
+}
+
+#[test]
+fn no_mechanism_takes_longer_than_it_says() {
+    let book = RuleBook::embedded().unwrap();
+    every_pair(&book, |rule, mut pair| {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "seconds of a rule"
+        )]
+        pair.apart((rule.longest_seconds * 1e9) as u64 + SECOND);
+        !pair.is_linked(&book, rule)
+    });
+}
+
+#[test]
+fn what_is_known_to_be_over_causes_nothing_later() {
+    let book = RuleBook::embedded().unwrap();
+    every_pair(&book, |rule, mut pair| {
+        pair.cause.over_ns = Some(START + 1);
+        !pair.is_linked(&book, rule)
+    });
+}
+
+#[test]
+fn what_a_caller_suffers_is_no_cause_of_what_its_callee_does() {
+    let book = RuleBook::embedded().unwrap();
+    every_pair(&book, |rule, mut pair| {
+        pair.call = pair.call.map(|(caller, callee)| (callee, caller));
+        pair.call.is_none() || !pair.is_linked(&book, rule)
+    });
+}
