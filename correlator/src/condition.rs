@@ -211,6 +211,22 @@ impl Catalogue {
             .unwrap_or_else(|_| template.to_owned())
     }
 
+    /// Whether an expression over the facts of `effect`, and those of `cause` where there is one, is true. One that fails at
+    /// run time, because a fact is not of the expected type, excludes nothing.
+    pub fn holds(&self, expression: &str, effect: &Episode, cause: Option<&Episode>) -> bool {
+        let facts = minijinja::context! { cause => cause.map(context), ..context(effect) };
+        let value = self
+            .templates
+            .compile_expression(expression)
+            .and_then(|expression| expression.eval(facts));
+        value.map_or(true, |value| value.is_true())
+    }
+
+    /// Whether `expression` is one.
+    pub fn parses(&self, expression: &str) -> bool {
+        self.templates.compile_expression(expression).is_ok()
+    }
+
     fn check_templates(&self) -> Result<(), Error> {
         for (condition, entry) in &self.entries {
             let root = entry.root_phrase.as_ref();

@@ -55,6 +55,9 @@ pub struct Rule {
     pub typical_seconds: f64,
     /// Beyond this lag there is no link.
     pub longest_seconds: f64,
+    /// What the mechanism leaves behind: an expression over the effect's facts, and those of `cause` where it was seen.
+    #[serde(default)]
+    pub when: Option<String>,
     /// The effect is the same happening seen from elsewhere: it counts as part of its cause, not as a step.
     #[serde(default)]
     pub absorbs: bool,
@@ -152,7 +155,7 @@ impl RuleBook {
         for (name, text) in further_packs(folder)? {
             rules.extend(parse::<Vec<Rule>>(&name, &text)?);
         }
-        check(&rules)?;
+        check(&rules, &catalogue)?;
         Ok(Self {
             catalogue,
             rules,
@@ -221,7 +224,7 @@ fn further_packs(folder: Option<&Path>) -> Result<Vec<(String, String)>, Error> 
     Ok(packs)
 }
 
-fn check(rules: &[Rule]) -> Result<(), Error> {
+fn check(rules: &[Rule], catalogue: &Catalogue) -> Result<(), Error> {
     let mut ids = BTreeSet::new();
     for rule in rules {
         let refuse = |problem| {
@@ -244,6 +247,9 @@ fn check(rules: &[Rule]) -> Result<(), Error> {
         }
         if rule.relation == Relation::Same && rule.cause.iter().any(|cause| rule.effect.contains(cause)) {
             return refuse("a condition cannot cause itself on the same entity");
+        }
+        if rule.when.as_ref().is_some_and(|when| !catalogue.parses(when)) {
+            return refuse("when is no expression");
         }
     }
     Ok(())

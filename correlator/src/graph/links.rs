@@ -55,7 +55,11 @@ pub(super) fn candidates<'a>(
     let mut best: BTreeMap<_, Link<'a>> = BTreeMap::new();
     for rule in book.explaining(condition) {
         for cause in rule.cause.iter().filter_map(|cause| index.get(cause)).flatten() {
-            let weight = weight(rule, world, cause, effect);
+            let weight = if fits(book, rule, effect, Some(cause)) {
+                weight(rule, world, cause, effect)
+            } else {
+                0.0
+            };
             let better = best.get(&cause.id).is_none_or(|link| link.weight < weight);
             if weight > 0.0 && better {
                 best.insert(cause.id, Link { cause, rule, weight });
@@ -63,6 +67,12 @@ pub(super) fn candidates<'a>(
         }
     }
     best.into_values().collect()
+}
+
+/// Whether the effect looks as the mechanism would have left it.
+pub(super) fn fits(book: &RuleBook, rule: &Rule, effect: &Episode, cause: Option<&Episode>) -> bool {
+    let when = rule.when.as_ref();
+    when.is_none_or(|when| book.catalogue.holds(when, effect, cause))
 }
 
 fn weight(rule: &Rule, world: &World, cause: &Episode, effect: &Episode) -> f64 {

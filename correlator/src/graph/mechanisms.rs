@@ -1,7 +1,7 @@
 //! Every rule by itself, in the smallest world that it speaks of.
 
 use bus_schema::entity::{Process, Workload};
-use bus_schema::episode::{Edge, Episode, Report};
+use bus_schema::episode::{Edge, Episode, Fact, Report};
 use bus_schema::{Entity, EventId};
 
 use super::links::{candidates, index};
@@ -94,6 +94,9 @@ fn episode(id: u128, condition: Condition, subject: Entity) -> Episode {
         start_ns: START,
         last_ns: START,
         count: 1,
+        facts: ["how", "signal"]
+            .map(|fact| (fact.to_owned(), Fact::Text("SIGKILL".into())))
+            .into(),
         ..Episode::default()
     }
 }
@@ -122,6 +125,20 @@ fn no_mechanism_links_strangers() {
     every_pair(&book, |rule, mut pair| {
         pair.effect.subject = process("n2", "stranger", 3);
         !pair.is_linked(&book, rule)
+    });
+}
+
+#[test]
+fn no_mechanism_explains_an_end_that_looks_otherwise() {
+    let book = RuleBook::embedded().unwrap();
+    let ends = |id: &str| ["oom-ends-process", "signal-ends-process"].contains(&id);
+    every_pair(&book, |rule, mut pair| {
+        let fault = Fact::Text("SIGSEGV".into());
+        pair.effect.facts.insert("how".into(), fault.clone());
+        let by_another_signal = pair.is_linked(&book, rule);
+        pair.cause.facts.insert("signal".into(), fault);
+        let by_that_signal = pair.is_linked(&book, rule);
+        !ends(&rule.id) || !by_another_signal && by_that_signal == (rule.id == "signal-ends-process")
     });
 }
 

@@ -2,7 +2,9 @@
 //!
 //! Every episode has one immediate cause: one of its candidate links, nothing at all (its condition's spontaneous weight),
 //! or something that no observer could see (the priors of its rules, times the blindness of whoever would have seen it).
-//! The probability of each is its share of the sum, so what explains an effect well is explained away for the others.
+//! What was not seen is needed only as far as none of the links was at work: its weight is that of a noisy OR (Pearl 1988,
+//! §4.3.2), times Π(1 − weight). The probability of each is its share of the sum, so what explains an effect well is explained
+//! away for the others.
 //! Roots follow by walking the causes before their effects: P(root of e is r) = Σ over causes c of P(c causes e) · P(root of c is r).
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,7 +13,7 @@ use bus_schema::EventId;
 use bus_schema::entity::HOST_NAMESPACE;
 use bus_schema::episode::Episode;
 
-use super::links::{Index, Link, candidates, index};
+use super::links::{Index, Link, candidates, fits, index};
 use super::world::World;
 use crate::condition::{Applies, Condition};
 use crate::rules::{Rule, RuleBook};
@@ -30,6 +32,8 @@ pub(super) struct Node<'a> {
     pub(super) is_explained: bool,
     /// Sum of all weights.
     total: f64,
+    /// Probability that none of the links was at work.
+    none: f64,
     /// Probability of each root.
     roots: BTreeMap<EventId, f64>,
 }
@@ -160,8 +164,9 @@ impl<'a> Forest<'a> {
         let unseen: f64 = unseen_causes(book, world, episode, &links)
             .map(|(_, _, weight)| weight)
             .sum();
-        let total = links.iter().map(|link| link.weight).sum::<f64>() + spontaneous + unseen;
-        let mut roots = BTreeMap::from([(episode.id, spontaneous / total)]);
+        let none: f64 = links.iter().map(|link| 1.0 - link.weight).product();
+        let total = links.iter().map(|link| link.weight).sum::<f64>() + (spontaneous + unseen) * none;
+        let mut roots = BTreeMap::from([(episode.id, spontaneous * none / total)]);
         for link in &links {
             for (root, probability) in self
                 .nodes
@@ -172,14 +177,22 @@ impl<'a> Forest<'a> {
                 *roots.entry(*root).or_default() += link.weight / total * probability;
             }
         }
-        let is_explained = links.first().is_some_and(|link| link.weight > spontaneous);
+        let is_explained = links.first().is_some_and(|link| link.weight > spontaneous * none);
         Node {
             episode,
             links,
             is_explained,
             total,
+            none,
             roots,
         }
+    }
+}
+
+impl Node<'_> {
+    /// Probability of a cause that nobody saw, of this weight.
+    pub(super) fn share_of_unseen(&self, weight: f64) -> f64 {
+        weight * self.none / self.total
     }
 }
 
@@ -193,7 +206,8 @@ pub(super) fn unseen_causes<'a>(
     let rules = Condition::parse(&effect.condition)
         .into_iter()
         .flat_map(|condition| book.explaining(condition));
-    rules.filter_map(move |rule| {
+    let possible = rules.filter(|rule| fits(book, rule, effect, None));
+    possible.filter_map(move |rule| {
         let seen = |cause: &Condition| links.iter().any(|link| link.cause.condition == cause.token());
         let unseen = rule
             .cause

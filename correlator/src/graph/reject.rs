@@ -99,8 +99,7 @@ fn unseen(
         if already_in(forest, tree, cause, &subject.key()) {
             continue;
         }
-        let probability =
-            weight / (weight + node.links.iter().map(|link| link.weight).sum::<f64>() + entry.spontaneous);
+        let probability = node.share_of_unseen(weight);
         let because = evidence_against(book, world, (cause, entry), &subject, node.episode);
         let hypothesis = book.catalogue.render_subject(&entry.hypothesis, &subject.label());
         rejected.push((

@@ -4,7 +4,7 @@ use bus_schema::entity::Process;
 use bus_schema::event::Body;
 use bus_schema::event::network::Role;
 use bus_schema::event::process::{ProcessExited, SignalSent};
-use bus_schema::{Entity, Severity};
+use bus_schema::{Entity, Incident, Severity};
 
 use super::log::{Log, process};
 use super::replay::conditions;
@@ -40,6 +40,40 @@ fn errors_of_the_gateways_own_new_version_are_not_blamed_on_the_cache() {
     assert!(!last.impact.workloads.contains(&"cache".to_owned()));
     assert!(incidents.iter().all(|incident| incident.id == last.id));
     assert!(incidents[0].opened_at.as_ns() - incidents[0].first_symptom_at.as_ns() <= 2 * SECOND);
+}
+
+/// The cache ends by `signal`, and nobody was seen to send it.
+fn an_end_by(signal: i32) -> Incident {
+    let mut log = Log::default();
+    log.healthy(0, 10);
+    let exit = ProcessExited {
+        signal,
+        main: true,
+        ..ProcessExited::default()
+    };
+    let cache = process("cache", 4711);
+    log.add(
+        10 * SECOND,
+        Severity::Error,
+        cache,
+        None,
+        Body::ProcessExited(exit),
+    );
+    log.outage(10 * SECOND + 2 * MILLI, 5);
+    log.replay().pop().unwrap()
+}
+
+#[test]
+fn a_fault_of_its_own_needs_nobody_else_and_a_kill_does() {
+    const SIGKILL: i32 = 9;
+    const SIGSEGV: i32 = 11;
+    let (fault, kill) = (an_end_by(SIGSEGV), an_end_by(SIGKILL));
+    for end in [&fault, &kill] {
+        let root = end.root_cause().unwrap();
+        assert_eq!((&*root.label, &*root.condition), ("cache", "process_crashed"));
+    }
+    assert!(fault.confidence > 0.8, "{}", fault.confidence);
+    assert!(kill.confidence < 0.7, "{}", kill.confidence);
 }
 
 #[test]
