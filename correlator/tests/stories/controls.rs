@@ -42,6 +42,34 @@ fn errors_of_the_gateways_own_new_version_are_not_blamed_on_the_cache() {
     assert!(incidents[0].opened_at.as_ns() - incidents[0].first_symptom_at.as_ns() <= 2 * SECOND);
 }
 
+#[test]
+fn requests_that_were_under_way_fail_before_anybody_is_refused() {
+    let mut log = Log::default();
+    log.healthy(0, 10);
+    let exit = ProcessExited {
+        signal: 11,
+        main: true,
+        ..ProcessExited::default()
+    };
+    let cache = process("cache", 4711);
+    log.add(
+        10 * SECOND,
+        Severity::Error,
+        cache,
+        None,
+        Body::ProcessExited(exit),
+    );
+    log.error(10 * SECOND + MILLI, Role::Server);
+    log.outage(10 * SECOND + 30 * MILLI, 5);
+    let incidents = log.replay();
+    let last = incidents.last().unwrap();
+    assert!(incidents.iter().all(|incident| incident.id == last.id));
+    let steps = conditions(last);
+    for step in [("gateway", "connect_refused"), ("gateway", "http_5xx")] {
+        assert!(steps.contains(&step), "{step:?} is missing from {steps:?}");
+    }
+}
+
 /// The cache ends by `signal`, and nobody was seen to send it.
 fn an_end_by(signal: i32) -> Incident {
     let mut log = Log::default();
