@@ -33,7 +33,8 @@ pub(super) struct Coverage {
 struct Hook {
     coverage: node::Coverage,
     reason: String,
-    /// When it was last told, UNIX ns.
+    /// When it was first and last told, UNIX ns.
+    since_ns: u64,
     told_ns: u64,
 }
 
@@ -50,16 +51,16 @@ impl Coverage {
     /// Takes one report of loss or capability.
     pub(super) fn take(&mut self, blindness: &Blindness) {
         if let Some(capability) = &blindness.capability {
+            let nodes = self.hooks.entry(capability.observer.clone()).or_default();
+            let hooks = nodes.entry(blindness.node.clone()).or_default();
+            let known = hooks.get(&capability.hook);
             let hook = Hook {
                 coverage: capability.coverage,
                 reason: capability.reason.clone(),
+                since_ns: known.map_or(blindness.time_ns, |known| known.since_ns),
                 told_ns: blindness.time_ns,
             };
-            let nodes = self.hooks.entry(capability.observer.clone()).or_default();
-            nodes
-                .entry(blindness.node.clone())
-                .or_default()
-                .insert(capability.hook.clone(), hook);
+            hooks.insert(capability.hook.clone(), hook);
         }
         if let Some((loss, count)) = &blindness.loss {
             if self.losses.len() >= MOST_LOSSES {
@@ -90,6 +91,13 @@ impl Coverage {
         } else {
             worst
         }
+    }
+
+    /// How long `observer` has looked at `entity` by `time_ns`, ns.
+    pub(super) fn watched_ns(&self, observer: &str, entity: &Entity, time_ns: u64) -> u64 {
+        let hooks = self.looking(observer, entity).into_iter();
+        let since = hooks.flat_map(|(_, hooks)| hooks.values().map(|hook| hook.since_ns));
+        since.max().map_or(0, |since_ns| time_ns.saturating_sub(since_ns))
     }
 
     /// Node and hooks of the `observer` that looks at `entity`: the one of its node, or the one of the cluster.
@@ -208,5 +216,26 @@ mod tests {
         assert!(blindness_after("enricher", "") >= LOSSY);
         assert!(blindness_after("memory", "n") < LOSSY, "another observer's loss");
         assert!(blindness_after("network", "m") < LOSSY, "another node's loss");
+    }
+
+    #[test]
+    fn an_observer_has_watched_since_it_first_told_what_it_sees() {
+        let mut coverage = Coverage::default();
+        let watched = |coverage: &Coverage| {
+            coverage.watched_ns("network", &Entity::of_node("n"), TIME_NS) / 1_000_000_000
+        };
+        assert_eq!(watched(&coverage), 0, "it was never heard of");
+        for seconds in [90, 30] {
+            coverage.take(&Blindness {
+                node: "n".to_owned(),
+                time_ns: TIME_NS - seconds * 1_000_000_000,
+                capability: Some(node::Capability {
+                    observer: "network".to_owned(),
+                    ..node::Capability::default()
+                }),
+                loss: None,
+            });
+        }
+        assert_eq!(watched(&coverage), 90);
     }
 }

@@ -100,7 +100,7 @@ fn unseen(
             continue;
         }
         let probability = node.share_of_unseen(weight);
-        let because = evidence_against(book, world, (cause, entry), &subject, node.episode);
+        let because = evidence_against(book, world, rule, (cause, entry), &subject, node.episode);
         let hypothesis = book.catalogue.render_subject(&entry.hypothesis, &subject.label());
         rejected.push((
             rule.prior,
@@ -139,12 +139,11 @@ fn already_in(forest: &Forest<'_>, tree: &Tree, cause: Condition, subject: &str)
 fn evidence_against(
     book: &RuleBook,
     world: &World,
+    rule: &Rule,
     (cause, entry): (Condition, &Entry),
     subject: &Entity,
     effect: &Episode,
 ) -> String {
-    /// How far back a cause is looked for.
-    const LOOKED_BACK: &str = "none in 15 min";
     if let Some(complaint) = world
         .coverage
         .complaint(&entry.observer, subject, effect.start_ns)
@@ -159,9 +158,23 @@ fn evidence_against(
         .gauge
         .as_deref()
         .and_then(|gauge| world.reading(node, gauge));
-    match reading.filter(|reading| reading.value < entry.gauge_low) {
-        Some(reading) => book.catalogue.render_value(&entry.gauge_text, reading.value),
-        None => LOOKED_BACK.to_owned(),
+    if let Some(reading) = reading.filter(|reading| reading.value < entry.gauge_low) {
+        return book.catalogue.render_value(&entry.gauge_text, reading.value);
+    }
+    let watched_ns = world
+        .coverage
+        .watched_ns(&entry.observer, subject, effect.start_ns);
+    #[expect(clippy::cast_precision_loss, reason = "seconds for a sentence")]
+    let watched_seconds = watched_ns as f64 / 1e9;
+    format!("none in {}", span(rule.longest_seconds.min(watched_seconds)))
+}
+
+/// `40 s`, `15 min`.
+fn span(seconds: f64) -> String {
+    if seconds < 120.0 {
+        format!("{seconds:.0} s")
+    } else {
+        format!("{:.0} min", (seconds / 60.0).floor())
     }
 }
 
