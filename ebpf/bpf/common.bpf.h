@@ -16,10 +16,10 @@ struct {
 	__uint(max_entries, 1 << 20);
 } records SEC(".maps");
 
-/* Records that found the ring full (or aggregates that found their table full), per kind. */
+/* Records that found the ring full, per kind; behind them, what of a kind found its table full. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, TAPIO_KINDS);
+	__uint(max_entries, 2 * TAPIO_KINDS);
 	__type(key, __u32);
 	__type(value, __u64);
 } losses SEC(".maps");
@@ -35,6 +35,11 @@ static __always_inline void count_loss(__u32 kind)
 
 	if (lost)
 		*lost += 1;
+}
+
+static __always_inline void count_full(__u32 kind)
+{
+	count_loss(TAPIO_KINDS + kind);
 }
 
 static __always_inline void *reserve(__u32 kind, const __u32 size)

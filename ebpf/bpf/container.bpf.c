@@ -156,11 +156,12 @@ int BPF_PROG(killed_raw, int number, struct kernel_siginfo *info, struct task_st
 	return remember_killed(number, (unsigned long)info, target, false);
 }
 
-static __always_inline int cgroup(struct cgroup *group, const char *path, __u32 created, const bool direct)
+static __always_inline int made(struct cgroup *group, const char *path, const bool direct)
 {
 	struct tapio_cgroup *record = reserve(TAPIO_CGROUP, sizeof(*record));
 	struct cgroup_root *root;
 	struct kernfs_node *node;
+	long length;
 
 	if (!record)
 		return 0;
@@ -168,8 +169,8 @@ static __always_inline int cgroup(struct cgroup *group, const char *path, __u32 
 	node = GET(direct, group, kn);
 	record->cgroup_id = GET(direct, node, id);
 	record->hierarchy = GET(direct, root, hierarchy_id);
-	record->created = created;
-	if (locked_down || bpf_probe_read_kernel_str(record->path, sizeof(record->path), path) < 0)
+	length = locked_down ? -1 : bpf_probe_read_kernel_str(record->path, sizeof(record->path), path);
+	if (length < 0 || length == sizeof(record->path)) /* half a path is somebody else's */
 		record->path_unknown = 1;
 	submit(record, false);
 	return 0;
@@ -178,23 +179,11 @@ static __always_inline int cgroup(struct cgroup *group, const char *path, __u32 
 SEC("tp_btf/cgroup_mkdir")
 int BPF_PROG(mkdir_btf, struct cgroup *group, const char *path)
 {
-	return cgroup(group, path, 1, true);
+	return made(group, path, true);
 }
 
 SEC("raw_tp/cgroup_mkdir")
 int BPF_PROG(mkdir_raw, struct cgroup *group, const char *path)
 {
-	return cgroup(group, path, 1, false);
-}
-
-SEC("tp_btf/cgroup_rmdir")
-int BPF_PROG(rmdir_btf, struct cgroup *group, const char *path)
-{
-	return cgroup(group, path, 0, true);
-}
-
-SEC("raw_tp/cgroup_rmdir")
-int BPF_PROG(rmdir_raw, struct cgroup *group, const char *path)
-{
-	return cgroup(group, path, 0, false);
+	return made(group, path, false);
 }

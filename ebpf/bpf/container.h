@@ -27,11 +27,9 @@ struct tapio_cgroup {
 	struct tapio_head head;
 	__u64 cgroup_id;
 	__u32 hierarchy; /* 0: the unified hierarchy */
-	__u32 created;   /* 1: mkdir, 0: rmdir */
 	__u32 path_unknown;
-	__u32 pad;
-	__u8 path[TAPIO_PATH]; /* relative to the hierarchy's root; the last part is cut when longer */
+	__u8 path[TAPIO_PATH]; /* relative to the hierarchy's root; unknown when longer */
 };
-_Static_assert(sizeof(struct tapio_cgroup) == 296, "tapio_cgroup");
+_Static_assert(sizeof(struct tapio_cgroup) == 288, "tapio_cgroup");
 
 #endif

@@ -149,7 +149,7 @@ static __always_inline void count_exchange(struct tapio_http_key *key, __u64 now
 		total = bpf_map_lookup_elem(&http, key);
 	}
 	if (!total)
-		count_loss(TAPIO_HTTP_ERROR);
+		count_full(TAPIO_HTTP_ERROR);
 	else if (slot < TAPIO_SLOTS)
 		__sync_fetch_and_add(&total->latency_slots[slot], 1);
 }

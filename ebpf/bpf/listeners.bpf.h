@@ -75,11 +75,14 @@ static __always_inline void on_listen_end(struct sock *sk)
 {
 	__u64 key = (__u64)sk;
 	struct tapio_listening *at = bpf_map_lookup_elem(&listening, &key);
+	struct tapio_task *owner;
 
 	if (!at)
 		return;
 	report_listen(at, 0);
-	bpf_map_delete_elem(&listeners, &at->at);
+	owner = bpf_map_lookup_elem(&listeners, &at->at);
+	if (owner && owner->tgid == at->owner.tgid) /* with SO_REUSEPORT others may listen on */
+		bpf_map_delete_elem(&listeners, &at->at);
 	bpf_map_delete_elem(&listening, &key);
 }
 

@@ -5,7 +5,11 @@
 DESCRIBE(tapio_connect_failed);
 
 enum { TCP_ESTABLISHED = 1, TCP_SYN_SENT = 2, TCP_SYN_RECV = 3, TCP_CLOSE = 7, TCP_LISTEN = 10 };
-enum { EADDRNOTAVAIL = 99, ECANCELED = 125 };
+enum { EADDRNOTAVAIL = 99, ECONNABORTED = 103, ECANCELED = 125 };
+
+/* Nobody waits for an answer less than this: who closes earlier has a reason of his own, such as an ICMP error that he
+ * has read and the socket no longer shows, or another connection that was faster. */
+#define LEAST_PATIENCE_NS 10000000ULL
 
 /* A socket's owner is known in its connect(2) or through its listener; later states may run in softirq. */
 struct {
@@ -42,7 +46,7 @@ static __always_inline void remember(struct sock *sk, struct tapio_connection *a
 	__u64 key = (__u64)sk;
 
 	if (bpf_map_update_elem(&connections, &key, at, BPF_ANY))
-		count_loss(TAPIO_CONNECT_FAILED);
+		count_full(TAPIO_CONNECT_FAILED);
 }
 
 static __always_inline struct tapio_edge *edge_of(struct tapio_edge_key *key, __u64 now)
@@ -56,7 +60,7 @@ static __always_inline struct tapio_edge *edge_of(struct tapio_edge_key *key, __
 	bpf_map_update_elem(&edges, key, &fresh, BPF_NOEXIST);
 	edge = bpf_map_lookup_elem(&edges, key);
 	if (!edge)
-		count_loss(TAPIO_CONNECT_FAILED);
+		count_full(TAPIO_CONNECT_FAILED);
 	return edge;
 }
 
@@ -103,14 +107,18 @@ static __always_inline void report_failure(struct sock *sk, struct tapio_connect
 
 /* No error and no segment sent: no local port was free. No error otherwise: the owner closed the socket before an
  * answer came. The port itself does not tell, it is given back before the state changes. */
-static __always_inline __u32 error_of(struct sock *sk, const bool direct)
+static __always_inline __u32 error_of(struct sock *sk, __u64 waited, const bool direct)
 {
 	struct tcp_sock *tcp = direct ? bpf_skc_to_tcp_sock(sk) : (struct tcp_sock *)sk;
 	int error = GET(direct, sk, sk_err);
 
+	if (!error)
+		error = GET(direct, sk, sk_err_soft); /* what ICMP said while the owner held the socket */
 	if (error)
 		return error;
-	return tcp && !GET(direct, tcp, segs_out) ? EADDRNOTAVAIL : ECANCELED;
+	if (tcp && !GET(direct, tcp, segs_out))
+		return EADDRNOTAVAIL;
+	return waited < LEAST_PATIENCE_NS ? ECONNABORTED : ECANCELED;
 }
 
 static __always_inline void on_connect(struct sock *sk, const bool direct)
@@ -153,7 +161,7 @@ static __always_inline void on_failed(struct sock *sk, struct tapio_connection *
 	__u64 now = bpf_ktime_get_boot_ns();
 	__u64 waited = now - at->since_ns;
 
-	at->key.error = error_of(sk, direct);
+	at->key.error = error_of(sk, waited, direct);
 	count_attempt(&at->key, now, waited);
 	if (first_of_second(&at->key, now))
 		report_failure(sk, at, waited, direct);
@@ -222,24 +230,26 @@ int BPF_PROG(state_raw, struct sock *sk, int from, int to)
 	return state(sk, from, to, false);
 }
 
-static __always_inline int retransmit(void)
+/* A SYN that is sent again tells of a peer that does not answer, which its connection says; only what was acknowledged
+ * before and is lost now tells of the way. */
+static __always_inline int retransmit(struct sock *sk, const bool direct)
 {
 	__u32 zero = 0;
 	__u64 *count = bpf_map_lookup_elem(&retransmits, &zero);
 
-	if (count)
+	if (count && GET(direct, sk, __sk_common.skc_state) != TCP_SYN_SENT)
 		*count += 1;
 	return 0;
 }
 
 SEC("tp_btf/tcp_retransmit_skb")
-int BPF_PROG(retransmit_btf)
+int BPF_PROG(retransmit_btf, struct sock *sk)
 {
-	return retransmit();
+	return retransmit(sk, true);
 }
 
 SEC("raw_tp/tcp_retransmit_skb")
-int BPF_PROG(retransmit_raw)
+int BPF_PROG(retransmit_raw, struct sock *sk)
 {
-	return retransmit();
+	return retransmit(sk, false);
 }

@@ -17,7 +17,8 @@ struct tapio_connect_failed {
 	__u32 peer[4];
 	__u32 peer_port;
 	__u32 local_port;
-	__u32 error; /* errno; ECANCELED: closed by its owner before an answer came */
+	__u32 error; /* errno; ECANCELED: its owner gave up waiting, ECONNABORTED: sooner than anybody does for lack of
+			an answer */
 	__u32 netns;
 	__u64 waited_ns;
 };

@@ -90,7 +90,7 @@ static __always_inline int transfer(struct sock *sk, int moved, __u32 direction)
 		return 0;
 	at = conversation_of(sk);
 	if (!at)
-		count_loss(TAPIO_HTTP_ERROR);
+		count_full(TAPIO_HTTP_ERROR);
 	else if (is_worth_reading(at, direction))
 		read_message(at, sk, moved, direction);
 	return 0;

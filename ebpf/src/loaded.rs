@@ -10,11 +10,22 @@ use crate::raw::{Edge, EdgeKey, Http, HttpKey, Kind, Listener, Task};
 use crate::reader::Reader;
 use crate::report::HookReport;
 
-/// Records of one kind that never reached user space, since the load.
+/// What was full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Full {
+    /// The ring buffer.
+    Ring,
+    /// The table in which they are counted or remembered.
+    Table,
+}
+
+/// What of one kind never reached user space, since the load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Loss {
     /// Which kind.
     pub kind: Kind,
+    /// For lack of room where.
+    pub full: Full,
     /// How many.
     pub total: u64,
 }
@@ -86,18 +97,25 @@ impl Loaded {
         set_boot_time(&mut self.bpf, unix_ns)
     }
 
-    /// Segments sent again on this node since the load ([`Family::Network`]; 0 elsewhere).
-    pub fn retransmits_total(&self) -> Result<u64, Error> {
-        per_cpu_sum(&self.bpf, "retransmits", 0)
+    /// Segments sent again on established connections of this node since the load; `None` where nobody counts them: in any
+    /// family but [`Family::Network`], or when the hook is not attached.
+    pub fn retransmits_total(&self) -> Result<Option<u64>, Error> {
+        let mut reports = self.reports.iter();
+        if !reports.any(|report| report.hook == "tcp_retransmit_skb" && report.rung.is_some()) {
+            return Ok(None);
+        }
+        per_cpu_sum(&self.bpf, "retransmits", 0).map(Some)
     }
 
-    /// Records lost per kind since the load; kinds without loss are left out.
+    /// What was lost per kind since the load; kinds without loss are left out.
     pub fn losses(&self) -> Result<Vec<Loss>, Error> {
         let mut losses = Vec::new();
-        for kind in Kind::ALL {
-            let total = per_cpu_sum(&self.bpf, "losses", kind as u32)?;
-            if total > 0 {
-                losses.push(Loss { kind, total });
+        for (full, offset) in [(Full::Ring, 0), (Full::Table, Kind::COUNT)] {
+            for kind in Kind::ALL {
+                let total = per_cpu_sum(&self.bpf, "losses", offset + kind as u32)?;
+                if total > 0 {
+                    losses.push(Loss { kind, full, total });
+                }
             }
         }
         Ok(losses)

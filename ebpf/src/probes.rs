@@ -114,7 +114,7 @@ const NETWORK: &[Variant] = &[Variant {
             &[(TpBtf, "state_btf"), (RawTp, "state_raw")],
         ),
         traced(
-            "link",
+            "network",
             "tcp_retransmit_skb",
             Optional,
             &[(TpBtf, "retransmit_btf"), (RawTp, "retransmit_raw")],
@@ -211,12 +211,6 @@ const CONTAINER: &[Variant] = &[Variant {
             "cgroup_mkdir",
             Required,
             &[(TpBtf, "mkdir_btf"), (RawTp, "mkdir_raw")],
-        ),
-        traced(
-            "container-runtime",
-            "cgroup_rmdir",
-            Optional,
-            &[(TpBtf, "rmdir_btf"), (RawTp, "rmdir_raw")],
         ),
     ],
 }];

@@ -61,7 +61,7 @@ fn body(kind: Kind) -> Body {
             ..EdgeStats::default()
         }),
         Kind::TcpStats => Body::TcpStats(TcpStats {
-            retransmits: 2,
+            retransmits: Some(2),
             established: 7,
         }),
         Kind::HttpError => Body::HttpError(HttpError {

@@ -40,7 +40,7 @@ impl Gauges {
     /// Retransmissions of a node.
     #[expect(clippy::cast_precision_loss, reason = "counts per second")]
     pub(super) fn tcp(&mut self, event: &Event, stats: &TcpStats, out: &mut Vec<Gauge>) -> Option<Sighting> {
-        let per_second = stats.retransmits as f64 * SECOND_NS as f64 / event.window_ns.max(1) as f64;
+        let per_second = stats.retransmits? as f64 * SECOND_NS as f64 / event.window_ns.max(1) as f64;
         out.extend(self.say(event, "tcp_retransmits_per_second", per_second));
         let facts = Facts::from([("per_second".to_owned(), Fact::Number(per_second))]);
         (per_second >= LOSS_PER_SECOND)

@@ -275,7 +275,7 @@ fn is_cgroup(record: &Record, expected: &Expected) -> Option<String> {
     let Record::Cgroup(cgroup) = record else {
         return None;
     };
-    let same = cgroup.cgroup_id == expected.cgroup_id && cgroup.created == 0;
+    let same = cgroup.cgroup_id == expected.cgroup_id;
     let path = cgroup.path_unknown == 1 || text(&cgroup.path) == "/tapio-matrix-cgroup";
     (same && path).then(|| format!("path={}", text(&cgroup.path)))
 }

@@ -37,7 +37,7 @@ mirror! {
 }
 
 mirror! {
-    /// A cgroup was made or removed.
+    /// A cgroup was made.
     Cgroup = "tapio_cgroup" {
         /// Kind, size, time.
         head: Head,
@@ -45,13 +45,9 @@ mirror! {
         cgroup_id: u64,
         /// 0: the unified hierarchy; else a v1 hierarchy's number in `/proc/cgroups`.
         hierarchy: u32,
-        /// 1: made, 0: removed.
-        created: u32,
-        /// 1: lockdown hides the path; look the inode up.
+        /// 1: lockdown hides the path, or it is longer; look the inode up.
         path_unknown: u32,
-        /// Zero.
-        pad: u32,
-        /// From the hierarchy's root; its end is cut when longer.
+        /// From the hierarchy's root.
         path: [u8; 256],
     }
 }

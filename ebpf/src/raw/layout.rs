@@ -122,11 +122,11 @@ mirror! {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u32)]
 pub enum Kind {
-    /// [`super::ConnectFailed`]; its losses also count edges for which the table was full.
+    /// [`super::ConnectFailed`]; what its tables had no room for are edges.
     ConnectFailed = 1,
     /// [`super::Listen`]
     Listen = 2,
-    /// [`super::HttpError`]; its losses also count exchanges for which the table was full.
+    /// [`super::HttpError`]; what its tables had no room for are exchanges.
     HttpError = 3,
     /// [`super::Exec`]
     Exec = 4,
@@ -141,6 +141,9 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// One more than the largest, `TAPIO_KINDS`.
+    pub(crate) const COUNT: u32 = Self::Cgroup as u32 + 1;
+
     /// All of them.
     pub const ALL: [Self; 8] = [
         Self::ConnectFailed,

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use bus_schema::event::node::{Capability, Coverage};
-use ebpf::raw::Record;
-use ebpf::{HookReport, Loaded, Reader};
+use ebpf::raw::{Kind, Record};
+use ebpf::{Full, HookReport, Loaded, Need, Reader};
 use tokio::time::MissedTickBehavior;
 
 use crate::emitter::Emitter;
@@ -53,8 +53,10 @@ pub fn load(family: ebpf::Family, context: &Context) -> Result<Loaded, Error> {
         ..ebpf::Settings::default()
     };
     let loaded = ebpf::load(family, settings).map_err(Error::Load)?;
+    // Connections are told by what the verifier lets programs follow; all else is probed for some of what it tells.
+    let lacks_details = loaded.is_locked_down() && family != ebpf::Family::Network;
     for report in loaded.reports() {
-        context.emitter.capability(capability(report));
+        context.emitter.capability(capability(report, lacks_details));
     }
     Ok(loaded)
 }
@@ -83,6 +85,7 @@ pub async fn pump(mut loaded: Loaded, context: &Context, handler: &mut impl Hand
     }
     drain(ring.get_mut(), handler, &context.emitter);
     handler.second(&mut loaded, None, context.clock.now_ns());
+    count_losses(&loaded, &mut known.lost, &context.emitter);
     Ok(())
 }
 
@@ -90,7 +93,7 @@ pub async fn pump(mut loaded: Loaded, context: &Context, handler: &mut impl Hand
 #[derive(Default)]
 struct Known {
     second: u64,
-    lost: HashMap<String, u64>,
+    lost: HashMap<(Kind, Full), u64>,
 }
 
 impl Known {
@@ -120,57 +123,109 @@ impl Known {
 }
 
 fn drain(reader: &mut Reader, handler: &mut impl Handler, emitter: &Emitter) {
-    let drained = reader.drain(|_, bytes| {
-        if let Ok(record) = Record::parse(bytes) {
-            handler.record(&record);
-        }
+    let mut undecodable = 0;
+    let drained = reader.drain(|_, bytes| match Record::parse(bytes) {
+        Ok(record) => handler.record(&record),
+        Err(_) => undecodable += 1,
     });
-    emitter.lost("undecodable", drained.malformed as u64);
+    emitter.lost("undecodable", undecodable + drained.malformed as u64);
 }
 
-fn count_losses(loaded: &Loaded, known: &mut HashMap<String, u64>, emitter: &Emitter) {
+fn count_losses(loaded: &Loaded, known: &mut HashMap<(Kind, Full), u64>, emitter: &Emitter) {
     match loaded.losses() {
         Ok(losses) => {
             for loss in losses {
-                let before = known.insert(format!("{:?}", loss.kind), loss.total).unwrap_or(0);
-                emitter.lost("ring_buffer", loss.total.saturating_sub(before));
+                let before = known.insert((loss.kind, loss.full), loss.total).unwrap_or(0);
+                let reason = match loss.full {
+                    Full::Ring => "ring_buffer",
+                    Full::Table => "map_full",
+                };
+                emitter.lost(reason, loss.total.saturating_sub(before));
             }
         }
         Err(error) => tracing::debug!(error = %error, "loss counters not readable"),
     }
 }
 
-fn capability(report: &HookReport) -> Capability {
-    let refused: Vec<String> = report
+/// What a hook is good for here. All rungs of a hook see the same; without a hook that is optional a detail is missing.
+fn capability(report: &HookReport, lacks_details: bool) -> Capability {
+    let mut reasons: Vec<String> = report
         .refused
         .iter()
         .map(|refusal| format!("{}: {}", refusal.rung, refusal.reason))
         .collect();
-    let coverage = if report.is_blind() {
-        Coverage::Missing
-    } else {
-        Coverage::Full
-    };
-    let rung = report.rung.map_or_else(
-        || {
-            if report.superseded {
-                "superseded".to_owned()
-            } else {
-                String::new()
-            }
-        },
-        |rung| rung.to_string(),
-    );
-    let reason = if coverage == Coverage::Full {
-        String::new()
-    } else {
-        refused.join("; ")
+    let (rung, coverage) = match report.rung {
+        Some(rung) if lacks_details => {
+            reasons.push("kernel lockdown hides paths, origins of signals and memory limits".to_owned());
+            (rung.to_string(), Coverage::Degraded)
+        }
+        Some(rung) => (rung.to_string(), Coverage::Full),
+        None if report.superseded => ("superseded".to_owned(), Coverage::Full),
+        None if report.need == Need::Optional => (String::new(), Coverage::Degraded),
+        None => (String::new(), Coverage::Missing),
     };
     Capability {
         observer: report.observer.to_owned(),
         hook: report.hook.to_owned(),
         rung,
         coverage,
-        reason,
+        reason: reasons.join("; "),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ebpf::{Refusal, Rung};
+
+    use super::*;
+
+    fn report(rung: Option<Rung>, need: Need, superseded: bool) -> HookReport {
+        let refused = vec![Refusal {
+            rung: Rung::TpBtf,
+            reason: "no BTF".to_owned(),
+        }];
+        HookReport {
+            observer: "network",
+            hook: "h",
+            need,
+            minimum: (5, 10),
+            rung,
+            superseded,
+            refused,
+        }
+    }
+
+    fn coverage(report: &HookReport, lacks_details: bool) -> Coverage {
+        let capability = capability(report, lacks_details);
+        assert!(
+            capability.reason.starts_with("tp_btf: no BTF"),
+            "the reason is given always"
+        );
+        capability.coverage
+    }
+
+    #[test]
+    fn a_hook_covers_as_much_as_it_sees() {
+        let lower = Some(Rung::RawTp);
+        assert_eq!(
+            coverage(&report(lower, Need::Required, false), false),
+            Coverage::Full
+        );
+        assert_eq!(
+            coverage(&report(None, Need::Required, true), false),
+            Coverage::Full
+        );
+        assert_eq!(
+            coverage(&report(lower, Need::Required, false), true),
+            Coverage::Degraded
+        );
+        assert_eq!(
+            coverage(&report(None, Need::Optional, false), false),
+            Coverage::Degraded
+        );
+        assert_eq!(
+            coverage(&report(None, Need::Required, false), false),
+            Coverage::Missing
+        );
     }
 }

@@ -10,7 +10,8 @@ use observer_base::family::Error;
 use observer_base::kernel::{self, Handler, WINDOW_NS};
 use observer_base::{Context, Draft, Observer};
 
-use crate::{convert, listeners};
+use crate::convert;
+use crate::listeners::{self, Found};
 
 /// Listeners are told again this often, for readers that came later.
 const REPEAT_LISTENERS_SECONDS: u64 = 60;
@@ -27,8 +28,9 @@ impl Observer for Connections {
                 context: context.clone(),
                 retransmits: None,
                 seconds: 0,
+                listening: Vec::new(),
             };
-            state.announce(Some(&mut loaded));
+            state.announce(&mut loaded);
             kernel::pump(loaded, &context, &mut state).await?;
             Ok(())
         })
@@ -39,6 +41,8 @@ struct State {
     context: Context,
     retransmits: Option<u64>,
     seconds: u64,
+    /// Who listened when last looked.
+    listening: Vec<Found>,
 }
 
 impl Handler for State {
@@ -82,19 +86,20 @@ impl Handler for State {
         self.tell_tcp(loaded, established, now_ns);
         self.seconds += 1;
         if self.seconds.is_multiple_of(REPEAT_LISTENERS_SECONDS) {
-            self.announce(None);
+            self.announce(loaded);
         }
     }
 }
 
 impl State {
     fn tell_tcp(&mut self, loaded: &Loaded, established: u64, now_ns: u64) {
-        let Ok(total) = loaded.retransmits_total() else {
-            return;
-        };
-        let before = self.retransmits.replace(total).unwrap_or(total);
+        let total = loaded.retransmits_total().ok().flatten();
+        let retransmits = total.map(|total| {
+            let before = self.retransmits.replace(total).unwrap_or(total);
+            total.saturating_sub(before)
+        });
         let stats = TcpStats {
-            retransmits: total.saturating_sub(before),
+            retransmits,
             established,
         };
         let node = Entity::of_node(&self.context.node);
@@ -103,16 +108,18 @@ impl State {
             .emit(Draft::new(now_ns, Severity::Info, node, Body::TcpStats(stats)).counting(1, WINDOW_NS));
     }
 
-    /// Tells who listens now; listeners older than the programs are told to the kernel as well.
-    fn announce(&self, mut loaded: Option<&mut Loaded>) {
-        for found in listeners::all() {
-            if let Some(Err(error)) = loaded
-                .as_mut()
-                .map(|loaded| loaded.learn_listener(&found.key, &found.task))
-            {
+    /// Tells who listens now, and who does no more: of sockets older than the programs the kernel does not know the end. Its
+    /// table is told as well, which may have forgotten them.
+    fn announce(&mut self, loaded: &mut Loaded) {
+        let before = std::mem::replace(&mut self.listening, listeners::all());
+        for gone in listeners::gone(&before, &self.listening) {
+            self.context.emitter.emit(gone.draft(&self.context, false));
+        }
+        for found in &self.listening {
+            if let Err(error) = loaded.learn_listener(&found.key, &found.task) {
                 tracing::debug!(error = %error, "listener not told to the kernel");
             }
-            self.context.emitter.emit(found.draft(&self.context));
+            self.context.emitter.emit(found.draft(&self.context, true));
         }
     }
 }

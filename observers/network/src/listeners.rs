@@ -26,18 +26,24 @@ pub struct Found {
 }
 
 impl Found {
-    /// As an event.
-    pub fn draft(&self, context: &Context) -> Draft {
+    /// As an event: that it listens, or does no more.
+    pub fn draft(&self, context: &Context, open: bool) -> Draft {
         let port = u16::try_from(self.key.port).unwrap_or(0);
         let address = Address {
             ip: self.ip,
             port,
             net_ns: self.key.netns,
         };
-        let body = Body::Listening(Listening { open: true });
+        let body = Body::Listening(Listening { open });
         let subject = subject(&self.task, context);
         Draft::new(context.clock.now_ns(), Severity::Info, subject, body).towards(Entity::of_address(address))
     }
+}
+
+/// Those of `before` at whose address nobody listens `now`.
+pub fn gone<'a>(before: &'a [Found], now: &'a [Found]) -> impl Iterator<Item = &'a Found> {
+    let is_taken = |old: &Found| now.iter().any(|new| new.key == old.key);
+    before.iter().filter(move |old| !is_taken(old))
 }
 
 /// All listening TCP sockets of all network namespaces. Processes that end meanwhile are left out.
@@ -134,4 +140,33 @@ fn task(process: &Process) -> Option<Task> {
         tid: pid,
         comm,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    /// Whether somebody in this process listens at `port`.
+    fn listens(found: &[Found], port: u16) -> bool {
+        found
+            .iter()
+            .any(|found| found.key.port == u32::from(port) && found.task.tgid == std::process::id())
+    }
+
+    #[test]
+    fn a_socket_is_found_while_it_listens_and_gone_afterwards() {
+        let bind = || TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let (stays, ends) = (bind(), bind());
+        let port = |socket: &TcpListener| socket.local_addr().unwrap().port();
+        let (staying, ending) = (port(&stays), port(&ends));
+        let before = all();
+        assert!(listens(&before, staying) && listens(&before, ending));
+        drop(ends);
+        let now = all();
+        assert!(listens(&now, staying) && !listens(&now, ending));
+        let gone: Vec<u32> = gone(&before, &now).map(|found| found.key.port).collect();
+        assert!(gone.contains(&u32::from(ending)) && !gone.contains(&u32::from(staying)));
+    }
 }

@@ -37,9 +37,7 @@ impl Handler for State {
     fn record(&mut self, record: &Record) {
         match record {
             Record::OomKill(kill) => self.context.emitter.emit(convert::oom_kill(kill, &self.context)),
-            Record::Cgroup(group)
-                if group.created == 1 && group.hierarchy == self.hierarchy && group.path_unknown == 0 =>
-            {
+            Record::Cgroup(group) if group.hierarchy == self.hierarchy && group.path_unknown == 0 => {
                 let path = raw::text(&group.path);
                 self.context
                     .identity

@@ -86,8 +86,8 @@ pub struct EdgeStats {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct TcpStats {
-    /// Segments sent again.
-    pub retransmits: u64,
+    /// Segments sent again on established connections; `None` where nobody counts them.
+    pub retransmits: Option<u64>,
     /// Connections established.
     pub established: u64,
 }
