@@ -33,12 +33,19 @@ pub struct Outgoing {
     /// How many events it carries, for the count of what is lost with it.
     pub events: u64,
     /// Its body.
-    #[serde(with = "payload")]
     pub payload: Bytes,
 }
 
+/// How a publisher gets on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// Events that the server has confirmed since the last time.
+    pub sent: u64,
+    /// Messages that wait in memory.
+    pub waiting: usize,
+}
+
 /// One producer's way to the bus.
-#[derive(Debug)]
 pub struct Publisher {
     bus: Bus,
     ring: VecDeque<Outgoing>,
@@ -46,6 +53,16 @@ pub struct Publisher {
     most_ring_bytes: usize,
     spool: Option<Spool>,
     losses: Losses,
+    watcher: Box<dyn FnMut(Progress) + Send>,
+}
+
+impl std::fmt::Debug for Publisher {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Publisher")
+            .field("waiting", &self.ring.len())
+            .field("spool", &self.spool)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Publisher {
@@ -58,6 +75,7 @@ impl Publisher {
             most_ring_bytes: BUFFER_BYTES,
             spool,
             losses,
+            watcher: Box::new(|_| ()),
         }
     }
 
@@ -66,6 +84,15 @@ impl Publisher {
     pub fn buffering(self, bytes: usize) -> Self {
         Self {
             most_ring_bytes: bytes,
+            ..self
+        }
+    }
+
+    /// Tells `watcher` whenever it got on.
+    #[must_use]
+    pub fn watched_by(self, watcher: impl FnMut(Progress) + Send + 'static) -> Self {
+        Self {
+            watcher: Box::new(watcher),
             ..self
         }
     }
@@ -111,8 +138,14 @@ impl Publisher {
             if sent == Sent::TooLarge {
                 self.losses.add("too_large", events);
             }
+            self.tell(if sent == Sent::Taken { events } else { 0 });
         }
         self.save(queue);
+    }
+
+    fn tell(&mut self, sent: u64) {
+        let waiting = self.ring.len();
+        (self.watcher)(Progress { sent, waiting });
     }
 
     fn is_idle(&self) -> bool {
@@ -155,6 +188,7 @@ impl Publisher {
             self.ring_bytes -= oldest.payload.len();
             self.spill(&oldest);
         }
+        self.tell(0);
     }
 
     fn spill(&mut self, message: &Outgoing) {
@@ -172,7 +206,13 @@ impl Publisher {
         while let Ok(message) = queue.try_recv() {
             self.keep(message);
         }
-        for message in std::mem::take(&mut self.ring) {
+        let left = std::mem::take(&mut self.ring);
+        if !left.is_empty() {
+            let events: u64 = left.iter().map(|message| message.events).sum();
+            let is_kept = self.spool.is_some();
+            tracing::warn!(batches = left.len(), events, is_kept, "not sent before the end");
+        }
+        for message in left {
             self.spill(&message);
         }
     }
@@ -243,30 +283,5 @@ pub async fn publish(bus: &Bus, message: &Outgoing) -> Result<(), Error> {
         Ok(Ok(_)) => Ok(()),
         Ok(Err(source)) => Err(Error::Publish(source)),
         Err(_) => Err(Error::Timeout),
-    }
-}
-
-/// `Bytes` as MessagePack binary instead of an array of numbers.
-mod payload {
-    use bytes::Bytes;
-    use serde::de::{self, Visitor};
-    use serde::{Deserializer, Serializer};
-
-    pub(super) fn serialize<S: Serializer>(bytes: &Bytes, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_bytes(bytes)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Bytes, D::Error> {
-        struct Body;
-        impl Visitor<'_> for Body {
-            type Value = Bytes;
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("bytes")
-            }
-            fn visit_bytes<E: de::Error>(self, bytes: &[u8]) -> Result<Bytes, E> {
-                Ok(Bytes::copy_from_slice(bytes))
-            }
-        }
-        deserializer.deserialize_bytes(Body)
     }
 }

@@ -213,10 +213,19 @@ async fn what_the_bus_never_takes_is_counted_and_the_next_is_sent() {
     sender.send(too_large).await.unwrap();
     sender.send(message(1)).await.unwrap();
     drop(sender);
+    let (progress, told) = std::sync::mpsc::channel();
     Publisher::new(bus.clone(), None, losses.clone())
+        .watched_by(move |got_on| progress.send(got_on).unwrap())
         .run(queue, CancellationToken::new())
         .await;
     assert_eq!(read(&mut Reader::new(&bus, EPISODES_STREAM, 0), 1).await, ["1"]);
+    let told: Vec<_> = told.iter().collect();
+    assert_eq!(
+        told.iter().map(|got_on| got_on.sent).sum::<u64>(),
+        1,
+        "what the server confirmed"
+    );
+    assert_eq!(told.last().unwrap().waiting, 0);
     assert_eq!(losses.take().into_iter().collect::<Vec<_>>(), [("too_large", 7)]);
 }
 

@@ -2,8 +2,6 @@
 //! going with heartbeats, and says what was lost.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bus_client::codec::Codec;
@@ -11,7 +9,9 @@ use bus_client::losses::Losses;
 use bus_client::publisher::Outgoing;
 use bus_schema::event::node::{Capability, Coverage, Loss};
 use bus_schema::event::{Body, Event};
-use bus_schema::names::{BATCH_LINGER, BATCH_MAX_EVENTS, HEARTBEAT_INTERVAL, events_subject};
+use bus_schema::names::{
+    BATCH_LINGER, BATCH_MAX_BYTES, BATCH_MAX_EVENTS, HEARTBEAT_INTERVAL, events_subject,
+};
 use bus_schema::{Entity, EventId, Header, SCHEMA_VERSION, Severity};
 use bus_stage::metrics::Metrics;
 use tokio::sync::mpsc;
@@ -47,7 +47,6 @@ pub struct Batcher {
     queue: mpsc::Receiver<Message>,
     out: mpsc::Sender<Outgoing>,
     losses: Losses,
-    dropped: Arc<AtomicU64>,
     metrics: Metrics,
     codec: Codec,
     header: Header,
@@ -78,10 +77,9 @@ impl Batcher {
         metrics: Metrics,
     ) -> std::io::Result<(Self, Emitter)> {
         let (sender, queue) = mpsc::channel(QUEUE);
-        let dropped = Arc::<AtomicU64>::default();
         let emitter = Emitter {
             queue: sender,
-            dropped: Arc::clone(&dropped),
+            losses: losses.clone(),
         };
         let header = Header {
             schema: SCHEMA_VERSION,
@@ -101,7 +99,6 @@ impl Batcher {
             queue,
             out,
             losses,
-            dropped,
             metrics,
             codec,
             header,
@@ -145,6 +142,7 @@ impl Batcher {
                 linger.or_else(|| Some(Instant::now() + BATCH_LINGER))
             };
         }
+        self.report_losses();
         self.flush().await;
     }
 
@@ -165,10 +163,6 @@ impl Batcher {
                 if known.as_ref() != Some(&capability) {
                     self.push_capability(capability);
                 }
-                false
-            }
-            Message::Lost { reason, count } => {
-                self.losses.add(reason, count);
                 false
             }
             Message::CompleteUntil(time_ns) => {
@@ -219,8 +213,6 @@ impl Batcher {
     }
 
     fn report_losses(&mut self) {
-        self.losses
-            .add("queue_full", self.dropped.swap(0, Ordering::Relaxed));
         for (reason, count) in self.losses.take() {
             self.header.dropped_total += count;
             self.metrics.drop_events(reason, count);
@@ -233,21 +225,37 @@ impl Batcher {
         }
     }
 
-    /// Hands the batch to the publisher; without events it is a heartbeat.
+    /// Hands the batch to the publisher; without events it is a heartbeat. What is too large for one message goes in several,
+    /// of which the last says how far time has come.
     async fn flush(&mut self) {
+        let (before_ns, now_ns) = (self.header.watermark_ns, self.watermark_ns());
+        let mut parts = vec![std::mem::take(&mut self.events)];
+        while let Some(mut part) = parts.pop() {
+            self.header.watermark_ns = if parts.is_empty() { now_ns } else { before_ns };
+            match self.codec.pack(&self.header, &part) {
+                Ok(payload) if payload.len() > BATCH_MAX_BYTES && part.len() > 1 => {
+                    let rest = part.split_off(part.len() / 2);
+                    parts.extend([rest, part]);
+                }
+                Ok(payload) => self.send(payload, part.len()).await,
+                Err(error) => {
+                    let events = part.len() as u64;
+                    tracing::error!(error = %error, events, "batch cannot be written, dropped");
+                    self.losses.add("unencodable", events);
+                    // Their numbers are not given again.
+                    self.header.first_sequence += events;
+                }
+            }
+        }
+    }
+
+    fn watermark_ns(&self) -> u64 {
         let delay_ns = u64::try_from(self.source.delay.as_nanos()).unwrap_or(0);
         let complete_ns = self.complete_ns.unwrap_or_else(|| self.clock.now_ns());
-        self.header.watermark_ns = complete_ns.saturating_sub(delay_ns);
-        let events = self.events.len() as u64;
-        let payload = match self.codec.pack(&self.header, &self.events) {
-            Ok(payload) => payload,
-            Err(error) => {
-                tracing::error!(error = %error, events, "batch cannot be written, dropped");
-                self.losses.add("unencodable", events);
-                self.events.clear();
-                return;
-            }
-        };
+        complete_ns.saturating_sub(delay_ns)
+    }
+
+    async fn send(&mut self, payload: Vec<u8>, events: usize) {
         // Heartbeats share a sequence number with the batch that follows; they need an id of their own.
         let heartbeat = if events == 0 {
             format!("/h{}", self.header.watermark_ns)
@@ -257,12 +265,10 @@ impl Batcher {
         let message = Outgoing {
             subject: events_subject(&self.source.node, self.source.family),
             message_id: self.header.message_id() + &heartbeat,
-            events,
+            events: events as u64,
             payload: payload.into(),
         };
-        self.header.first_sequence += events;
-        self.events.clear();
-        self.metrics.events_sent.inc_by(events);
+        self.header.first_sequence += events as u64;
         if self.out.send(message).await.is_err() {
             tracing::debug!("publisher is gone");
         }
@@ -271,10 +277,28 @@ impl Batcher {
 
 #[cfg(test)]
 mod tests {
+    use bus_schema::Batch;
+    use bus_schema::event::network::TcpStats;
+
     use super::*;
 
-    /// The watermark of the last batch of an observer that does this.
-    async fn watermark_after(observe: impl FnOnce(&Emitter)) -> u64 {
+    const NS: u64 = 1_000_000_000;
+
+    /// A batcher at work, its emitter, and what it sends after its first heartbeat: the next one comes when all is quiet.
+    async fn quiet() -> (Emitter, mpsc::Receiver<Outgoing>, Losses) {
+        let (emitter, mut sent, losses) = batcher();
+        sent.recv().await.unwrap();
+        (emitter, sent, losses)
+    }
+
+    /// A batcher at work, its emitter, and what it sends.
+    fn batcher() -> (Emitter, mpsc::Receiver<Outgoing>, Losses) {
+        let (batcher, emitter, sent, losses) = idle();
+        tokio::spawn(batcher.run());
+        (emitter, sent, losses)
+    }
+
+    fn idle() -> (Batcher, Emitter, mpsc::Receiver<Outgoing>, Losses) {
         let source = Source {
             cluster: "c".into(),
             node: "n".into(),
@@ -283,12 +307,147 @@ mod tests {
             observer: "status",
             delay: Duration::from_nanos(3),
         };
-        let (out, mut sent) = mpsc::channel(8);
+        let (out, sent) = mpsc::channel(1_000);
         let (losses, metrics) = (Losses::default(), Metrics::new("test"));
-        let (batcher, emitter) = Batcher::new(source, BootClock::new(), out, losses, metrics).unwrap();
+        let (batcher, emitter) =
+            Batcher::new(source, BootClock::new(), out, losses.clone(), metrics).unwrap();
+        (batcher, emitter, sent, losses)
+    }
+
+    fn draft(severity: Severity) -> Draft {
+        let body = Body::TcpStats(TcpStats::default());
+        Draft::new(5 * NS, severity, Entity::of_node("n"), body).counting(1, NS)
+    }
+
+    /// The next batch that carries events.
+    async fn next(sent: &mut mpsc::Receiver<Outgoing>) -> Batch {
+        let mut codec = Codec::new().unwrap();
+        loop {
+            let batch = codec.unpack(&sent.recv().await.unwrap().payload).unwrap();
+            if !batch.events.is_empty() {
+                return batch;
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn events_travel_together_until_they_are_many_or_have_waited_or_one_is_urgent() {
+        let (emitter, mut sent, _) = quiet().await;
+        (0..BATCH_MAX_EVENTS + 2).for_each(|_| emitter.emit(draft(Severity::Info)));
+        assert_eq!(next(&mut sent).await.events.len(), BATCH_MAX_EVENTS);
+        let full = Instant::now();
+        let rest = next(&mut sent).await;
+        assert_eq!(
+            (rest.events.len(), rest.header.first_sequence),
+            (2, BATCH_MAX_EVENTS as u64 + 1)
+        );
+        let waited = full.elapsed();
+        assert!(
+            waited > Duration::ZERO && waited <= BATCH_LINGER + Duration::from_millis(1),
+            "{waited:?}"
+        );
+        emitter.emit(draft(Severity::Info));
+        emitter.emit(draft(Severity::Critical));
+        let before = Instant::now();
+        assert_eq!(next(&mut sent).await.events.len(), 2);
+        assert_eq!(before.elapsed(), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_quiet_observer_sends_its_time_and_says_again_what_it_sees() {
+        let (emitter, mut sent, _) = batcher();
+        emitter.works("status", "hook", "tp_btf");
+        let is_capability =
+            |batch: &Batch| matches!(&batch.events[..], [event] if matches!(event.body, Body::Capability(_)));
+        assert!(is_capability(&next(&mut sent).await));
+        emitter.works("status", "hook", "tp_btf");
+        let said = Instant::now();
+        let mut codec = Codec::new().unwrap();
+        let mut heartbeats = 0;
+        loop {
+            let batch = codec.unpack(&sent.recv().await.unwrap().payload).unwrap();
+            if !batch.events.is_empty() {
+                assert!(is_capability(&batch));
+                break;
+            }
+            heartbeats += 1;
+        }
+        assert!(
+            said.elapsed() + HEARTBEAT_INTERVAL >= REPEAT_CAPABILITIES,
+            "not sooner for being said twice"
+        );
+        let expected = REPEAT_CAPABILITIES.as_millis() / HEARTBEAT_INTERVAL.as_millis();
+        assert!(
+            (expected - 2..=expected + 2).contains(&heartbeats),
+            "{heartbeats}"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_lost_is_told_even_when_the_queue_is_full_and_at_the_very_end() {
+        let (emitter, mut sent, losses) = quiet().await;
+        (0..QUEUE + 7).for_each(|_| emitter.emit(draft(Severity::Info)));
+        emitter.lost("ring_buffer", 3);
+        drop(emitter);
+        losses.add("spool_full", 2);
+        let (mut codec, mut told, mut events) = (Codec::new().unwrap(), BTreeMap::new(), 0);
+        while let Some(message) = sent.recv().await {
+            let batch = codec.unpack(&message.payload).unwrap();
+            for event in batch.events {
+                if let Body::Loss(loss) = event.body {
+                    *told.entry(loss.reason).or_insert(0) += event.count;
+                } else {
+                    events += 1;
+                }
+            }
+        }
+        let told: Vec<_> = told
+            .iter()
+            .map(|(reason, count)| (reason.as_str(), *count))
+            .collect();
+        assert_eq!(told, [("queue_full", 7), ("ring_buffer", 3), ("spool_full", 2)]);
+        assert_eq!(events, QUEUE);
+    }
+
+    #[tokio::test]
+    async fn a_batch_that_is_too_large_goes_in_parts_without_a_gap() {
+        const BEFORE_NS: u64 = 7;
+        let (mut batcher, _emitter, mut sent, _) = idle();
+        batcher.header.watermark_ns = BEFORE_NS;
+        let mut noise = 1_u64;
+        let mut random = |_| {
+            noise = noise.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            format!("{noise:016x}")
+        };
+        for _ in 0..BATCH_MAX_EVENTS {
+            let name: String = (0..32).map(&mut random).collect();
+            let subject = Entity::of_node(&name);
+            batcher.push(Draft {
+                subject,
+                ..draft(Severity::Info)
+            });
+        }
+        batcher.flush().await;
+        let mut codec = Codec::new().unwrap();
+        let (mut next_sequence, mut watermarks) = (1, Vec::new());
+        while let Ok(message) = sent.try_recv() {
+            assert!(message.payload.len() <= BATCH_MAX_BYTES);
+            let batch = codec.unpack(&message.payload).unwrap();
+            assert_eq!(batch.header.first_sequence, next_sequence);
+            next_sequence += batch.events.len() as u64;
+            watermarks.push(batch.header.watermark_ns);
+        }
+        assert_eq!(next_sequence, BATCH_MAX_EVENTS as u64 + 1);
+        let (last, parts) = watermarks.split_last().unwrap();
+        assert!(!parts.is_empty(), "it fits into one");
+        assert!(parts.iter().all(|mark| *mark == BEFORE_NS) && *last > BEFORE_NS);
+    }
+
+    /// The watermark of the last batch of an observer that does this.
+    async fn watermark_after(observe: impl FnOnce(&Emitter)) -> u64 {
+        let (emitter, mut sent, _) = batcher();
         observe(&emitter);
         drop(emitter);
-        batcher.run().await;
         let mut codec = Codec::new().unwrap();
         let mut last = 0;
         while let Some(batch) = sent.recv().await {

@@ -1,8 +1,6 @@
 //! What an observer sees on its way out. Never blocks: a full queue drops and counts.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-
+use bus_client::losses::Losses;
 use bus_schema::event::node::{Capability, Coverage};
 use bus_schema::event::{Body, Trace};
 use bus_schema::{Entity, Severity};
@@ -73,7 +71,6 @@ impl Draft {
 pub(crate) enum Message {
     Event(Draft),
     Capability(Capability),
-    Lost { reason: &'static str, count: u64 },
     CompleteUntil(u64),
 }
 
@@ -81,7 +78,7 @@ pub(crate) enum Message {
 #[derive(Debug, Clone)]
 pub struct Emitter {
     pub(crate) queue: mpsc::Sender<Message>,
-    pub(crate) dropped: Arc<AtomicU64>,
+    pub(crate) losses: Losses,
 }
 
 impl Emitter {
@@ -121,9 +118,7 @@ impl Emitter {
 
     /// Says that `count` things were lost before they became events.
     pub fn lost(&self, reason: &'static str, count: u64) {
-        if count > 0 {
-            self.send(Message::Lost { reason, count });
-        }
+        self.losses.add(reason, count);
     }
 
     /// Says that all that happened until `time_ns` (UNIX) was emitted. An observer that has said so once says it on and on:
@@ -135,7 +130,7 @@ impl Emitter {
 
     fn send(&self, message: Message) {
         if self.queue.try_send(message).is_err() {
-            self.dropped.fetch_add(1, Ordering::Relaxed);
+            self.losses.add("queue_full", 1);
         }
     }
 }

@@ -1,8 +1,11 @@
 //! The process of one family: the observers it was asked for, each in a task of its own, each with its way to the bus.
 
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bus_client::losses::Losses;
@@ -12,6 +15,7 @@ use bus_schema::family::{self, by_token};
 use bus_stage::process::chain;
 use bus_stage::{Process, exit};
 use clap::Parser;
+use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -24,9 +28,13 @@ use crate::identity::Identity;
 
 /// Batches that wait between batcher and publisher: what piles up beyond them piles up where it is counted.
 const OUTGOING: usize = 16;
+/// What `/readyz` calls the observers.
+const READINESS: &str = "observers";
 /// Disk for batches that cannot be sent, per observer.
 const SPOOL_BYTES: u64 = 64 * 1024 * 1024;
-/// When told to stop, what was seen has this long to reach the bus.
+/// When told to stop, observers have this long to tell what they still hold …
+const STOP_TIMEOUT: Duration = Duration::from_secs(2);
+/// … and what they told has this long to reach the bus.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// What an observer works with.
@@ -161,7 +169,14 @@ fn choose(
             )),
         }
     };
-    asked.iter().map(find).collect()
+    let mut chosen: Vec<&'static family::Observer> = Vec::new();
+    for observer in asked.iter().map(find) {
+        let observer = observer?;
+        if chosen.iter().all(|other| other.token != observer.token) {
+            chosen.push(observer);
+        }
+    }
+    Ok(chosen)
 }
 
 async fn observe<F: Family>(
@@ -174,6 +189,10 @@ async fn observe<F: Family>(
     let clock = BootClock::new();
     let boot = boot_id(&clock);
     let (mut observers, mut pipes) = (JoinSet::new(), JoinSet::new());
+    let alive = Arc::<AtomicUsize>::default();
+    process
+        .readiness
+        .waiting(READINESS, "none could be started, see the log");
     let sending = CancellationToken::new();
     for observer in chosen {
         let Some(started) = F::observer(observer.token) else {
@@ -205,21 +224,28 @@ async fn observe<F: Family>(
             process: process.clone(),
             stop,
         };
-        observers.spawn(guard(observer.token, started, context));
+        alive.fetch_add(1, Ordering::Relaxed);
+        process.readiness.ready(READINESS);
+        observers.spawn(guard(observer.token, started, context, Arc::clone(&alive)));
     }
-    process.readiness.ready("observers");
     process.stop.cancelled().await;
-    while observers.join_next().await.is_some() {}
-    if tokio::time::timeout(DRAIN_TIMEOUT, async {
-        while pipes.join_next().await.is_some() {}
-    })
-    .await
-    .is_err()
-    {
+    if !ended(&mut observers, STOP_TIMEOUT).await {
+        tracing::warn!("an observer does not stop, cut off");
+        observers.abort_all();
+    }
+    if !ended(&mut pipes, DRAIN_TIMEOUT).await {
         sending.cancel();
-        while pipes.join_next().await.is_some() {}
+        if !ended(&mut pipes, STOP_TIMEOUT).await {
+            tracing::error!("what was seen last is lost: it could neither be sent nor written down");
+        }
     }
     ExitCode::SUCCESS
+}
+
+/// Whether all tasks end in time.
+async fn ended<T: 'static>(tasks: &mut JoinSet<T>, patience: Duration) -> bool {
+    let all = async { while tasks.join_next().await.is_some() {} };
+    tokio::time::timeout(patience, all).await.is_ok()
 }
 
 /// Batcher and publisher of one observer.
@@ -235,15 +261,20 @@ fn pipe(
     let folder = process.args.state_dir.join("spool").join(source.observer);
     let spool = open_spool(&folder, &losses);
     let (out, outgoing) = mpsc::channel(OUTGOING);
-    let (batcher, emitter) = Batcher::new(
-        source,
-        clock.clone(),
-        out,
-        losses.clone(),
-        process.metrics.clone(),
-    )?;
+    let metrics = process.metrics.clone();
+    let (batcher, emitter) = Batcher::new(source, clock.clone(), out, losses.clone(), metrics)?;
     pipes.spawn(batcher.run());
-    let publisher = Publisher::new(process.bus.clone(), spool, losses).buffering(buffer_bytes);
+    let metrics = process.metrics.clone();
+    let mut waited = 0;
+    let publisher = Publisher::new(process.bus.clone(), spool, losses)
+        .buffering(buffer_bytes)
+        .watched_by(move |progress| {
+            metrics.events_sent.inc_by(progress.sent);
+            // The gauge is the sum over all observers of the process.
+            let waiting = i64::try_from(progress.waiting).unwrap_or(i64::MAX);
+            metrics.queue_depth.inc_by(waiting - waited);
+            waited = waiting;
+        });
     pipes.spawn(publisher.run(outgoing, sending.clone()));
     Ok(emitter)
 }
@@ -259,15 +290,39 @@ fn open_spool(folder: &Path, losses: &Losses) -> Option<Spool> {
     }
 }
 
-/// One observer's failure is its own: it is published, and the process goes on.
-async fn guard(token: &'static str, observer: Box<dyn Observer>, context: Context) {
-    let (emitter, stop) = (context.emitter.clone(), context.stop.clone());
-    if let Err(error) = observer.run(context).await {
-        let why = chain(error.as_ref());
-        tracing::error!(observer = token, error = why, "observer does not run");
-        emitter.is_blind(token, "start", &why);
-        stop.cancelled().await;
+/// One observer's failure, be it a panic, is its own: it is published for as long as the process runs, which is ready while
+/// another of the `alive` ones observes.
+async fn guard(token: &'static str, observer: Box<dyn Observer>, context: Context, alive: Arc<AtomicUsize>) {
+    let (emitter, stop, process) = (
+        context.emitter.clone(),
+        context.stop.clone(),
+        context.process.clone(),
+    );
+    let ended = AssertUnwindSafe(observer.run(context)).catch_unwind().await;
+    if stop.is_cancelled() {
+        return;
     }
+    let why = match ended {
+        Ok(Ok(())) => "ended by itself".to_owned(),
+        Ok(Err(error)) => chain(error.as_ref()),
+        Err(panic) => format!("panicked: {}", words(panic.as_ref())),
+    };
+    tracing::error!(observer = token, error = why, "observer does not run");
+    process.metrics.error("observer");
+    emitter.is_blind(token, "run", &why);
+    if alive.fetch_sub(1, Ordering::Relaxed) == 1 {
+        process
+            .readiness
+            .waiting(READINESS, format!("{token} does not run: {why}"));
+    }
+    stop.cancelled().await;
+}
+
+/// What a panic says.
+fn words(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("without a word")
 }
 
 /// Identity of this run: the kernel's boot and the start of the process.
@@ -275,4 +330,99 @@ fn boot_id(clock: &BootClock) -> String {
     let kernel = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     let kernel: String = kernel.chars().filter(char::is_ascii_hexdigit).take(8).collect();
     format!("{kernel}-{:x}", clock.now_ns())
+}
+
+#[cfg(test)]
+mod tests {
+    use bus_client::Bus;
+    use bus_stage::health::Readiness;
+    use bus_stage::metrics::Metrics;
+
+    use super::*;
+
+    /// `network` panics, `status` observes until it is told to stop, and longer.
+    struct Mixed;
+
+    struct Panics;
+
+    struct Stubborn;
+
+    impl Observer for Panics {
+        fn run(self: Box<Self>, _: Context) -> BoxFuture<'static, Result<(), Error>> {
+            Box::pin(async { panic!("boom") })
+        }
+    }
+
+    impl Observer for Stubborn {
+        fn run(self: Box<Self>, _: Context) -> BoxFuture<'static, Result<(), Error>> {
+            Box::pin(std::future::pending())
+        }
+    }
+
+    impl Family for Mixed {
+        const TOKEN: &'static str = "network";
+
+        fn observer(token: &str) -> Option<Box<dyn Observer>> {
+            Some(if token == "network" {
+                Box::new(Panics)
+            } else {
+                Box::new(Stubborn)
+            })
+        }
+    }
+
+    /// Runs those observers until `what` `/readyz` waits for is as expected, then stops them.
+    async fn run(tokens: &[&str], is_expected: impl Fn(Option<&String>) -> bool) -> ExitCode {
+        let folder = tempfile::tempdir().unwrap();
+        let state = format!("--state-dir={}", folder.path().display());
+        let cli = Cli::try_parse_from(["test", &state, "--nats-url=nats://127.0.0.1:1"]).unwrap();
+        let process = Process {
+            bus: Bus::connect(&bus_client::Config {
+                urls: cli.common.nats_url.clone(),
+                ..bus_client::Config::default()
+            })
+            .await
+            .unwrap(),
+            args: cli.common,
+            readiness: Readiness::default(),
+            metrics: Metrics::new("test"),
+            stop: CancellationToken::new(),
+        };
+        let family = by_token("network").unwrap();
+        let tokens: Vec<String> = tokens.iter().map(|token| (*token).to_owned()).collect();
+        let chosen = choose(family, &tokens).unwrap();
+        let running = tokio::spawn(observe::<Mixed>(process.clone(), family, chosen, 1 << 20));
+        let failed = |page: &str| page.contains(r#"errors_total{reason="observer"} 1"#);
+        let all = async {
+            while !(failed(&process.metrics.page())
+                && is_expected(process.readiness.missing().get(READINESS)))
+            {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), all).await.unwrap();
+        process.stop.cancel();
+        running.await.unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_observer_that_panics_is_counted_and_the_others_go_on_until_they_are_cut_off() {
+        let code = run(&[], |missing| missing.is_none()).await;
+        assert_eq!(code, ExitCode::SUCCESS);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_family_none_of_whose_observers_runs_is_not_ready_and_says_why() {
+        let why = "network does not run: panicked: boom";
+        run(&["network"], |missing| missing.is_some_and(|it| it == why)).await;
+    }
+
+    #[test]
+    fn an_observer_that_is_asked_for_twice_runs_once() {
+        let family = by_token("network").unwrap();
+        let tokens = ["status", "network", "status"].map(str::to_owned);
+        let chosen = choose(family, &tokens).unwrap();
+        let chosen: Vec<_> = chosen.iter().map(|observer| observer.token).collect();
+        assert_eq!(chosen, ["status", "network"]);
+    }
 }

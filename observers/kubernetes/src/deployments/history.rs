@@ -1,14 +1,30 @@
 //! Whether a template ran before: a rollback is known by what rolls out, not by who says so.
 
+use std::time::Duration;
+
 use k8s_openapi::NamespaceResourceScope;
 use kube::api::{ListParams, ObjectMeta};
 use kube::{Api, Client, Resource};
 
 use super::rollout::{Revision, Rollout, nanoseconds};
 
+/// A change is told later by as much as this takes.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Why it is not known.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Error {
+    /// The API server refused.
+    #[error(transparent)]
+    Api(#[from] kube::Error),
+    /// It did not answer.
+    #[error("the API server did not answer within {} s", PATIENCE.as_secs())]
+    TimedOut,
+}
+
 /// Whether `object`'s template stands in a revision older than the change. The controller may already have made one for
 /// the change itself, hence `before_ns`.
-pub(super) async fn ran_before<K>(client: &Client, object: &K, before_ns: u64) -> Result<bool, kube::Error>
+pub(super) async fn ran_before<K>(client: &Client, object: &K, before_ns: u64) -> Result<bool, Error>
 where
     K: Rollout,
     K::Revision: Resource<Scope = NamespaceResourceScope>,
@@ -26,7 +42,8 @@ where
         |_| ListParams::default(),
         |selector| ListParams::default().labels_from(&selector),
     );
-    let revisions = api.list(&parameters).await?;
+    let listing = tokio::time::timeout(PATIENCE, api.list(&parameters));
+    let revisions = listing.await.map_err(|_| Error::TimedOut)??;
     Ok(revisions.items.iter().any(|revision| {
         is_former(revision.meta(), meta, before_ns) && revision.template().as_ref() == Some(&template)
     }))
