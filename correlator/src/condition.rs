@@ -333,6 +333,29 @@ mod tests {
     }
 
     #[test]
+    fn an_oom_kill_whose_numbers_nobody_could_read_has_none() {
+        let catalogue = Catalogue::parse(include_str!("../rules/conditions.yaml")).unwrap();
+        let text = &catalogue.entry(Condition::OomKill).text;
+        let facts = [
+            ("pid", Fact::Number(7.0)),
+            ("trigger", Fact::Text("itself".into())),
+        ];
+        let mut episode = Episode {
+            facts: facts.map(|(name, fact)| (name.into(), fact)).into(),
+            ..Episode::default()
+        };
+        assert_eq!(
+            catalogue.render(text, &episode),
+            "OOM kill, pid 7, triggered by itself"
+        );
+        episode.facts.insert("rss_bytes".into(), Fact::Number(1024.0));
+        assert_eq!(
+            catalogue.render(text, &episode),
+            "OOM kill, pid 7 (rss 1.0 KiB), triggered by itself"
+        );
+    }
+
+    #[test]
     fn errors_are_told_by_what_is_known_of_them() {
         let catalogue = Catalogue::parse(include_str!("../rules/conditions.yaml")).unwrap();
         let text = &catalogue.entry(Condition::Http5xx).text;

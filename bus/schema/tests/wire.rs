@@ -102,6 +102,7 @@ fn body(kind: Kind) -> Body {
             usage_bytes: 64,
             rss_bytes: 63,
             limited_cgroup: "/a".into(),
+            limit_unknown: false,
         }),
         Kind::ImageChanged => Body::ImageChanged(ImageChanged {
             container: "c".into(),

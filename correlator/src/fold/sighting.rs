@@ -192,8 +192,10 @@ fn image_facts(change: &bus_schema::event::kubernetes::ImageChanged) -> Facts {
 
 fn oom_facts(kill: &OomKill, event: &Event) -> Facts {
     let mut facts = process_facts(&event.subject);
-    facts.insert("rss_bytes".into(), bytes(kill.rss_bytes));
-    facts.insert("usage_bytes".into(), bytes(kill.usage_bytes));
+    if !kill.limit_unknown {
+        facts.insert("rss_bytes".into(), bytes(kill.rss_bytes));
+        facts.insert("usage_bytes".into(), bytes(kill.usage_bytes));
+    }
     if let Some(limit) = kill.limit_bytes {
         facts.insert("limit_bytes".into(), bytes(limit));
     }

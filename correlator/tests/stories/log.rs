@@ -164,6 +164,7 @@ impl Log {
             usage_bytes: 64 << 20,
             rss_bytes: 63 << 20,
             limited_cgroup: "/shop/cache".into(),
+            limit_unknown: false,
         };
         self.add(
             at,

@@ -86,6 +86,7 @@ pub fn oom_kill(record: &raw::OomKill, context: &Context) -> Draft {
         // File pages may be charged to whoever read them first.
         rss_bytes: record.anon_bytes + record.shmem_bytes,
         limited_cgroup: limited.cgroup.map(|cgroup| cgroup.path).unwrap_or_default(),
+        limit_unknown: record.limit_unknown == 1,
     };
     let time_ns = context.clock.unix_ns(record.head.time_ns);
     Draft::new(

@@ -18,6 +18,10 @@ use crate::convert;
 use services::{Change, ProcessId, Services};
 
 const PROC: &str = "/proc";
+/// Whether processes still live is looked at this often.
+const LOOK_SECONDS: u64 = 10;
+/// The kernel counts start times in `/proc` in these, on every architecture.
+const NS_PER_TICK: u64 = 10_000_000;
 
 /// The observer.
 #[derive(Debug)]
@@ -32,6 +36,7 @@ impl Observer for Signals {
                 services: Services::default(),
                 tasks: HashMap::new(),
                 now_ns: 0,
+                seconds: 0,
             };
             state.find_running();
             kernel::pump(loaded, &context, &mut state).await?;
@@ -47,6 +52,7 @@ struct State {
     tasks: HashMap<ProcessId, raw::Task>,
     /// Newest kernel time seen, ns since boot.
     now_ns: u64,
+    seconds: u64,
 }
 
 impl Handler for State {
@@ -63,7 +69,14 @@ impl Handler for State {
         }
     }
 
-    fn second(&mut self, _loaded: &mut Loaded, _running: Option<u32>, _now_ns: u64) {}
+    fn second(&mut self, _loaded: &mut Loaded, _running: Option<u32>, _now_ns: u64) {
+        self.seconds += 1;
+        if self.seconds.is_multiple_of(LOOK_SECONDS) {
+            for gone in self.services.forget_gone(lives, self.now_ns) {
+                self.tasks.remove(&gone);
+            }
+        }
+    }
 
     fn tick(&mut self) {
         self.now_ns = self.now_ns.max(self.context.clock.boot_ns());
@@ -158,10 +171,13 @@ impl State {
     }
 }
 
+fn lives(id: ProcessId) -> bool {
+    let same_start = |task: &raw::Task| task.start_ns / NS_PER_TICK == id.start_ns / NS_PER_TICK;
+    running(id.pid).is_some_and(|(task, _)| same_start(&task))
+}
+
 /// A living process and the pid of its parent, from `/proc/<pid>/stat`.
 fn running(pid: u32) -> Option<(raw::Task, u32)> {
-    /// The kernel counts start times in these, on every architecture.
-    const NS_PER_TICK: u64 = 10_000_000;
     let stat = std::fs::read_to_string(format!("{PROC}/{pid}/stat")).ok()?;
     let (before, after) = stat.rsplit_once(") ")?;
     let fields: Vec<&str> = after.split(' ').collect();

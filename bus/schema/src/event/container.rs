@@ -18,4 +18,7 @@ pub struct OomKill {
     pub rss_bytes: u64,
     /// Path of the group whose limit was hit; the victim's own or an ancestor's.
     pub limited_cgroup: String,
+    /// This kernel lets nobody read memory and limits: the absence of a limit says nothing, the numbers are 0.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub limit_unknown: bool,
 }

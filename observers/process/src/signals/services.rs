@@ -33,6 +33,8 @@ struct Entrant {
     id: ProcessId,
     executable: Executable,
     exec_ns: u64,
+    /// It was gone when last looked; its end may be on the way.
+    is_missing: bool,
 }
 
 #[derive(Debug, Default)]
@@ -76,6 +78,7 @@ impl Services {
             id,
             executable,
             exec_ns: 0,
+            is_missing: false,
         });
     }
 
@@ -99,6 +102,7 @@ impl Services {
                 id,
                 executable,
                 exec_ns: time_ns,
+                is_missing: false,
             }),
             None => return,
         }
@@ -123,6 +127,27 @@ impl Services {
             known.emptied_ns = Some(time_ns);
         }
         (was_main, change)
+    }
+
+    /// Forgets processes that were gone when last looked and still are: the record of their end was lost. Returns them.
+    pub fn forget_gone(&mut self, lives: impl Fn(ProcessId) -> bool, now_ns: u64) -> Vec<ProcessId> {
+        let mut forgotten = Vec::new();
+        for service in self.services.values_mut() {
+            let main = service.entrants.first().map(|main| main.id);
+            service.entrants.retain_mut(|entrant| {
+                let was_missing = std::mem::replace(&mut entrant.is_missing, !lives(entrant.id));
+                let is_gone = was_missing && entrant.is_missing;
+                forgotten.extend(is_gone.then_some(entrant.id));
+                !is_gone
+            });
+            if service.entrants.first().map(|main| main.id) != main {
+                service.is_judged = false;
+            }
+            if service.entrants.is_empty() {
+                service.emptied_ns.get_or_insert(now_ns);
+            }
+        }
+        forgotten
     }
 
     /// Whether `id` is the main process of the service.
@@ -223,6 +248,26 @@ mod tests {
         let mut services = Services::default();
         services.found("/shop/cache", id(10), program("v6.2"));
         services
+    }
+
+    #[test]
+    fn a_process_whose_end_was_lost_does_not_stand_in_the_way_of_the_next() {
+        let mut services = running();
+        services.execd("/shop/cache", id(11), true, program("v7.0"), 5 * SECOND);
+        let lives = |process: ProcessId| process.pid == 11;
+        assert_eq!(
+            services.forget_gone(lives, 6 * SECOND),
+            [],
+            "its end may be on the way"
+        );
+        assert!(!services.is_main("/shop/cache", id(11)));
+        assert_eq!(services.forget_gone(lives, 16 * SECOND), [id(10)]);
+        assert!(services.is_main("/shop/cache", id(11)));
+        let changes = services.pass_time(17 * SECOND);
+        assert_eq!(changes.len(), 1, "and what it changed is seen");
+        let all_live = |_| true;
+        assert_eq!(services.forget_gone(all_live, 26 * SECOND), []);
+        assert_eq!(services.forget_gone(all_live, 36 * SECOND), []);
     }
 
     #[test]
