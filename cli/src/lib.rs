@@ -15,6 +15,7 @@ pub mod lock;
 mod nats;
 mod output;
 pub mod pipeline;
+pub mod port;
 mod ready;
 pub mod render;
 mod tail;

@@ -35,12 +35,14 @@ pub enum Error {
         looked: String,
     },
     /// It does not get ready.
-    #[error("{name} did not get ready within {within:?}; its log is {log}")]
+    #[error("{name} did not get ready within {within:?}: {last}; its log is {log}")]
     NotReady {
         /// Which.
         name: String,
         /// How long it had.
         within: Duration,
+        /// The last line of its log.
+        last: String,
         /// Its log.
         log: PathBuf,
     },
@@ -126,7 +128,13 @@ impl Pipeline {
         for (name, health, path, log) in probes {
             let is_ready = async || ready::answers(health, path).await;
             if !wait::until(within, is_ready).await {
-                return Err(Error::NotReady { name, within, log });
+                let last = last_line(&log);
+                return Err(Error::NotReady {
+                    name,
+                    within,
+                    last,
+                    log,
+                });
             }
             output::note(format_args!(
                 "  {:18} {:22} {}",
@@ -157,6 +165,12 @@ impl Pipeline {
             output::note(format_args!("logs are in {}", folder.display()));
         }
     }
+}
+
+/// What a child said last.
+fn last_line(log: &Path) -> String {
+    let said = std::fs::read_to_string(log).unwrap_or_else(|error| error.to_string());
+    said.trim().lines().last().unwrap_or("it said nothing").to_owned()
 }
 
 /// Removes the folders of runs whose process no longer lives and that nobody asked to keep.

@@ -15,7 +15,7 @@ use super::witness::Traffic;
 use crate::lock::Lock;
 use crate::nats::{self, Revisions};
 use crate::pipeline::Pipeline;
-use crate::{clock, output, ready, render};
+use crate::{clock, output, render};
 
 /// How a round is told: to a person or as JSON lines.
 pub(super) struct Teller {
@@ -180,11 +180,7 @@ async fn listen(
 }
 
 async fn open(args: &DemoArgs, shop: &mut Shop) -> Result<(), crate::Error> {
-    let port = |told: Option<u16>| {
-        told.map_or_else(ready::free_port, Ok)
-            .map_err(Error::io("find a free port"))
-    };
-    let (cache, gateway) = (port(args.cache_port)?, port(args.gateway_port)?);
+    let (cache, gateway) = (shop.port(args.cache_port)?, shop.port(args.gateway_port)?);
     let at = |port: u16| format!("127.0.0.1:{port}");
     let word = str::to_owned;
     shop.add(

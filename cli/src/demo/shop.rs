@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::Error;
 use crate::cgroup::{self, Cgroup};
 use crate::pipeline::{beside, child::terminate};
+use crate::port::Port;
 use crate::{exec, ready, wait};
 
 const DRAIN: Duration = Duration::from_secs(10);
@@ -30,6 +31,7 @@ pub(super) struct Shop {
     tree: Cgroup,
     helper: PathBuf,
     program: PathBuf,
+    ports: Vec<Port>,
     pub(super) services: Vec<Service>,
 }
 
@@ -43,6 +45,7 @@ impl Shop {
             tree: Cgroup::create(&root, &format!("{}{}", cgroup::PREFIX, std::process::id()))?,
             folder: folder.to_owned(),
             helper,
+            ports: Vec::new(),
             services: Vec::new(),
         })
     }
@@ -51,6 +54,17 @@ impl Shop {
     pub(super) fn group(&self) -> String {
         let name = self.tree.path().file_name().unwrap_or_default();
         format!("/{}", name.to_string_lossy())
+    }
+
+    /// The port that was told, or one that is the shop's as long as it lives.
+    pub(super) fn port(&mut self, told: Option<u16>) -> Result<u16, Error> {
+        if let Some(port) = told {
+            return Ok(port);
+        }
+        let port = Port::keep().map_err(Error::io("find a free port"))?;
+        let number = port.number();
+        self.ports.push(port);
+        Ok(number)
     }
 
     /// Adds a role with its group, without a process.

@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::exec;
+use crate::port::Port;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
@@ -22,7 +23,7 @@ const STEADY_AFTER: Duration = Duration::from_secs(30);
 const DRAIN: Duration = Duration::from_secs(15);
 
 /// What to run.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Spec {
     /// Name for people.
     pub name: String,
@@ -40,6 +41,8 @@ pub struct Spec {
     pub health: SocketAddr,
     /// What answers 200 when it is ready.
     pub ready_path: &'static str,
+    /// Ports that are its own, also between two starts.
+    pub ports: Vec<Port>,
 }
 
 /// A child ended, or did not start, and is tried again.

@@ -2,13 +2,12 @@
 //! that nothing they see is lost; draining goes the other way.
 
 use std::ffi::OsString;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use super::child::Spec;
 use super::{Error, binaries};
 use crate::args::UpArgs;
-use crate::ready::free_port;
+use crate::port::Port;
 
 /// The observers that explain a host without Kubernetes.
 const OBSERVERS: [&str; 3] = ["tapio-network", "tapio-memory", "tapio-process"];
@@ -37,8 +36,9 @@ impl Plan {
             url
         } else {
             let port = port()?;
+            let url = format!("nats://{}", port.address());
             groups.push(vec![nats_server(args, &common, port)?]);
-            format!("nats://127.0.0.1:{port}")
+            url
         };
         common.environment = environment(args, &nats_url);
         let mut sink = stage(&common, "tapio-sink-otlp")?;
@@ -66,7 +66,7 @@ fn environment(args: &UpArgs, nats_url: &str) -> Vec<(&'static str, OsString)> {
     ]
 }
 
-fn nats_server(args: &UpArgs, common: &Common<'_>, port: u16) -> Result<Spec, Error> {
+fn nats_server(args: &UpArgs, common: &Common<'_>, port: Port) -> Result<Spec, Error> {
     let monitor = self::port()?;
     let config = common.folder.join("nats.conf");
     std::fs::write(&config, nats_config(&common.folder.join("nats")))
@@ -76,9 +76,9 @@ fn nats_server(args: &UpArgs, common: &Common<'_>, port: u16) -> Result<Spec, Er
         "-a".into(),
         "127.0.0.1".into(),
         "-p".into(),
-        port.to_string().into(),
+        port.number().to_string().into(),
         "-m".into(),
-        monitor.to_string().into(),
+        monitor.number().to_string().into(),
     ]);
     Ok(Spec {
         name: "nats-server".to_owned(),
@@ -87,8 +87,9 @@ fn nats_server(args: &UpArgs, common: &Common<'_>, port: u16) -> Result<Spec, Er
         arguments,
         environment: Vec::new(),
         log: common.folder.join("nats-server.log"),
-        health: SocketAddr::from(([127, 0, 0, 1], monitor)),
+        health: monitor.address(),
         ready_path: "/healthz?js-enabled-only=true",
+        ports: vec![port, monitor],
     })
 }
 
@@ -102,11 +103,11 @@ fn nats_config(store: &Path) -> String {
 }
 
 fn stage(common: &Common<'_>, name: &str) -> Result<Spec, Error> {
-    let health = SocketAddr::from(([127, 0, 0, 1], port()?));
+    let port = port()?;
     let state = common.folder.join(name);
     std::fs::create_dir_all(&state).map_err(Error::io(format!("make {}", state.display())))?;
     let mut environment = common.environment.clone();
-    environment.push(("TAPIO_HEALTH_ADDR", health.to_string().into()));
+    environment.push(("TAPIO_HEALTH_ADDR", port.address().to_string().into()));
     environment.push(("TAPIO_STATE_DIR", state.into()));
     Ok(Spec {
         name: name.to_owned(),
@@ -115,11 +116,12 @@ fn stage(common: &Common<'_>, name: &str) -> Result<Spec, Error> {
         arguments: Vec::new(),
         environment,
         log: common.folder.join(format!("{name}.log")),
-        health,
+        health: port.address(),
         ready_path: READY,
+        ports: vec![port],
     })
 }
 
-fn port() -> Result<u16, Error> {
-    free_port().map_err(Error::io("find a free port"))
+fn port() -> Result<Port, Error> {
+    Port::keep().map_err(Error::io("find a free port"))
 }

@@ -7,12 +7,13 @@ use std::process::Command;
 use std::time::Duration;
 
 use bus_schema::names::{ENRICHED_STREAM, events_subject, partition_stream};
+use cli::port::Port;
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use tokio::time::Instant;
 
 use crate::account::Account;
 use crate::poison::{arrives, batch, header, publish};
-use crate::server::{Server, free_port};
+use crate::server::Server;
 use crate::stage::Stage;
 use crate::story::{Stages, drained};
 use crate::{host, wait_for};
@@ -86,10 +87,11 @@ async fn a_bus_that_comes_back_without_its_store_is_furnished_and_read_again() {
 #[tokio::test]
 async fn a_person_who_asks_an_absent_or_silent_bus_has_one_sentence_within_five_seconds() {
     let silent = TcpListener::bind(("127.0.0.1", 0)).unwrap();
-    for port in [free_port(), silent.local_addr().unwrap().port()] {
+    let absent = Port::keep().unwrap();
+    for address in [absent.address(), silent.local_addr().unwrap()] {
         let begin = Instant::now();
         let mut command = Command::new(env!("CARGO_BIN_EXE_tapio"));
-        let url = format!("nats://127.0.0.1:{port}");
+        let url = format!("nats://{address}");
         let output = command.args(["--nats-url", &url, "incidents"]).output().unwrap();
         let took = begin.elapsed();
         let said = String::from_utf8(output.stderr).unwrap();
@@ -134,12 +136,15 @@ async fn a_full_disk_costs_the_oldest_which_are_counted_and_told() {
         ],
     );
     wait_for("it observes", async || observer.log().contains("started")).await;
-    let closed = free_port();
+    let closed = Port::keep().unwrap();
     let mut hosts = (1..=u8::MAX).cycle();
     wait_for("the disk is full", async || {
         // Each pair of ends is an event of its own.
         for host in hosts.by_ref().take(100) {
-            drop(TcpStream::connect((Ipv4Addr::new(127, 0, 1, host), closed)));
+            drop(TcpStream::connect((
+                Ipv4Addr::new(127, 0, 1, host),
+                closed.number(),
+            )));
         }
         observer.metric(&["events_dropped", "disk_error"]) > 0
     })

@@ -1,6 +1,5 @@
 //! A nats-server with a store that outlives it, and what the store holds.
 
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -8,6 +7,7 @@ use bus_client::reader::{Incoming, Item, Reader};
 use bus_client::{Bus, Config, streams};
 use bus_schema::Incident;
 use bus_schema::names::{INCIDENTS_BUCKET, INCIDENTS_STREAM};
+use cli::port::Port;
 use futures_util::TryStreamExt;
 use tempfile::TempDir;
 
@@ -17,7 +17,7 @@ use crate::PATIENCE;
 pub(crate) struct Server {
     store: PathBuf,
     _folder: Option<TempDir>,
-    pub(crate) port: u16,
+    port: Port,
     child: Option<Child>,
 }
 
@@ -35,7 +35,7 @@ impl Server {
         Self {
             store: folder.path().to_owned(),
             _folder: Some(folder),
-            port: free_port(),
+            port: Port::keep().unwrap(),
             child: None,
         }
     }
@@ -45,7 +45,7 @@ impl Server {
         let mut server = Self {
             store,
             _folder: None,
-            port: free_port(),
+            port: Port::keep().unwrap(),
             child: None,
         };
         server.revive();
@@ -55,7 +55,14 @@ impl Server {
     /// Starts it on the same store and port.
     pub(crate) fn revive(&mut self) {
         let mut command = Command::new(binary());
-        command.args(["-js", "-a", "127.0.0.1", "-p", &self.port.to_string(), "-sd"]);
+        command.args([
+            "-js",
+            "-a",
+            "127.0.0.1",
+            "-p",
+            &self.port.number().to_string(),
+            "-sd",
+        ]);
         command
             .arg(&self.store)
             .stdout(Stdio::null())
@@ -77,7 +84,7 @@ impl Server {
     }
 
     pub(crate) fn url(&self) -> String {
-        format!("nats://127.0.0.1:{}", self.port)
+        format!("nats://{}", self.port.address())
     }
 
     /// Makes the streams and buckets, as the first enricher or correlator would.
@@ -100,11 +107,6 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.kill();
     }
-}
-
-pub(crate) fn free_port() -> u16 {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
-    listener.local_addr().unwrap().port()
 }
 
 /// The server that `make setup` found or installed.

@@ -2,13 +2,14 @@
 
 use std::fs::OpenOptions;
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use cli::port::Port;
 use tempfile::TempDir;
 
-use crate::server::{Server, free_port};
+use crate::server::Server;
 use crate::wait_for;
 
 /// A process with its folder; killed when dropped.
@@ -16,7 +17,7 @@ pub(crate) struct Stage {
     program: &'static str,
     environment: Vec<(String, String)>,
     folder: TempDir,
-    health: SocketAddr,
+    health: Port,
     child: Option<Child>,
 }
 
@@ -24,13 +25,13 @@ impl Stage {
     /// Starts `program`, which finds the bus at `server`.
     pub(crate) fn start(program: &'static str, server: &Server, environment: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let health = SocketAddr::from(([127, 0, 0, 1], free_port()));
+        let health = Port::keep().unwrap();
         let pairs = environment
             .iter()
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         let mut all = vec![
             ("TAPIO_NATS_URL".to_owned(), server.url()),
-            ("TAPIO_HEALTH_ADDR".to_owned(), health.to_string()),
+            ("TAPIO_HEALTH_ADDR".to_owned(), health.address().to_string()),
             (
                 "TAPIO_STATE_DIR".to_owned(),
                 folder.path().join("state").display().to_string(),
@@ -94,7 +95,7 @@ impl Stage {
 
     /// Status and body of a page; `None` while nobody answers.
     pub(crate) fn get(&self, path: &str) -> Option<(u16, String)> {
-        let mut stream = TcpStream::connect(self.health).ok()?;
+        let mut stream = TcpStream::connect(self.health.address()).ok()?;
         write!(stream, "GET {path} HTTP/1.0\r\n\r\n").ok()?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer).ok()?;

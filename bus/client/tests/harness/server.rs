@@ -1,29 +1,29 @@
 //! A real nats-server on a free port with a folder of its own; gone when dropped, killed and started again on demand.
 
-use std::net::TcpListener;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use bus_client::{Bus, Config};
 use tempfile::TempDir;
+use tokio::net::TcpSocket;
 
 /// A running server.
 pub(crate) struct Server {
     folder: TempDir,
-    port: u16,
+    /// Bound besides the server, so that the kernel gives its port to nobody else.
+    port: TcpSocket,
     child: Child,
 }
 
 impl Server {
     pub(crate) fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let port = TcpListener::bind(("127.0.0.1", 0))
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
-        let child = spawn(&folder, port);
+        let port = TcpSocket::new_v4().unwrap();
+        port.set_reuseaddr(true).unwrap();
+        port.bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        let child = spawn(&folder, &port);
         Self { folder, port, child }
     }
 
@@ -40,12 +40,12 @@ impl Server {
     }
 
     pub(crate) fn restart(&mut self) {
-        self.child = spawn(&self.folder, self.port);
+        self.child = spawn(&self.folder, &self.port);
     }
 
     pub(crate) fn config(&self) -> Config {
         Config {
-            urls: vec![format!("nats://127.0.0.1:{}", self.port)],
+            urls: vec![format!("nats://{}", self.port.local_addr().unwrap())],
             name: "test".into(),
             ..Config::default()
         }
@@ -65,7 +65,8 @@ impl Drop for Server {
     }
 }
 
-fn spawn(folder: &TempDir, port: u16) -> Child {
+fn spawn(folder: &TempDir, port: &TcpSocket) -> Child {
+    let port = port.local_addr().unwrap().port();
     let mut command = Command::new(binary());
     command
         .args(["-js", "-a", "127.0.0.1", "-p", &port.to_string(), "-sd"])
