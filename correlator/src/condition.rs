@@ -48,6 +48,7 @@ conditions! {
     ConnectFailed = "connect_failed",
     Http5xx = "http_5xx",
     Http5xxReceived = "http_5xx_received",
+    HttpUnanswered = "http_unanswered",
     RetryStorm = "retry_storm",
     NodeMemoryPressure = "node_memory_pressure",
     NetworkLoss = "network_loss",
@@ -68,6 +69,7 @@ impl Condition {
             | Self::ConnectFailed
             | Self::Http5xx
             | Self::Http5xxReceived
+            | Self::HttpUnanswered
             | Self::RetryStorm
             | Self::NodeMemoryPressure
             | Self::NetworkLoss => false,

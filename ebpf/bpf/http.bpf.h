@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /* HTTP/1.x exchanges from the first bytes of what a TCP socket sends and receives: from the first of a request to the
- * first of its response. status.bpf.c and status_syscalls.bpf.c find the bytes and keep the conversations. */
+ * first of its response, or to the client's giving up. status.bpf.c and status_syscalls.bpf.c find the bytes and keep
+ * the conversations. */
 #ifndef TAPIO_HTTP_BPF_H
 #define TAPIO_HTTP_BPF_H
 
@@ -28,6 +29,9 @@ DESCRIBE(tapio_http_error);
 #define MINIMUM 16 /* shorter payloads hold neither "GET / HTTP/1.1" with its CR LF nor a status line */
 #define WINDOW_NS 100000000ULL
 #define SWITCHING_PROTOCOLS 101
+#define NO_RESPONSE 0
+#define SHUTDOWN_MASK 3 /* neither sends nor receives any more */
+#define PF_EXITING 0x4
 
 enum tapio_direction { TAPIO_SENT = 1, TAPIO_RECEIVED = 2 };
 
@@ -38,7 +42,7 @@ struct {
 	__type(value, struct tapio_http);
 } http SEC(".maps");
 
-/* When a 5xx was last reported, per key without its second. */
+/* When a 5xx or a giving up was last reported, per key without its second. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 4096);
@@ -94,12 +98,26 @@ static __always_inline void introduce(struct tapio_conversation *at, struct sock
 	peer_of(sk, key->peer, direct);
 }
 
+static __always_inline __u64 received_by(struct sock *sk, const bool direct)
+{
+	struct tcp_sock *tcp = tcp_of(sk, direct);
+
+	return tcp ? GET(direct, tcp, bytes_received) : 0;
+}
+
+static __always_inline void wait_from_now(struct tapio_conversation *at, struct sock *sk, const bool direct)
+{
+	at->since_ns = bpf_ktime_get_boot_ns();
+	if (at->key.role == TAPIO_CLIENT)
+		at->received = received_by(sk, direct);
+}
+
 static __always_inline void begin(struct tapio_conversation *at, struct sock *sk, __u32 direction, const bool direct)
 {
 	if (!at->key.role)
 		introduce(at, sk, direction == TAPIO_RECEIVED ? TAPIO_SERVER : TAPIO_CLIENT, direct);
 	if (asks(at, direction))
-		at->since_ns = bpf_ktime_get_boot_ns();
+		wait_from_now(at, sk, direct);
 }
 
 static __always_inline __u32 status_of(const __u8 *line)
@@ -184,11 +202,22 @@ static __always_inline void report_error(struct tapio_http_key *key, struct sock
 	submit(record, true);
 }
 
+static __always_inline void end(struct tapio_conversation *at, struct sock *sk, __u32 status, const bool direct)
+{
+	__u64 now = bpf_ktime_get_boot_ns();
+	__u64 latency = now - at->since_ns;
+
+	at->since_ns = 0;
+	at->key.status = status;
+	if ((status >= 500 || status == NO_RESPONSE) && first_of_window(&at->key, now))
+		report_error(&at->key, sk, latency, direct);
+	count_exchange(&at->key, now, latency);
+}
+
 static __always_inline void finish(struct tapio_conversation *at, struct sock *sk, const __u8 *line, __u32 direction,
 				   const bool direct)
 {
 	__u32 status = status_of(line);
-	__u64 now, latency;
 
 	if (!at->since_ns || asks(at, direction))
 		return;
@@ -196,15 +225,32 @@ static __always_inline void finish(struct tapio_conversation *at, struct sock *s
 		at->key.role = 0;
 		at->since_ns = 0;
 	}
-	if (status < 200)
-		return;
-	now = bpf_ktime_get_boot_ns();
-	latency = now - at->since_ns;
-	at->since_ns = 0;
-	at->key.status = status;
-	if (status >= 500 && first_of_window(&at->key, now))
-		report_error(&at->key, sk, latency, direct);
-	count_exchange(&at->key, now, latency);
+	if (status >= 200)
+		end(at, sk, status, direct);
+}
+
+static __always_inline bool is_exiting(void)
+{
+	if (has_current_btf())
+		return bpf_get_current_task_btf()->flags & PF_EXITING;
+	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+
+	return BPF_CORE_READ(task, flags) & PF_EXITING;
+}
+
+/* Who closes an established connection of his own accord; not who dies, and not who only has no more to send. What ends
+ * a connection from outside changes its state before it is shut down. */
+static __always_inline bool is_closed_by_owner(struct sock *sk, int from, int to, const bool direct)
+{
+	return from == TCP_ESTABLISHED && (to == TCP_FIN_WAIT1 || to == TCP_CLOSE) && is_tcp(sk, direct) &&
+	       GET(direct, sk, sk_shutdown) == SHUTDOWN_MASK && !is_exiting();
+}
+
+/* The client closes while it waits and nothing has come back. */
+static __always_inline void give_up(struct tapio_conversation *at, struct sock *sk, const bool direct)
+{
+	if (at->since_ns && at->key.role == TAPIO_CLIENT && at->received == received_by(sk, direct))
+		end(at, sk, NO_RESPONSE, direct);
 }
 
 enum tapio_payload { OTHER = 0, REQUEST = 1, RESPONSE = 2 };

@@ -4,7 +4,6 @@
 
 DESCRIBE(tapio_connect_failed);
 
-enum { TCP_ESTABLISHED = 1, TCP_SYN_SENT = 2, TCP_SYN_RECV = 3, TCP_CLOSE = 7, TCP_LISTEN = 10 };
 enum { EADDRNOTAVAIL = 99, ECONNABORTED = 103, ECANCELED = 125 };
 
 /* Nobody waits for an answer less than this: who closes earlier has a reason of his own, such as an ICMP error that he
@@ -109,7 +108,7 @@ static __always_inline void report_failure(struct sock *sk, struct tapio_connect
  * answer came. The port itself does not tell, it is given back before the state changes. */
 static __always_inline __u32 error_of(struct sock *sk, __u64 waited, const bool direct)
 {
-	struct tcp_sock *tcp = direct ? bpf_skc_to_tcp_sock(sk) : (struct tcp_sock *)sk;
+	struct tcp_sock *tcp = tcp_of(sk, direct);
 	int error = GET(direct, sk, sk_err);
 
 	if (!error)
@@ -169,7 +168,7 @@ static __always_inline void on_failed(struct sock *sk, struct tapio_connection *
 
 static __always_inline void on_closed(struct sock *sk, struct tapio_connection *at, const bool direct)
 {
-	struct tcp_sock *tcp = direct ? bpf_skc_to_tcp_sock(sk) : (struct tcp_sock *)sk;
+	struct tcp_sock *tcp = tcp_of(sk, direct);
 	struct tapio_edge *edge = edge_of(&at->key, bpf_ktime_get_boot_ns());
 
 	if (!edge || !tcp)

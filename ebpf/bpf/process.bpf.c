@@ -7,11 +7,11 @@ DESCRIBE(tapio_exec);
 DESCRIBE(tapio_exit);
 DESCRIBE(tapio_signal);
 
-/* Signals that end a process by default; the rest is traffic. */
-#define ENDING                                                                                                         \
+/* Signals that end a process by default, and SIGSTOP; the rest is traffic. */
+#define TOLD                                                                                                           \
 	((1ULL << 1) | (1ULL << 2) | (1ULL << 3) | (1ULL << 4) | (1ULL << 5) | (1ULL << 6) | (1ULL << 7) |             \
-	 (1ULL << 8) | (1ULL << 9) | (1ULL << 11) | (1ULL << 13) | (1ULL << 15) | (1ULL << 24) | (1ULL << 25) |        \
-	 (1ULL << 31))
+	 (1ULL << 8) | (1ULL << 9) | (1ULL << 11) | (1ULL << 13) | (1ULL << 15) | (1ULL << 19) | (1ULL << 24) |        \
+	 (1ULL << 25) | (1ULL << 31))
 
 static __always_inline void fill_parent(struct tapio_task *out, struct task_struct *task, const bool direct)
 {
@@ -85,7 +85,7 @@ int BPF_PROG(exit_raw, struct task_struct *task)
 
 static __always_inline bool matters(int number)
 {
-	return number > 0 && number < 64 && (ENDING >> number & 1);
+	return number > 0 && number < 64 && (TOLD >> number & 1);
 }
 
 /* `info` is 0 for kill(2) without details, 1 for the kernel, a real address otherwise; newer verifiers therefore let

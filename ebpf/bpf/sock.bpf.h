@@ -13,11 +13,18 @@
 
 #define SECOND_NS 1000000000ULL
 
+enum { TCP_ESTABLISHED = 1, TCP_SYN_SENT = 2, TCP_SYN_RECV = 3, TCP_FIN_WAIT1 = 4, TCP_CLOSE = 7, TCP_LISTEN = 10 };
+
 static __always_inline bool is_tcp(struct sock *sk, const bool direct)
 {
 	__u16 family = GET(direct, sk, __sk_common.skc_family);
 
 	return (family == AF_INET || family == AF_INET6) && GET(direct, sk, sk_protocol) == IPPROTO_TCP;
+}
+
+static __always_inline struct tcp_sock *tcp_of(struct sock *sk, const bool direct)
+{
+	return direct ? bpf_skc_to_tcp_sock(sk) : (struct tcp_sock *)sk;
 }
 
 static __always_inline void map_v4(__u32 out[4], __u32 address)

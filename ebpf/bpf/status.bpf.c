@@ -26,7 +26,7 @@ struct {
 /* Once a socket speaks HTTP, most of its messages are told by their direction: nobody waits for the rest of a response,
  * and what comes after a response is the next request. Should that be a rest after all, the request that really comes
  * next is read, since one seems to wait, and begins anew. */
-static __always_inline bool is_worth_reading(struct tapio_conversation *at, __u32 direction)
+static __always_inline bool is_worth_reading(struct tapio_conversation *at, struct sock *sk, __u32 direction)
 {
 	__u32 before;
 
@@ -37,7 +37,7 @@ static __always_inline bool is_worth_reading(struct tapio_conversation *at, __u3
 	if (at->since_ns)
 		return true;
 	if (asks(at, direction))
-		at->since_ns = bpf_ktime_get_boot_ns();
+		wait_from_now(at, sk, true);
 	return false;
 }
 
@@ -91,7 +91,7 @@ static __always_inline int transfer(struct sock *sk, int moved, __u32 direction)
 	at = conversation_of(sk);
 	if (!at)
 		count_full(TAPIO_HTTP_ERROR);
-	else if (is_worth_reading(at, direction))
+	else if (is_worth_reading(at, sk, direction))
 		read_message(at, sk, moved, direction);
 	return 0;
 }
@@ -108,4 +108,19 @@ int BPF_PROG(received_btf, struct sock *sk, int moved, int flags)
 	if (flags & MSG_PEEK)
 		return 0;
 	return transfer(sk, moved, TAPIO_RECEIVED);
+}
+
+SEC("tp_btf/inet_sock_set_state")
+int BPF_PROG(closed_btf, struct sock *sk, int from, int to)
+{
+	struct tapio_conversation *at;
+
+	if (!is_closed_by_owner(sk, from, to, true))
+		return 0;
+	at = bpf_sk_storage_get(&conversations, sk, 0, 0);
+	if (!at)
+		at = conversation_at(sk, false, true);
+	if (at)
+		give_up(at, sk, true);
+	return 0;
 }

@@ -27,8 +27,8 @@ struct tapio_http_key {
 	__u32 second; /* UNIX, modulo 2^32 */
 	__u32 role;
 	__u32 peer[4];
-	__u32 port; /* the server's port, on both roles */
-	__u32 status;
+	__u32 port;   /* the server's port, on both roles */
+	__u32 status; /* 0: the client gave up before a response came */
 	__u32 netns;
 	__u32 pad;
 };
@@ -43,6 +43,7 @@ _Static_assert(sizeof(struct tapio_http) == 96, "tapio_http");
 struct tapio_conversation {
 	struct tapio_http_key key; /* its role is 0 while it has not spoken HTTP */
 	__u64 since_ns;            /* when the request that waits began, CLOCK_BOOTTIME; 0: none waits */
+	__u64 received;            /* bytes that had come back until then, where the client is here */
 	__u32 messages;            /* seen before it spoke HTTP */
 	__u32 hash; /* which connection of a socket's address it is; unused where it lies with the socket */
 };

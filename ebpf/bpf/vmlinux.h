@@ -204,6 +204,7 @@ struct sock {
 	int sk_err_soft;
 	u16 sk_protocol;
 	u16 sk_type;
+	u8 sk_shutdown;
 };
 
 struct tcp_sock {

@@ -126,6 +126,12 @@ const WRITE: Hook = syscall("sys_enter_write", Required, &[(Tracepoint, "enter_w
 const SENDTO: Hook = syscall("sys_enter_sendto", Required, &[(Tracepoint, "enter_sendto")]);
 const WRITEV: Hook = syscall("sys_enter_writev", Optional, &[(Tracepoint, "enter_writev")]);
 const SENDMSG: Hook = syscall("sys_enter_sendmsg", Optional, &[(Tracepoint, "enter_sendmsg")]);
+const CLOSED: Hook = traced(
+    "status",
+    "inet_sock_set_state",
+    Optional,
+    &[(TpBtf, "closed_btf"), (RawTp, "closed_raw")],
+);
 
 const STATUS: &[Variant] = &[
     Variant {
@@ -133,6 +139,12 @@ const STATUS: &[Variant] = &[
         hooks: &[
             socket("sock_send_length", &[(TpBtf, "sent_btf")]),
             socket("sock_recv_length", &[(TpBtf, "received_btf")]),
+            traced(
+                "status",
+                "inet_sock_set_state",
+                Optional,
+                &[(TpBtf, "closed_btf")],
+            ),
         ],
     },
     Variant {
@@ -146,6 +158,7 @@ const STATUS: &[Variant] = &[
             answered("sys_exit_recvfrom", Required, &[(Tracepoint, "exit_recvfrom")]),
             answered("sys_exit_readv", Optional, &[(Tracepoint, "exit_readv")]),
             answered("sys_exit_recvmsg", Optional, &[(Tracepoint, "exit_recvmsg")]),
+            CLOSED,
         ],
     },
     Variant {
@@ -163,6 +176,7 @@ const STATUS: &[Variant] = &[
             syscall("sys_exit_recvfrom", Required, &[(Tracepoint, "leave_recvfrom")]),
             syscall("sys_exit_readv", Optional, &[(Tracepoint, "leave_readv")]),
             syscall("sys_exit_recvmsg", Optional, &[(Tracepoint, "leave_recvmsg")]),
+            CLOSED,
         ],
     },
 ];

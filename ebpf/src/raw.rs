@@ -16,7 +16,7 @@ pub use container::{Cgroup, OomKill};
 pub use layout::{Error, Field, Head, Kind, Layout, Task};
 pub use network::{ConnectFailed, Edge, EdgeKey, Listen, Listener, Role};
 pub use process::{Exec, Exit, Signal};
-pub use status::{Http, HttpError, HttpKey, SLOTS};
+pub use status::{Http, HttpError, HttpKey, NO_RESPONSE, SLOTS};
 
 /// One record out of a ring buffer.
 #[derive(Clone, Copy, Debug)]

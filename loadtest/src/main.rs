@@ -61,7 +61,9 @@ enum What {
     Soak {
         #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..), help = "how long")]
         minutes: u64,
-        #[arg(long, default_value_t = 200, help = "requests a second")]
+        #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..), help = "shops side by side")]
+        shops: u32,
+        #[arg(long, default_value_t = 25, help = "requests a second of each shop")]
         rate: u32,
     },
 }
@@ -72,7 +74,9 @@ async fn main() -> Result<ExitCode> {
     let stop = bus_stage::signals::stop()?;
     let measured = async {
         match cli.what {
-            Some(What::Soak { minutes, rate }) => steadiness(&cli, minutes, rate).await,
+            Some(What::Soak { minutes, shops, rate }) => {
+                steadiness(&cli, Duration::from_secs(60 * minutes), shops, rate).await
+            }
             Some(What::Raw | What::Pipeline) | None => rates(&cli).await,
         }
     };
@@ -81,8 +85,8 @@ async fn main() -> Result<ExitCode> {
         .unwrap_or_else(|| bail!("stopped before the end: nothing was measured"))
 }
 
-async fn steadiness(cli: &Cli, minutes: u64, rate: u32) -> Result<ExitCode> {
-    let memory = soak(Duration::from_secs(60 * minutes), rate).await?;
+async fn steadiness(cli: &Cli, length: Duration, shops: u32, rate: u32) -> Result<ExitCode> {
+    let memory = soak(length, shops, rate).await?;
     tell(cli, "soak", &report::memory(&memory), &memory)?;
     let flat = memory
         .iter()

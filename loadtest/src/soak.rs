@@ -43,11 +43,11 @@ impl Memory {
     }
 }
 
-/// Runs the pipeline for that long, at that many requests a second.
+/// Runs the pipeline for that long beside that many shops, each asked that often a second.
 ///
 /// # Errors
 /// When something cannot be started or does not get ready.
-pub async fn soak(length: Duration, rate: u32) -> Result<Vec<Memory>> {
+pub async fn soak(length: Duration, shops: u32, rate: u32) -> Result<Vec<Memory>> {
     let folder = tempfile::tempdir()?;
     let lock = folder.path().join("lock");
     let pipeline = Process::start(
@@ -59,9 +59,9 @@ pub async fn soak(length: Duration, rate: u32) -> Result<Vec<Memory>> {
         ],
     )?;
     ready(&lock).await?;
-    let shop = open_shop(rate)?;
+    let shops = (0..shops).map(|_| open_shop(rate)).collect::<Result<Vec<_>>>()?;
     let memory = watch(pipeline.pid(), length).await;
-    drop(shop);
+    drop(shops);
     drop(pipeline);
     memory
 }

@@ -29,6 +29,11 @@ impl Log2 {
         }
     }
 
+    /// Whether it holds none.
+    pub fn is_empty(&self) -> bool {
+        self.total() == 0
+    }
+
     /// How many observations it holds.
     pub fn total(&self) -> u64 {
         self.0.iter().sum()

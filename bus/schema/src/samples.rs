@@ -165,6 +165,7 @@ fn exchanges(number: u64, fails: bool) -> HttpStats {
         },
         by_class: [0, 80, 0, 2, if fails { 40 } else { 0 }],
         latency,
+        ..HttpStats::default()
     }
 }
 

@@ -73,6 +73,7 @@ fn body(kind: Kind) -> Body {
             role: Role::Server,
             by_class: [0, 5, 0, 1, 2],
             latency: Log2(vec![0, 3]),
+            ..HttpStats::default()
         }),
         Kind::MemoryGrowth => Body::MemoryGrowth(MemoryGrowth {
             usage_bytes: 9,

@@ -23,7 +23,8 @@ pub(super) fn quiet_gap_ns(condition: Condition) -> u64 {
         | Condition::ConnectUnreachable
         | Condition::ConnectFailed
         | Condition::Http5xx
-        | Condition::Http5xxReceived => 10 * SECOND_NS,
+        | Condition::Http5xxReceived
+        | Condition::HttpUnanswered => 10 * SECOND_NS,
         Condition::RetryStorm => 5 * SECOND_NS,
     }
 }
@@ -36,7 +37,8 @@ pub(super) fn must_last(condition: Condition) -> bool {
         | Condition::ConnectUnreachable
         | Condition::ConnectFailed
         | Condition::Http5xx
-        | Condition::Http5xxReceived => true,
+        | Condition::Http5xxReceived
+        | Condition::HttpUnanswered => true,
         Condition::ExecutableChanged
         | Condition::ImageChanged
         | Condition::SignalSent

@@ -51,7 +51,7 @@ impl Traffic {
                 Condition::ConnectFailed,
             ],
             Self::Serving => &[Condition::Http5xx],
-            Self::Asking => &[Condition::Http5xxReceived],
+            Self::Asking => &[Condition::Http5xxReceived, Condition::HttpUnanswered],
         }
     }
 
@@ -122,7 +122,8 @@ impl Ratios {
             Role::Client => Traffic::Asking,
             Role::Unknown => return,
         };
-        self.add(traffic, seen, stats.total(), &[stats.server_errors()]);
+        let failed = [stats.server_errors(), stats.unanswered.total()];
+        self.add(traffic, seen, stats.requests(), &failed);
     }
 
     /// Remembers that a single event has counted its failures before their window arrives.

@@ -6,8 +6,9 @@ use bus_schema::entity::Process;
 use bus_schema::episode::Fact;
 use bus_schema::event::container::OomKill;
 use bus_schema::event::memory::MemoryGrowth;
-use bus_schema::event::network::{ConnectFailure, Role};
+use bus_schema::event::network::{ConnectFailed, ConnectFailure, Role};
 use bus_schema::event::process::{ExecutableChanged, ProcessExited, SignalSent};
+use bus_schema::event::status::HttpError;
 use bus_schema::event::{Body, Event};
 use bus_schema::{Entity, EventId, Severity};
 
@@ -35,6 +36,9 @@ pub(super) struct Sighting {
 /// Fact of what ends a listener: how many other instances of the service go on listening.
 pub(crate) const OTHERS_LISTENING: &str = "others_listening";
 
+/// Fact of a call that was given up: how long its caller had waited by then.
+pub(crate) const WAITED_SECONDS: &str = "waited_seconds";
+
 impl Sighting {
     /// Notes how many instances are left.
     #[expect(clippy::cast_precision_loss, reason = "a small count")]
@@ -47,23 +51,10 @@ impl Sighting {
     pub(super) fn of(event: &Event) -> Option<Self> {
         let object = event.object.clone();
         let (condition, severity, facts) = match &event.body {
-            Body::ConnectFailed(failed) => (
-                refusal(failed.failure),
-                Severity::Warning,
-                number("errno", f64::from(failed.errno)),
-            ),
-            Body::HttpError(error) => {
-                let condition = if error.role == Role::Client {
-                    Condition::Http5xxReceived
-                } else {
-                    Condition::Http5xx
-                };
-                (
-                    condition,
-                    Severity::Warning,
-                    number("status", f64::from(error.status)),
-                )
+            Body::ConnectFailed(failed) => {
+                (refusal(failed.failure), Severity::Warning, connect_facts(failed))
             }
+            Body::HttpError(error) => (http_condition(error), Severity::Warning, http_facts(error)),
             Body::MemoryGrowth(growth) => (Condition::MemoryGrowth, Severity::Warning, growth_facts(growth)),
             // In Kubernetes a new version is a new image, which the API tells; inside of it only its own starter execs.
             Body::ExecutableChanged(_) if event.subject.pod.is_some() => return None,
@@ -136,6 +127,35 @@ pub(super) fn refusal(failure: ConnectFailure) -> Condition {
     }
 }
 
+fn http_condition(error: &HttpError) -> Condition {
+    match (error.status, error.role) {
+        (0, _) => Condition::HttpUnanswered,
+        (_, Role::Client) => Condition::Http5xxReceived,
+        (_, Role::Server | Role::Unknown) => Condition::Http5xx,
+    }
+}
+
+fn http_facts(error: &HttpError) -> Facts {
+    if error.status == 0 {
+        number(WAITED_SECONDS, seconds(error.latency_ns))
+    } else {
+        number("status", f64::from(error.status))
+    }
+}
+
+fn connect_facts(failed: &ConnectFailed) -> Facts {
+    let mut facts = number("errno", f64::from(failed.errno));
+    if failed.failure == ConnectFailure::TimedOut {
+        facts.insert(WAITED_SECONDS.into(), Fact::Number(seconds(failed.latency_ns)));
+    }
+    facts
+}
+
+#[expect(clippy::cast_precision_loss, reason = "seconds for a sentence")]
+fn seconds(ns: u64) -> f64 {
+    ns as f64 / 1e9
+}
+
 fn number(name: &str, value: f64) -> Facts {
     Facts::from([(name.to_owned(), Fact::Number(value))])
 }
@@ -154,8 +174,7 @@ fn growth_facts(growth: &MemoryGrowth) -> Facts {
     facts.insert("usage_bytes".into(), bytes(growth.usage_bytes));
     if let (Some(limit), Some(left_ns)) = (growth.limit_bytes, growth.time_to_limit_ns) {
         facts.insert("limit_bytes".into(), bytes(limit));
-        #[expect(clippy::cast_precision_loss, reason = "seconds for a sentence")]
-        facts.insert("time_to_limit_seconds".into(), Fact::Number(left_ns as f64 / 1e9));
+        facts.insert("time_to_limit_seconds".into(), Fact::Number(seconds(left_ns)));
     }
     facts
 }

@@ -41,6 +41,7 @@ struct Second {
     connects_failed: u64,
     asked: u64,
     asked_failed: u64,
+    unanswered: u64,
     evidence: Option<EventId>,
 }
 
@@ -80,10 +81,13 @@ impl Storms {
         let second = self.second(seen);
         match stats.role {
             Role::Client => {
-                second.asked += stats.total();
-                second.asked_failed += stats.server_errors();
+                let unanswered = stats.unanswered.total();
+                let failed = stats.server_errors() + unanswered;
+                second.asked += stats.requests();
+                second.asked_failed += failed;
+                second.unanswered += unanswered;
                 second.evidence.get_or_insert(seen.event.id);
-                second.remember(stats.server_errors(), seen);
+                second.remember(failed, seen);
             }
             Role::Server => second.inbound += stats.total(),
             Role::Unknown => {}
@@ -111,11 +115,7 @@ impl Storms {
     }
 
     fn judge_second(&mut self, number: u64, service: Name, second: Second) -> Option<Sighting> {
-        // Connections and requests count the same attempt when each request has a connection of its own.
-        let (attempts, failed) = (
-            second.connects.max(second.asked),
-            second.connects_failed.max(second.asked_failed),
-        );
+        let (attempts, failed) = (second.attempts(), second.connects_failed.max(second.asked_failed));
         if attempts == 0 {
             return None;
         }
@@ -154,6 +154,16 @@ impl Storms {
 }
 
 impl Second {
+    /// Connections and requests count the same attempt when each request has a connection of its own. Where attempts wait for
+    /// long, only those that ended in this second compare with the inbound requests that did.
+    fn attempts(&self) -> u64 {
+        if self.unanswered > 0 {
+            self.asked
+        } else {
+            self.connects.max(self.asked)
+        }
+    }
+
     fn remember(&mut self, failed: u64, seen: &Seen<'_>) {
         if failed > 0 && self.subject.is_none() {
             self.subject = Some(seen.event.subject.clone());
@@ -216,10 +226,10 @@ impl Storm {
         Some(Sighting {
             condition: Condition::RetryStorm,
             severity: Severity::Warning,
+            count: second.attempts(),
             subject: second.subject?,
             object: None,
             time_ns: (number + 1) * SECOND_NS - 1,
-            count: second.connects.max(second.asked),
             intensity: self.amplification,
             baseline: baseline.attempts,
             surprise: self.deviations,
@@ -299,6 +309,22 @@ mod tests {
                 "{first}: no storm yet"
             );
             assert_eq!(second(&mut storms, 7, 0, 200, 200).len(), 1, "{first}: a storm");
+        }
+    }
+
+    #[test]
+    fn attempts_that_still_wait_are_no_storm_and_many_that_were_given_up_are() {
+        let mut storms = Storms::default();
+        (0..5).for_each(|number| drop(second(&mut storms, number, 100, 100, 0)));
+        for (number, given_up, is_storm) in [(5, 20, false), (6, 60, true)] {
+            let mut asking = HttpStats {
+                role: Role::Client,
+                ..HttpStats::default()
+            };
+            asking.unanswered.record(2 * SECOND_NS, given_up);
+            storms.exchanges(&Seen::new(&event(number)), &asking);
+            let storm = second(&mut storms, number, 20, 100, 0);
+            assert_eq!(!storm.is_empty(), is_storm, "{given_up} given up, 20 requests");
         }
     }
 }

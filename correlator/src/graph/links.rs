@@ -7,7 +7,7 @@ use bus_schema::episode::{Episode, Fact};
 
 use super::world::World;
 use crate::condition::Condition;
-use crate::fold::OTHERS_LISTENING;
+use crate::fold::{OTHERS_LISTENING, WAITED_SECONDS};
 use crate::rules::{Relation, Rule, RuleBook};
 
 /// What is left of the weight of a state that has held for long: something else may have made it worse.
@@ -100,12 +100,28 @@ fn share_gone(relation: Relation, cause: &Episode) -> f64 {
 }
 
 /// Causes come first, as far as clocks can tell. By one clock equal times are ordered by id; by two, each may seem to precede
-/// the other.
+/// the other. Who waits for somebody who waits may give up first.
 fn precedes(cause: &Episode, effect: &Episode) -> bool {
+    if let (Some(waited_ns), Some(_)) = (waited_ns(cause), waited_ns(effect)) {
+        return cause.start_ns <= effect.start_ns + waited_ns;
+    }
     if cause.subject.node == effect.subject.node {
         (cause.start_ns, cause.id) < (effect.start_ns, effect.id)
     } else {
         cause.start_ns <= effect.start_ns + CLOCK_ERROR_NS
+    }
+}
+
+/// For how long a call had been waited for when it was given up.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a duration: a cast ends at zero and at the largest"
+)]
+fn waited_ns(episode: &Episode) -> Option<u64> {
+    match episode.facts.get(WAITED_SECONDS) {
+        Some(Fact::Number(seconds)) => Some((seconds * 1e9) as u64),
+        Some(Fact::Text(_)) | None => None,
     }
 }
 

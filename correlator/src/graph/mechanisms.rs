@@ -7,9 +7,12 @@ use bus_schema::{Entity, EventId};
 use super::links::{candidates, index};
 use super::world::World;
 use crate::condition::Condition;
+use crate::fold::WAITED_SECONDS;
 use crate::rules::{Relation, Rule, RuleBook};
 
 const SECOND: u64 = 1_000_000_000;
+/// What the rule says that only a suspended process obeys.
+const SUSPENDS: &str = "cause.signal == 'SIGSTOP'";
 const START: u64 = 1_700_000_000 * SECOND;
 
 /// A process of a service on a node.
@@ -47,11 +50,17 @@ impl Pair {
         } else {
             caused.clone()
         };
+        let suspends = rule.when.as_ref().is_some_and(|when| when == SUSPENDS);
         let mut pair = Self {
             call: callee.then(|| (suffers.clone(), caused.clone())),
             cause: episode(1, cause, caused),
             effect: episode(2, effect, suffers),
         };
+        if suspends {
+            pair.cause
+                .facts
+                .insert("signal".into(), Fact::Text("SIGSTOP".into()));
+        }
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
@@ -183,4 +192,41 @@ fn what_a_caller_suffers_is_no_cause_of_what_its_callee_does() {
         pair.call = pair.call.map(|(caller, callee)| (callee, caller));
         pair.call.is_none() || !pair.is_linked(&book, rule)
     });
+}
+
+#[test]
+fn only_a_signal_that_suspends_makes_a_callee_silent_and_it_ends_no_process() {
+    let book = RuleBook::embedded().unwrap();
+    let by_signal = |rule: &Rule| rule.cause == [Condition::SignalSent];
+    every_pair(&book, |rule, mut pair| {
+        let suspended = pair.cause.facts.get("signal") == Some(&Fact::Text("SIGSTOP".into()));
+        let other = if suspended { "SIGTERM" } else { "SIGSTOP" };
+        pair.cause.facts.insert("signal".into(), Fact::Text(other.into()));
+        pair.effect
+            .facts
+            .insert("how".into(), Fact::Text("exit status 1".into()));
+        !by_signal(rule) || !pair.is_linked(&book, rule)
+    });
+}
+
+#[test]
+fn who_waits_for_somebody_who_waits_may_give_up_first() {
+    let book = RuleBook::embedded().unwrap();
+    let rule = book
+        .rules
+        .iter()
+        .find(|rule| rule.id == "waiting-callee-does-not-answer");
+    let mut pair = Pair::of(
+        rule.unwrap(),
+        Condition::HttpUnanswered,
+        Condition::HttpUnanswered,
+    );
+    let waited = |seconds: f64| (WAITED_SECONDS.to_owned(), Fact::Number(seconds));
+    pair.effect.facts.extend([waited(1.0)]);
+    (pair.cause.start_ns, pair.cause.last_ns) = (START + 4 * SECOND, START + 4 * SECOND);
+    pair.apart(0);
+    for (patience, is_linked) in [(5.0, true), (3.0, false)] {
+        pair.cause.facts.extend([waited(patience)]);
+        assert_eq!(pair.is_linked(&book, rule.unwrap()), is_linked, "{patience} s");
+    }
 }

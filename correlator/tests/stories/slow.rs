@@ -4,9 +4,11 @@ use std::collections::BTreeSet;
 
 use bus_schema::event::Body;
 use bus_schema::event::network::{EdgeStats, Role};
+use bus_schema::event::process::SignalSent;
+use bus_schema::event::status::{HttpError, HttpStats};
 use bus_schema::{Incident, Severity};
 
-use super::log::{Log, leak, service};
+use super::log::{Log, leak, process, service};
 use super::replay::conditions;
 use super::{MILLI, SECOND};
 
@@ -107,4 +109,73 @@ fn what_has_failed_for_long_is_not_blamed_for_what_begins_now() {
         told.max_by_key(|incident| incident.updated_at).unwrap()
     };
     assert_eq!(root_of(last_with("http_5xx")), ("cache", "executable_changed"));
+}
+
+/// One second in which `given_up` requests of the gateway to the cache, and of the users to the gateway, had no answer.
+fn waiting(log: &mut Log, end: u64, given_up: u64) {
+    for (caller, asked) in [("users", "gateway"), ("gateway", "cache")] {
+        let mut asking = HttpStats {
+            role: Role::Client,
+            by_class: [0, 100 - given_up, 0, 0, 0],
+            ..HttpStats::default()
+        };
+        if given_up > 0 {
+            asking.unanswered.record(2 * SECOND, given_up);
+        }
+        let body = Body::HttpStats(asking);
+        log.add(end, Severity::Info, service(caller), Some(service(asked)), body);
+    }
+}
+
+/// The cache gets `signal`; then the gateway waits for it in vain, and the users for the gateway, who give up first.
+fn silent_after(signal: i32) -> Vec<Incident> {
+    let mut log = Log::default();
+    (1..=10).for_each(|second| waiting(&mut log, second * SECOND, 0));
+    let (shell, cache) = (process("bash", 9), Some(process("cache", 4711)));
+    let sent = Body::SignalSent(SignalSent {
+        signal,
+        ..SignalSent::default()
+    });
+    log.add(10 * SECOND, Severity::Notice, shell, cache, sent);
+    for tenth in 0..50 {
+        let moment = 12 * SECOND + tenth * 100 * MILLI;
+        for (at, caller, asked) in [(0, "users", "gateway"), (1, "gateway", "cache")] {
+            let given_up = HttpError {
+                role: Role::Client,
+                status: 0,
+                latency_ns: 2 * SECOND,
+            };
+            let (client, body) = (process(caller, 33), Body::HttpError(given_up));
+            log.add(
+                moment + at * MILLI,
+                Severity::Warning,
+                client,
+                Some(service(asked)),
+                body,
+            );
+        }
+    }
+    (13..=17).for_each(|second| waiting(&mut log, second * SECOND, 100));
+    log.replay()
+}
+
+#[test]
+fn a_suspended_process_leaves_its_callers_and_theirs_without_an_answer() {
+    const SIGSTOP: i32 = 19;
+    const SIGTERM: i32 = 15;
+    let suspended = silent_after(SIGSTOP);
+    let last = suspended.last().unwrap();
+    assert!(suspended.iter().all(|incident| incident.id == last.id));
+    assert_eq!(root_of(last), ("cache", "signal_sent"));
+    let steps = conditions(last);
+    for step in [("gateway", "http_unanswered"), ("users", "http_unanswered")] {
+        assert!(steps.contains(&step), "{step:?} is missing from {steps:?}");
+    }
+    let survived = silent_after(SIGTERM);
+    let last = survived.last().unwrap();
+    assert_eq!(
+        root_of(last),
+        ("gateway", "http_unanswered"),
+        "that explains no silence"
+    );
 }

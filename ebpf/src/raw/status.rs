@@ -9,12 +9,15 @@ use super::layout::{Head, Task, mirror};
 /// Slots of a latency histogram: slot i counts `[2^i, 2^(i+1))` microseconds, the first also less, the last also more.
 pub const SLOTS: usize = 24;
 
+/// Status of an exchange on which the client gave up before a response came.
+pub const NO_RESPONSE: u32 = 0;
+
 mirror! {
-    /// The first 5xx per (cgroup, role, peer, port, status) in 100 ms; the rest is counted in [`Http`].
+    /// The first 5xx or giving up per (cgroup, role, peer, port, status) in 100 ms; the rest is counted in [`Http`].
     HttpError = "tapio_http_error" {
-        /// Kind, size, time (of the response's first byte).
+        /// Kind, size, time (of the response's first byte, or of the giving up).
         head: Head,
-        /// Who sent or received the response.
+        /// Who sent or received the response, or gave up.
         task: Task,
         /// The other end.
         peer: [u32; 4],
@@ -26,13 +29,13 @@ mirror! {
         local_port: u32,
         /// A [`super::Role`].
         role: u32,
-        /// 500 to 599.
+        /// 500 to 599, or [`NO_RESPONSE`].
         status: u32,
         /// Inode of the network namespace.
         netns: u32,
         /// Zero.
         pad: u32,
-        /// From the request's first bytes to the response's, ns.
+        /// From the request's first bytes to the response's, or to the giving up, ns.
         latency_ns: u64,
     }
 }
@@ -50,7 +53,7 @@ mirror! {
         peer: [u32; 4],
         /// The server's port, on both roles.
         port: u32,
-        /// 200 to 599.
+        /// 200 to 599, or [`NO_RESPONSE`].
         status: u32,
         /// Inode of the network namespace.
         netns: u32,

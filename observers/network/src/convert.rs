@@ -6,8 +6,9 @@ use bus_schema::entity::Address;
 use bus_schema::event::Body;
 use bus_schema::event::network::{ConnectFailed, ConnectFailure, EdgeStats, Listening, Role};
 use bus_schema::event::status::{HttpError, HttpStats};
+use bus_schema::histogram::Log2;
 use bus_schema::{Entity, Severity};
-use ebpf::raw;
+use ebpf::raw::{self, NO_RESPONSE};
 use observer_base::kernel::WINDOW_NS;
 use observer_base::task::subject;
 use observer_base::{Context, Draft};
@@ -148,6 +149,15 @@ pub fn http_error(record: &raw::HttpError, context: &Context) -> Draft {
     ))
 }
 
+/// The kernel's slots are powers of two in microseconds.
+fn add_times(times: &mut Log2, counters: &raw::Http) {
+    for (slot, count) in counters.latency_slots.iter().enumerate() {
+        if *count > 0 {
+            times.record(1000 << slot, u64::from(*count));
+        }
+    }
+}
+
 /// HTTP by seconds: the statuses of each edge in a second become one event.
 pub fn exchanges(drained: &[(raw::HttpKey, raw::Http)], context: &Context) -> Vec<Draft> {
     let mut edges: BTreeMap<Edge, HttpStats> = BTreeMap::new();
@@ -155,21 +165,20 @@ pub fn exchanges(drained: &[(raw::HttpKey, raw::Http)], context: &Context) -> Ve
         let edge = (key.second, key.cgroup_id, key.role, key.peer, key.port, key.netns);
         let stats = edges.entry(edge).or_default();
         stats.role = role(key.role);
+        if key.status == NO_RESPONSE {
+            add_times(&mut stats.unanswered, counters);
+            continue;
+        }
         let class = (key.status / 100).saturating_sub(1) as usize;
         if let Some(of_class) = stats.by_class.get_mut(class) {
             *of_class += counters.count();
         }
-        for (slot, count) in counters.latency_slots.iter().enumerate() {
-            // The kernel's slots are powers of two in microseconds.
-            if *count > 0 {
-                stats.latency.record(1000 << slot, u64::from(*count));
-            }
-        }
+        add_times(&mut stats.latency, counters);
     }
     let draft = |((second, cgroup_id, _, peer, port, netns), stats): (Edge, HttpStats)| {
         let peer_port = if stats.role == Role::Server { 0 } else { port };
         let entity = owner(cgroup_id, context);
-        let (count, body) = (stats.total(), Body::HttpStats(stats));
+        let (count, body) = (stats.requests(), Body::HttpStats(stats));
         Draft::new(end_of(second), Severity::Info, entity, body)
             .towards(address(peer, peer_port, netns))
             .counting(count, WINDOW_NS)

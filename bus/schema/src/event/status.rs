@@ -5,19 +5,20 @@ use serde::{Deserialize, Serialize};
 use super::network::Role;
 use crate::histogram::Log2;
 
-/// An HTTP exchange between subject and object ended with a status ≥ 500 (or `count` of them in the window).
+/// An HTTP exchange between subject and object ended with a status ≥ 500, or without a response (or `count` of them in the
+/// window).
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct HttpError {
     /// Which end the subject is.
     pub role: Role,
-    /// HTTP status code.
+    /// HTTP status code; 0 where the client gave up before anything came back.
     pub status: u16,
-    /// From request to response, ns.
+    /// From request to response, or to the giving up, ns.
     pub latency_ns: u64,
 }
 
-/// HTTP exchanges between subject and object that ended within one window.
+/// HTTP exchanges between subject and object that ended within one window, by a response or by the client's giving up.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct HttpStats {
@@ -27,12 +28,20 @@ pub struct HttpStats {
     pub by_class: [u64; 5],
     /// Time from request to response, ns.
     pub latency: Log2,
+    /// Requests on which the client gave up before anything came back, by how long it had waited, ns.
+    #[serde(skip_serializing_if = "Log2::is_empty")]
+    pub unanswered: Log2,
 }
 
 impl HttpStats {
-    /// Exchanges in the window.
+    /// Exchanges in the window that had a response.
     pub fn total(&self) -> u64 {
         self.by_class.iter().sum()
+    }
+
+    /// Requests in the window, with and without a response.
+    pub fn requests(&self) -> u64 {
+        self.total() + self.unanswered.total()
     }
 
     /// Exchanges that ended with a status of 500 or above.
