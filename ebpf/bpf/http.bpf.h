@@ -35,6 +35,9 @@ DESCRIBE(tapio_http_error);
 
 enum tapio_direction { TAPIO_SENT = 1, TAPIO_RECEIVED = 2 };
 
+/* When the bytes that are looked at moved, CLOCK_MONOTONIC, ns. */
+static __always_inline __u64 moved_at(struct tcp_sock *tcp, const bool direct);
+
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 16384);
@@ -80,6 +83,11 @@ static __always_inline struct tapio_conversation *conversation_at(struct sock *s
 	return bpf_map_lookup_elem(&conversations_by_address, &key);
 }
 
+static __always_inline bool is_own(void)
+{
+	return own_tgid && current_tgid() == own_tgid;
+}
+
 /* Whether requests go this way on a socket whose role is known. */
 static __always_inline bool asks(struct tapio_conversation *at, __u32 direction)
 {
@@ -98,18 +106,14 @@ static __always_inline void introduce(struct tapio_conversation *at, struct sock
 	peer_of(sk, key->peer, direct);
 }
 
-static __always_inline __u64 received_by(struct sock *sk, const bool direct)
+static __always_inline void wait_from_now(struct tapio_conversation *at, struct sock *sk, const bool direct)
 {
 	struct tcp_sock *tcp = tcp_of(sk, direct);
 
-	return tcp ? GET(direct, tcp, bytes_received) : 0;
-}
-
-static __always_inline void wait_from_now(struct tapio_conversation *at, struct sock *sk, const bool direct)
-{
-	at->since_ns = bpf_ktime_get_boot_ns();
-	if (at->key.role == TAPIO_CLIENT)
-		at->received = received_by(sk, direct);
+	if (!tcp)
+		return;
+	at->since_ns = moved_at(tcp, direct);
+	at->received = GET(direct, tcp, bytes_received);
 }
 
 static __always_inline void begin(struct tapio_conversation *at, struct sock *sk, __u32 direction, const bool direct)
@@ -155,12 +159,12 @@ static __always_inline __u32 slot_of(__u64 ns)
 	return slot < TAPIO_SLOTS ? slot : TAPIO_SLOTS - 1;
 }
 
-static __always_inline void count_exchange(struct tapio_http_key *key, __u64 now, __u64 latency)
+static __always_inline void count_exchange(struct tapio_http_key *key, __u64 latency)
 {
 	struct tapio_http *total, fresh = {};
 	__u32 slot = slot_of(latency);
 
-	key->second = second_of(now);
+	key->second = this_second();
 	total = bpf_map_lookup_elem(&http, key);
 	if (!total) {
 		bpf_map_update_elem(&http, key, &fresh, BPF_NOEXIST);
@@ -172,9 +176,9 @@ static __always_inline void count_exchange(struct tapio_http_key *key, __u64 now
 		__sync_fetch_and_add(&total->latency_slots[slot], 1);
 }
 
-static __always_inline bool first_of_window(struct tapio_http_key *key, __u64 now)
+static __always_inline bool first_of_window(struct tapio_http_key *key)
 {
-	__u64 *last;
+	__u64 *last, now = bpf_ktime_get_ns();
 
 	key->second = 0;
 	last = bpf_map_lookup_elem(&reported, key);
@@ -202,31 +206,34 @@ static __always_inline void report_error(struct tapio_http_key *key, struct sock
 	submit(record, true);
 }
 
-static __always_inline void end(struct tapio_conversation *at, struct sock *sk, __u32 status, const bool direct)
+static __always_inline void end(struct tapio_conversation *at, struct sock *sk, __u32 status, __u64 now,
+				const bool direct)
 {
-	__u64 now = bpf_ktime_get_boot_ns();
-	__u64 latency = now - at->since_ns;
+	__u64 latency = since(at->since_ns, now);
 
 	at->since_ns = 0;
 	at->key.status = status;
-	if ((status >= 500 || status == NO_RESPONSE) && first_of_window(&at->key, now))
+	if ((status >= 500 || status == NO_RESPONSE) && first_of_window(&at->key))
 		report_error(&at->key, sk, latency, direct);
-	count_exchange(&at->key, now, latency);
+	count_exchange(&at->key, latency);
 }
 
 static __always_inline void finish(struct tapio_conversation *at, struct sock *sk, const __u8 *line, __u32 direction,
 				   const bool direct)
 {
+	struct tcp_sock *tcp = tcp_of(sk, direct);
 	__u32 status = status_of(line);
 
-	if (!at->since_ns || asks(at, direction))
+	if (!tcp || !at->since_ns || asks(at, direction))
 		return;
 	if (status == SWITCHING_PROTOCOLS) {
 		at->key.role = 0;
 		at->since_ns = 0;
 	}
-	if (status >= 200)
-		end(at, sk, status, direct);
+	if (status < 200)
+		return;
+	at->read_in = bpf_jiffies64();
+	end(at, sk, status, moved_at(tcp, direct), direct);
 }
 
 static __always_inline bool is_exiting(void)
@@ -249,8 +256,10 @@ static __always_inline bool is_closed_by_owner(struct sock *sk, int from, int to
 /* The client closes while it waits and nothing has come back. */
 static __always_inline void give_up(struct tapio_conversation *at, struct sock *sk, const bool direct)
 {
-	if (at->since_ns && at->key.role == TAPIO_CLIENT && at->received == received_by(sk, direct))
-		end(at, sk, NO_RESPONSE, direct);
+	struct tcp_sock *tcp = tcp_of(sk, direct);
+
+	if (tcp && at->since_ns && at->key.role == TAPIO_CLIENT && at->received == GET(direct, tcp, bytes_received))
+		end(at, sk, NO_RESPONSE, bpf_ktime_get_ns(), direct);
 }
 
 enum tapio_payload { OTHER = 0, REQUEST = 1, RESPONSE = 2 };

@@ -10,13 +10,22 @@ enum { EADDRNOTAVAIL = 99, ECONNABORTED = 103, ECANCELED = 125 };
  * has read and the socket no longer shows, or another connection that was faster. */
 #define LEAST_PATIENCE_NS 10000000ULL
 
-/* A socket's owner is known in its connect(2) or through its listener; later states may run in softirq. */
+/* Who connects is known in connect(2), later states may run in softirq. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 32768);
 	__type(key, __u64);
 	__type(value, struct tapio_connection);
 } connections SEC(".maps");
+
+/* Whose counters an accepted socket's are. It inherits them from the one that listens, without a look-up or a copy of
+ * ours. */
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC | BPF_F_CLONE);
+	__type(key, int);
+	__type(value, struct tapio_edge_key);
+} inherited SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -48,11 +57,11 @@ static __always_inline void remember(struct sock *sk, struct tapio_connection *a
 		count_full(TAPIO_CONNECT_FAILED);
 }
 
-static __always_inline struct tapio_edge *edge_of(struct tapio_edge_key *key, __u64 now)
+static __always_inline struct tapio_edge *edge_of(struct tapio_edge_key *key)
 {
 	struct tapio_edge *edge, fresh = {};
 
-	key->second = second_of(now);
+	key->second = this_second();
 	edge = bpf_map_lookup_elem(&edges, key);
 	if (edge)
 		return edge;
@@ -63,9 +72,9 @@ static __always_inline struct tapio_edge *edge_of(struct tapio_edge_key *key, __
 	return edge;
 }
 
-static __always_inline void count_attempt(struct tapio_edge_key *key, __u64 now, __u64 waited)
+static __always_inline void count_attempt(struct tapio_edge_key *key, __u64 waited)
 {
-	struct tapio_edge *edge = edge_of(key, now);
+	struct tapio_edge *edge = edge_of(key);
 
 	if (!edge)
 		return;
@@ -120,56 +129,84 @@ static __always_inline __u32 error_of(struct sock *sk, __u64 waited, const bool 
 	return waited < LEAST_PATIENCE_NS ? ECONNABORTED : ECANCELED;
 }
 
+static __always_inline void describe(struct tapio_edge_key *key, struct sock *sk, const __u32 role, const bool direct)
+{
+	key->role = role;
+	key->port = role == TAPIO_CLIENT ? peer_port_of(sk, direct) : local_port_of(sk, direct);
+	key->netns = netns_of(sk, direct);
+	peer_of(sk, key->peer, direct);
+}
+
 static __always_inline void on_connect(struct sock *sk, const bool direct)
 {
-	struct tapio_connection at = {.key.role = TAPIO_CLIENT, .since_ns = bpf_ktime_get_boot_ns()};
+	struct tapio_connection at = {.since_ns = bpf_ktime_get_ns()};
 
 	fill_current(&at.task);
 	at.key.cgroup_id = at.task.cgroup_id;
-	at.key.port = peer_port_of(sk, direct);
-	at.key.netns = netns_of(sk, direct);
-	peer_of(sk, at.key.peer, direct);
+	describe(&at.key, sk, TAPIO_CLIENT, direct);
 	remember(sk, &at);
 }
 
-static __always_inline void on_accepted(struct sock *sk, const bool direct)
+static __always_inline void on_listening(struct sock *sk, const bool direct, const bool inherits)
 {
-	struct tapio_connection at = {.key.role = TAPIO_SERVER, .open = 1};
+	struct tapio_edge_key *key;
+
+	on_listen(sk, direct);
+	if (!inherits)
+		return;
+	key = bpf_sk_storage_get(&inherited, sk, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	if (key)
+		key->cgroup_id = current_cgroup();
+}
+
+/* Nothing was inherited: its listener is older than the programs and user space has told of it, or the kernel passes
+ * nothing on. */
+static __always_inline void on_accepted_without(struct sock *sk, const bool direct)
+{
+	struct tapio_connection at = {.open = 1};
 	struct tapio_task *owner = listener_of(sk, direct);
 
 	if (owner)
-		at.task = *owner;
-	at.key.cgroup_id = at.task.cgroup_id;
-	at.key.port = local_port_of(sk, direct);
-	at.key.netns = netns_of(sk, direct);
-	peer_of(sk, at.key.peer, direct);
-	count_attempt(&at.key, bpf_ktime_get_boot_ns(), 0);
+		at.key.cgroup_id = owner->cgroup_id;
+	describe(&at.key, sk, TAPIO_SERVER, direct);
+	count_attempt(&at.key, 0);
 	remember(sk, &at);
 }
 
-static __always_inline void on_connected(struct tapio_connection *at)
+static __always_inline void on_accepted(struct sock *sk, const bool direct, const bool inherits)
 {
-	__u64 now = bpf_ktime_get_boot_ns();
+	struct tapio_edge_key *key = inherits ? bpf_sk_storage_get(&inherited, sk, 0, 0) : 0;
 
-	count_attempt(&at->key, now, now - at->since_ns);
+	if (!key)
+		return on_accepted_without(sk, direct);
+	describe(key, sk, TAPIO_SERVER, direct);
+	count_attempt(key, 0);
+}
+
+static __always_inline void on_connected(struct sock *sk, struct tapio_connection *at, const bool direct)
+{
+	struct tcp_sock *tcp = tcp_of(sk, direct);
+
+	if (tcp)
+		count_attempt(&at->key, since(at->since_ns, last_moved(tcp, direct)));
 	at->open = 1;
 }
 
 static __always_inline void on_failed(struct sock *sk, struct tapio_connection *at, const bool direct)
 {
-	__u64 now = bpf_ktime_get_boot_ns();
+	__u64 now = bpf_ktime_get_ns();
 	__u64 waited = now - at->since_ns;
 
 	at->key.error = error_of(sk, waited, direct);
-	count_attempt(&at->key, now, waited);
+	count_attempt(&at->key, waited);
 	if (first_of_second(&at->key, now))
 		report_failure(sk, at, waited, direct);
 }
 
-static __always_inline void on_closed(struct sock *sk, struct tapio_connection *at, const bool direct)
+static __always_inline void on_closed(struct sock *sk, struct tapio_edge_key *key, const bool direct)
 {
 	struct tcp_sock *tcp = tcp_of(sk, direct);
-	struct tapio_edge *edge = edge_of(&at->key, bpf_ktime_get_boot_ns());
+	struct tapio_edge *edge = edge_of(key);
 
 	if (!edge || !tcp)
 		return;
@@ -186,12 +223,28 @@ static __always_inline void on_left(struct sock *sk, int to, const bool direct)
 	if (!at)
 		return;
 	if (to == TCP_ESTABLISHED)
-		return on_connected(at);
+		return on_connected(sk, at, direct);
 	if (at->open)
-		on_closed(sk, at, direct);
+		on_closed(sk, &at->key, direct);
 	else
 		on_failed(sk, at, direct);
 	bpf_map_delete_elem(&connections, &key);
+}
+
+/* One that was never accepted has no role. */
+static __always_inline bool is_inherited(struct tapio_edge_key *key)
+{
+	return key && key->role == TAPIO_SERVER;
+}
+
+static __always_inline void on_end(struct sock *sk, const bool direct, const bool inherits)
+{
+	struct tapio_edge_key *key = inherits ? bpf_sk_storage_get(&inherited, sk, 0, 0) : 0;
+
+	if (!is_inherited(key))
+		return on_left(sk, TCP_CLOSE, direct);
+	on_closed(sk, key, direct);
+	key->role = 0;
 }
 
 /* Most changes are steps of closing, which tell nothing that its end does not. */
@@ -200,33 +253,41 @@ static __always_inline bool matters(int to)
 	return to == TCP_ESTABLISHED || to == TCP_SYN_SENT || to == TCP_CLOSE || to == TCP_LISTEN;
 }
 
-static __always_inline int state(struct sock *sk, int from, int to, const bool direct)
+static __always_inline int state(struct sock *sk, int from, int to, const bool direct, const bool inherits)
 {
 	if (!matters(to) || !is_tcp(sk, direct))
 		return 0;
 	if (to == TCP_SYN_SENT)
 		on_connect(sk, direct);
 	else if (to == TCP_LISTEN)
-		on_listen(sk, direct);
+		on_listening(sk, direct, inherits);
 	else if (from == TCP_LISTEN && to == TCP_CLOSE)
 		on_listen_end(sk);
 	else if (from == TCP_SYN_RECV && to == TCP_ESTABLISHED)
-		on_accepted(sk, direct);
-	else
+		on_accepted(sk, direct, inherits);
+	else if (to == TCP_ESTABLISHED)
 		on_left(sk, to, direct);
+	else
+		on_end(sk, direct, inherits);
 	return 0;
+}
+
+SEC("tp_btf/inet_sock_set_state")
+int BPF_PROG(state_inherited, struct sock *sk, int from, int to)
+{
+	return state(sk, from, to, true, true);
 }
 
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(state_btf, struct sock *sk, int from, int to)
 {
-	return state(sk, from, to, true);
+	return state(sk, from, to, true, false);
 }
 
 SEC("raw_tp/inet_sock_set_state")
 int BPF_PROG(state_raw, struct sock *sk, int from, int to)
 {
-	return state(sk, from, to, false);
+	return state(sk, from, to, false, false);
 }
 
 /* A SYN that is sent again tells of a peer that does not answer, which its connection says; only what was acknowledged

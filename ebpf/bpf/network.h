@@ -11,6 +11,13 @@ enum tapio_role {
 	TAPIO_SERVER = 2,
 };
 
+/* By which programs and user space agree on the second. */
+struct tapio_clock {
+	__u64 epoch_ns; /* UNIX time of CLOCK_MONOTONIC's zero, as user space last measured it */
+	__u64 of_tick;  /* a tick's number (upper half) and its second; the programs' own */
+};
+_Static_assert(sizeof(struct tapio_clock) == 16, "tapio_clock");
+
 struct tapio_connect_failed {
 	struct tapio_head head;
 	struct tapio_task task;
@@ -60,7 +67,7 @@ _Static_assert(sizeof(struct tapio_edge) == 40, "tapio_edge");
 struct tapio_connection {
 	struct tapio_edge_key key;
 	struct tapio_task task;
-	__u64 since_ns; /* CLOCK_BOOTTIME */
+	__u64 since_ns; /* CLOCK_MONOTONIC */
 	__u64 open;
 };
 

@@ -76,22 +76,41 @@ static __always_inline __u32 netns_of(struct sock *sk, const bool direct)
 	return GET(direct, net, ns.inum);
 }
 
-/* UNIX time of boot, ns, as user space last measured it. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
 	__type(key, __u32);
-	__type(value, __u64);
-} boot_time SEC(".maps");
+	__type(value, struct tapio_clock);
+} clock SEC(".maps");
 
-/* The UNIX second of a CLOCK_BOOTTIME, modulo 2^32. What is counted belongs to the second in which it happened, however
- * late user space takes it away. */
-static __always_inline __u32 second_of(__u64 now)
+/* The UNIX second that runs, modulo 2^32. What is counted belongs to the second in which it happened, however late user
+ * space takes it away. A clock costs more to read than all else that is done to count, so it is read once in a tick;
+ * the second is at most that late. */
+static __always_inline __u32 this_second(void)
 {
-	__u32 zero = 0;
-	__u64 *boot = bpf_map_lookup_elem(&boot_time, &zero);
+	__u64 known, tick = bpf_jiffies64() << 32;
+	__u32 zero = 0, second;
+	struct tapio_clock *at = bpf_map_lookup_elem(&clock, &zero);
 
-	return (now + (boot ? *boot : 0)) / SECOND_NS;
+	if (!at)
+		return 0;
+	known = *(volatile __u64 *)&at->of_tick; /* once: other processors write it too */
+	if ((__u32)known && (known ^ tick) >> 32 == 0)
+		return known;
+	second = (bpf_ktime_get_ns() + at->epoch_ns) / SECOND_NS;
+	at->of_tick = tick | second;
+	return second;
+}
+
+/* When the socket last sent or received, CLOCK_MONOTONIC, ns: the stack has read the clock for itself. */
+static __always_inline __u64 last_moved(struct tcp_sock *tcp, const bool direct)
+{
+	return GET(direct, tcp, tcp_mstamp) * 1000;
+}
+
+static __always_inline __u64 since(__u64 then, __u64 now)
+{
+	return now > then ? now - then : 0;
 }
 
 #endif

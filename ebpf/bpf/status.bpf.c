@@ -3,6 +3,11 @@
  * the payload is found through the system call that is under way. Works under lockdown. */
 #include "http.bpf.h"
 
+static __always_inline __u64 moved_at(struct tcp_sock *tcp, const bool direct)
+{
+	return last_moved(tcp, direct);
+}
+
 #define PF_KTHREAD 0x00200000
 #define MSG_PEEK 2
 
@@ -23,21 +28,32 @@ struct {
 	__type(value, struct tapio_conversation);
 } conversations SEC(".maps");
 
-/* Once a socket speaks HTTP, most of its messages are told by their direction: nobody waits for the rest of a response,
- * and what comes after a response is the next request. Should that be a rest after all, the request that really comes
- * next is read, since one seems to wait, and begins anew. */
+/* Whether the first bytes have to be looked at. Once a socket speaks HTTP, most of its messages are told by their
+ * direction: nobody waits for the rest of a response, and what comes after a response is the next request. Should that
+ * be a rest after all, the request that really comes next is read, since one seems to wait, and begins anew.
+ *
+ * Of several responses within one tick of the kernel's clock the first is read, and the others count as it did: who
+ * answers that often is known by hundreds of samples a second, and below that every response is read. What is no
+ * response is no sample, so that another protocol on the same connection is not taken for one. */
 static __always_inline bool is_worth_reading(struct tapio_conversation *at, struct sock *sk, __u32 direction)
 {
+	struct tcp_sock *tcp;
 	__u32 before;
 
 	if (!at->key.role) {
 		before = at->messages++;
-		return before < PATIENCE || !(before & SELDOM);
+		return (before < PATIENCE || !(before & SELDOM)) && !is_own();
 	}
-	if (at->since_ns)
+	if (!at->since_ns) {
+		if (asks(at, direction))
+			wait_from_now(at, sk, true);
+		return false;
+	}
+	if (asks(at, direction) || at->read_in != bpf_jiffies64())
 		return true;
-	if (asks(at, direction))
-		wait_from_now(at, sk, true);
+	tcp = tcp_of(sk, true);
+	if (tcp)
+		end(at, sk, at->key.status, last_moved(tcp, true), true);
 	return false;
 }
 
@@ -86,7 +102,7 @@ static __always_inline int transfer(struct sock *sk, int moved, __u32 direction)
 {
 	struct tapio_conversation *at;
 
-	if (moved < MINIMUM || !is_tcp(sk, true) || (own_tgid && current_tgid() == own_tgid))
+	if (moved < MINIMUM || !is_tcp(sk, true))
 		return 0;
 	at = conversation_of(sk);
 	if (!at)

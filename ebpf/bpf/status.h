@@ -42,8 +42,9 @@ _Static_assert(sizeof(struct tapio_http) == 96, "tapio_http");
 /* What is known of one socket; not read by user space. Its key is made once and looked up where it lies. */
 struct tapio_conversation {
 	struct tapio_http_key key; /* its role is 0 while it has not spoken HTTP */
-	__u64 since_ns;            /* when the request that waits began, CLOCK_BOOTTIME; 0: none waits */
-	__u64 received;            /* bytes that had come back until then, where the client is here */
+	__u64 since_ns;            /* when the request that waits began, CLOCK_MONOTONIC; 0: none waits */
+	__u64 received;            /* bytes that had come until then */
+	__u64 read_in;             /* the tick in which a response was last read */
 	__u32 messages;            /* seen before it spoke HTTP */
 	__u32 hash; /* which connection of a socket's address it is; unused where it lies with the socket */
 };

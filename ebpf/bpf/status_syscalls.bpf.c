@@ -3,6 +3,12 @@
  * connections older than the observer count too; anything else is left at its inode's type. */
 #include "http.bpf.h"
 
+/* At a system call's entry they have not moved yet. */
+static __always_inline __u64 moved_at(struct tcp_sock *tcp, const bool direct)
+{
+	return bpf_ktime_get_ns();
+}
+
 #define S_IFMT 0170000
 #define S_IFSOCK 0140000
 
@@ -93,11 +99,6 @@ static __always_inline int transfer(struct call *call, __u64 length, enum shape 
 	else
 		begin(at, sk, direction, false);
 	return 0;
-}
-
-static __always_inline bool is_own(void)
-{
-	return own_tgid && current_tgid() == own_tgid;
 }
 
 static __always_inline int send(struct syscall_enter *ctx, enum shape shape)

@@ -16,7 +16,7 @@ mod report;
 mod tracefs;
 
 pub use cost::{Cost, StatsGuard, enable_stats};
-pub use loaded::{Full, Loaded, Loss};
+pub use loaded::{Full, Loaded, Loss, TICK_NS};
 pub use loader::{Error, Settings, load};
 pub use probes::Family;
 pub use reader::{Drained, Reader};

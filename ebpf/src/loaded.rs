@@ -6,9 +6,12 @@ use aya::{Ebpf, Pod};
 use crate::cost::{self, Cost};
 use crate::loader::Error;
 use crate::probes::Family;
-use crate::raw::{Edge, EdgeKey, Http, HttpKey, Kind, Listener, Task};
+use crate::raw::{Clock, Edge, EdgeKey, Http, HttpKey, Kind, Listener, Task};
 use crate::reader::Reader;
 use crate::report::HookReport;
+
+/// The longest tick of any kernel (100 Hz), ns.
+pub const TICK_NS: u64 = 10_000_000;
 
 /// What was full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -92,9 +95,10 @@ impl Loaded {
         self.drain("http", |key: &HttpKey| Some(key.second) != running)
     }
 
-    /// Tells the programs when the machine booted, UNIX ns: by that they know which second it is.
-    pub fn set_boot_time(&mut self, unix_ns: u64) -> Result<(), Error> {
-        set_boot_time(&mut self.bpf, unix_ns)
+    /// Tells the programs at which UNIX time, ns, `CLOCK_MONOTONIC` was zero: by that they know which second it is. They look
+    /// once in a tick and change seconds at most [`TICK_NS`] late.
+    pub fn set_epoch(&mut self, unix_ns: u64) -> Result<(), Error> {
+        set_epoch(&mut self.bpf, unix_ns)
     }
 
     /// Segments sent again on established connections of this node since the load; `None` where nobody counts them: in any
@@ -150,16 +154,18 @@ impl Loaded {
 }
 
 /// Does nothing for families that count nothing.
-pub(crate) fn set_boot_time(bpf: &mut Ebpf, unix_ns: u64) -> Result<(), Error> {
-    let name = "boot_time";
+pub(crate) fn set_epoch(bpf: &mut Ebpf, unix_ns: u64) -> Result<(), Error> {
+    let name = "clock";
     let Some(map) = bpf.map_mut(name) else {
         return Ok(());
     };
-    let mut boot_time: Array<&mut MapData, u64> =
+    let mut clock: Array<&mut MapData, Clock> =
         Array::try_from(map).map_err(|source| unusable(name, source))?;
-    boot_time
-        .set(0, unix_ns, 0)
-        .map_err(|source| unusable(name, source))
+    let at = Clock {
+        epoch_ns: unix_ns,
+        of_tick: 0,
+    };
+    clock.set(0, at, 0).map_err(|source| unusable(name, source))
 }
 
 fn take<K: Pod, V: Pod>(map: &mut Map, is_due: impl Fn(&K) -> bool) -> Result<Vec<(K, V)>, MapError> {

@@ -28,8 +28,8 @@ pub struct Settings {
     pub wakeup_bytes: u32,
     /// Size of the ring buffer, bytes: a power of two and a multiple of the page size.
     pub ring_bytes: u32,
-    /// UNIX time of boot, ns, by which seconds are told apart; see [`Loaded::set_boot_time`].
-    pub boot_time_ns: u64,
+    /// UNIX time of `CLOCK_MONOTONIC`'s zero, ns, by which seconds are told apart; see [`Loaded::set_epoch`].
+    pub epoch_ns: u64,
     /// The rungs that may be used; all of them unless a lower one is to be tried.
     pub rungs: &'static [Rung],
 }
@@ -41,7 +41,7 @@ impl Default for Settings {
             own_tgid: std::process::id(),
             wakeup_bytes: 16 << 10,
             ring_bytes: 1 << 20,
-            boot_time_ns: 0,
+            epoch_ns: 0,
             rungs: Rung::ALL,
         }
     }
@@ -101,7 +101,7 @@ fn load_best(family: Family, settings: Settings, btf: &Btf, locked_down: bool) -
     let mut best = None;
     for variant in family.variants() {
         let mut bpf = open(family, variant, settings, btf, locked_down)?;
-        loaded::set_boot_time(&mut bpf, settings.boot_time_ns)?;
+        loaded::set_epoch(&mut bpf, settings.epoch_ns)?;
         for report in &mut reports {
             report.superseded = true;
             report.rung = None;

@@ -111,7 +111,11 @@ const NETWORK: &[Variant] = &[Variant {
             "network",
             "inet_sock_set_state",
             Required,
-            &[(TpBtf, "state_btf"), (RawTp, "state_raw")],
+            &[
+                (TpBtf, "state_inherited"),
+                (TpBtf, "state_btf"),
+                (RawTp, "state_raw"),
+            ],
         ),
         traced(
             "network",

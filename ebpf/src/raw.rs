@@ -14,7 +14,7 @@ mod status;
 
 pub use container::{Cgroup, OomKill};
 pub use layout::{Error, Field, Head, Kind, Layout, Task};
-pub use network::{ConnectFailed, Edge, EdgeKey, Listen, Listener, Role};
+pub use network::{Clock, ConnectFailed, Edge, EdgeKey, Listen, Listener, Role};
 pub use process::{Exec, Exit, Signal};
 pub use status::{Http, HttpError, HttpKey, NO_RESPONSE, SLOTS};
 

@@ -26,6 +26,16 @@ impl Role {
 }
 
 mirror! {
+    /// By which programs and user space agree on the second.
+    Clock = "tapio_clock" {
+        /// UNIX time of `CLOCK_MONOTONIC`'s zero.
+        epoch_ns: u64,
+        /// The programs' own: a tick and its second; 0: unknown.
+        of_tick: u64,
+    }
+}
+
+mirror! {
     /// The first failure per (cgroup, peer, port, error) in a second; the rest is counted in edges.
     ConnectFailed = "tapio_connect_failed" {
         /// Kind, size, time.

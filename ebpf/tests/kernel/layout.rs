@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use ebpf::Family;
 use ebpf::raw::{
-    Cgroup, ConnectFailed, Edge, EdgeKey, Exec, Exit, Field, Head, Http, HttpError, HttpKey, Layout, Listen,
-    Listener, OomKill, Signal, Task,
+    Cgroup, Clock, ConnectFailed, Edge, EdgeKey, Exec, Exit, Field, Head, Http, HttpError, HttpKey, Layout,
+    Listen, Listener, OomKill, Signal, Task,
 };
 use object::{Object as _, ObjectSection as _};
 
@@ -110,6 +110,7 @@ fn every_mirror_has_the_offsets_of_its_c_struct() {
     check::<EdgeKey>(&all);
     check::<Edge>(&all);
     check::<Listener>(&all);
+    check::<Clock>(&all);
     check::<HttpError>(&all);
     check::<HttpKey>(&all);
     check::<Http>(&all);

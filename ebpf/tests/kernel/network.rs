@@ -6,7 +6,7 @@ use std::time::Duration;
 use std::{iter, process};
 
 use ebpf::Family;
-use ebpf::raw::{Edge, EdgeKey, Record, Role, address};
+use ebpf::raw::{Edge, EdgeKey, Listener, Record, Role, Task, address};
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::support::{
@@ -179,12 +179,12 @@ fn a_storm_of_refusals_is_one_record_and_a_full_count() {
 #[ignore = "needs CAP_BPF"]
 fn what_is_counted_is_of_the_second_in_which_it_happened_however_late_it_is_drained() {
     let mut loaded = attached(Family::Network);
-    let boot_time = Duration::from_secs(1_000);
+    let epoch = Duration::from_secs(1_000);
     loaded
-        .set_boot_time(u64::try_from(boot_time.as_nanos()).unwrap())
+        .set_epoch(u64::try_from(epoch.as_nanos()).unwrap())
         .unwrap();
     let second = || {
-        let now = clock_gettime(ClockId::Boottime).tv_sec;
+        let now = clock_gettime(ClockId::MonotonicCoarse).tv_sec;
         u32::try_from(now).unwrap() + 1_000
     };
     let closed = closed_port();
@@ -254,6 +254,38 @@ fn both_ends_of_a_connection_are_counted_with_their_bytes() {
             "{role:?}: {with_fin}"
         );
     }
+}
+
+#[test]
+#[ignore = "needs CAP_BPF"]
+fn who_accepts_at_a_listener_older_than_the_programs_is_known_once_they_are_told() {
+    const TOLD: u64 = 4711;
+    let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let mut loaded = attached(Family::Network);
+    let owners = |loaded: &mut ebpf::Loaded| -> Vec<u64> {
+        drop(TcpStream::connect((LOCALHOST, port)).unwrap());
+        drop(listener.accept().unwrap());
+        let accepted = |key: &EdgeKey| key.port == u32::from(port) && key.role == Role::Server as u32;
+        let edges = loaded.drain_edges(None).unwrap();
+        let ours = edges.iter().filter(|(key, _)| accepted(key));
+        ours.map(|(key, _)| key.cgroup_id).collect()
+    };
+    assert_eq!(owners(&mut loaded), [0], "nobody has told them");
+    let at = Listener {
+        local: [0; 4],
+        port: u32::from(port),
+        netns: own_netns(),
+    };
+    let owner = Task {
+        start_ns: 0,
+        cgroup_id: TOLD,
+        tgid: process::id(),
+        tid: process::id(),
+        comm: [0; 16],
+    };
+    loaded.learn_listener(&at, &owner).unwrap();
+    assert_eq!(owners(&mut loaded), [TOLD]);
 }
 
 #[test]

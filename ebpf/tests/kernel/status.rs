@@ -4,8 +4,9 @@ use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::process::{self, Command};
 use std::thread;
+use std::time::{Duration, Instant};
 
-use ebpf::raw::{Http, HttpError, HttpKey, Record, Role};
+use ebpf::raw::{Http, HttpError, HttpKey, Record, Role, SLOTS};
 use ebpf::{Family, Loaded};
 
 use crate::support::{attached, own_cgroup_id, records_until};
@@ -108,6 +109,128 @@ fn bytes_that_are_not_http_are_nothing() {
     let mut answer = Vec::new();
     client.read_to_end(&mut answer).unwrap_or_default();
     assert!(entries_at(&mut loaded, port).is_empty());
+}
+
+/// The histogram's bounds of a status, ns: the least that the fastest took, and what the slowest took at most.
+fn took(entries: &[(HttpKey, Http)], role: Role, status: u32) -> (u64, u64) {
+    let of = |key: &HttpKey| key.role == role as u32 && key.status == status;
+    let slots: Vec<usize> = entries
+        .iter()
+        .filter(|(key, _)| of(key))
+        .flat_map(|(_, http)| (0..SLOTS).filter(|slot| http.latency_slots[*slot] > 0))
+        .collect();
+    let (first, last) = (slots.iter().min().unwrap(), slots.iter().max().unwrap());
+    (1000 << first, 1000 << (last + 1))
+}
+
+#[test]
+#[ignore = "needs CAP_BPF"]
+fn an_exchange_takes_as_long_as_the_server_makes_its_client_wait() {
+    const WORK: Duration = Duration::from_millis(50);
+    let mut loaded = attached(Family::Status);
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    // The second request of a connection is told by its direction, the first by its bytes.
+    let work = thread::spawn(move || {
+        let (mut server, _) = listener.accept().unwrap();
+        let mut request = [0; 1024];
+        for (work, status) in [
+            (Duration::ZERO, "200 OK"),
+            (WORK, "201 Created"),
+            (WORK, "202 Accepted"),
+        ] {
+            let _ = server.read(&mut request).unwrap();
+            thread::park_timeout(work);
+            let response = format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n");
+            server.write_all(response.as_bytes()).unwrap();
+        }
+    });
+    let mut client = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
+    let mut witness = Vec::new();
+    for _ in 0..3 {
+        let began = Instant::now();
+        client
+            .write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            .unwrap();
+        assert!(client.read(&mut [0; 1024]).unwrap() > 0);
+        witness.push(u64::try_from(began.elapsed().as_nanos()).unwrap());
+    }
+    work.join().unwrap();
+    let entries = entries_at(&mut loaded, port);
+    for role in [Role::Client, Role::Server] {
+        for (status, seen_ns) in [(200, witness[0]), (201, witness[1]), (202, witness[2])] {
+            let (least, most) = took(&entries, role, status);
+            assert!(least <= seen_ns, "{role:?} {status}: {least} of {seen_ns}");
+            let slow = u64::try_from(WORK.as_nanos()).unwrap();
+            assert_eq!(
+                most > slow,
+                status != 200,
+                "{role:?} {status}: {most} of {seen_ns}"
+            );
+        }
+    }
+}
+
+/// Sends and answers `exchanges` times on one connection, as quickly as it goes.
+fn converse(
+    (client, server): &mut (TcpStream, TcpStream),
+    exchanges: usize,
+    request: &[u8],
+    response: &[u8],
+) {
+    let (mut asked, mut answered) = (vec![0; request.len()], vec![0; response.len()]);
+    for _ in 0..exchanges {
+        client.write_all(request).unwrap();
+        server.read_exact(&mut asked).unwrap();
+        server.write_all(response).unwrap();
+        client.read_exact(&mut answered).unwrap();
+    }
+}
+
+fn connection() -> (TcpStream, TcpStream, u16) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let at = listener.local_addr().unwrap();
+    let client = TcpStream::connect(at).unwrap();
+    (client, listener.accept().unwrap().0, at.port())
+}
+
+const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
+const RESPONSE: &[u8] = b"HTTP/1.1 204 No Content\r\n\r\n";
+
+#[test]
+#[ignore = "needs CAP_BPF"]
+fn exchanges_that_are_too_quick_to_be_read_are_counted_all_the_same() {
+    const MANY: usize = 5_000;
+    let mut loaded = attached(Family::Status);
+    let (client, server, port) = connection();
+    converse(&mut (client, server), MANY, REQUEST, RESPONSE);
+    let entries = entries_at(&mut loaded, port);
+    for role in [Role::Client, Role::Server] {
+        assert_eq!(counted(&entries, role, 204), MANY as u64, "{role:?}");
+    }
+}
+
+#[test]
+#[ignore = "needs CAP_BPF"]
+fn what_another_protocol_says_on_the_same_connection_is_no_exchange() {
+    const FRAME: &[u8] = b"a frame of a protocol that is not HTTP";
+    let mut loaded = attached(Family::Status);
+    let (client, server, port) = connection();
+    let mut ends = (client, server);
+    converse(&mut ends, 2, REQUEST, RESPONSE);
+    // longer than a tick: of responses within one only the first is read
+    let tick = || thread::park_timeout(Duration::from_nanos(2 * ebpf::TICK_NS));
+    tick();
+    converse(&mut ends, 1, REQUEST, b"HTTP/1.1 101 Switching Protocols\r\n\r\n");
+    converse(&mut ends, 100, FRAME, FRAME);
+    tick();
+    converse(&mut ends, 100, FRAME, FRAME);
+    let entries = entries_at(&mut loaded, port);
+    for role in [Role::Client, Role::Server] {
+        let of = |(key, _): &&(HttpKey, Http)| key.role == role as u32;
+        let all: u64 = entries.iter().filter(of).map(|(_, http)| http.count()).sum();
+        assert_eq!(all, 2, "{role:?}");
+    }
 }
 
 /// A request on a connection that the server has accepted and answers when it likes.

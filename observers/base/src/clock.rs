@@ -45,6 +45,12 @@ impl BootClock {
         nanoseconds(clock_gettime(ClockId::Boottime))
     }
 
+    /// UNIX time of `CLOCK_MONOTONIC`'s zero, ns; unlike `CLOCK_BOOTTIME` it stands still while the machine is suspended.
+    pub fn epoch_ns(&self) -> u64 {
+        let monotonic_ns = nanoseconds(clock_gettime(ClockId::Monotonic));
+        self.now_ns().saturating_sub(monotonic_ns)
+    }
+
     /// Now, in UNIX nanoseconds, by the same clock as the events.
     pub fn now_ns(&self) -> u64 {
         self.unix_ns(self.boot_ns())

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bus_schema::event::node::{Capability, Coverage};
 use ebpf::raw::{Kind, Record};
-use ebpf::{Full, HookReport, Loaded, Need, Reader};
+use ebpf::{Full, HookReport, Loaded, Need, Reader, TICK_NS};
 use tokio::time::MissedTickBehavior;
 
 use crate::emitter::Emitter;
@@ -49,7 +49,7 @@ pub enum Error {
 /// Loads the programs of `family` and says how well each hook works.
 pub fn load(family: ebpf::Family, context: &Context) -> Result<Loaded, Error> {
     let settings = ebpf::Settings {
-        boot_time_ns: context.clock.unix_ns(0),
+        epoch_ns: context.clock.epoch_ns(),
         ..ebpf::Settings::default()
     };
     let loaded = ebpf::load(family, settings).map_err(Error::Load)?;
@@ -81,7 +81,7 @@ pub async fn pump(mut loaded: Loaded, context: &Context, handler: &mut impl Hand
         drain(ring.get_mut(), handler, &context.emitter);
         handler.tick();
         known.pass_seconds(&mut loaded, context, handler, now_ns);
-        context.emitter.complete_until(now_ns);
+        context.emitter.complete_until(known.complete_until(now_ns));
     }
     drain(ring.get_mut(), handler, &context.emitter);
     handler.second(&mut loaded, None, context.clock.now_ns());
@@ -92,12 +92,13 @@ pub async fn pump(mut loaded: Loaded, context: &Context, handler: &mut impl Hand
 /// What was told of the seconds before.
 #[derive(Default)]
 struct Known {
+    /// The first that was not drained.
     second: u64,
     lost: HashMap<(Kind, Full), u64>,
 }
 
 impl Known {
-    /// Drains the seconds that are over at `now_ns`, if it is in another one than before.
+    /// Drains the seconds that are over at `now_ns` for the programs as well, if these are in another one than before.
     fn pass_seconds(
         &mut self,
         loaded: &mut Loaded,
@@ -105,12 +106,12 @@ impl Known {
         handler: &mut impl Handler,
         now_ns: u64,
     ) {
-        let second = now_ns / WINDOW_NS;
+        let second = now_ns.saturating_sub(TICK_NS) / WINDOW_NS;
         if second == self.second {
             return;
         }
         self.second = second;
-        if let Err(error) = loaded.set_boot_time(context.clock.unix_ns(0)) {
+        if let Err(error) = loaded.set_epoch(context.clock.epoch_ns()) {
             tracing::warn!(error = %error, "programs do not know the time");
         }
         #[expect(
@@ -119,6 +120,11 @@ impl Known {
         )]
         handler.second(loaded, Some(second as u32), now_ns);
         count_losses(loaded, &mut self.lost, &context.emitter);
+    }
+
+    /// What a second sums up happened at its end, so no time is complete beyond the end of one that was not drained.
+    fn complete_until(&self, now_ns: u64) -> u64 {
+        now_ns.min((self.second + 1) * WINDOW_NS - 1)
     }
 }
 
@@ -193,6 +199,17 @@ mod tests {
             superseded,
             refused,
         }
+    }
+
+    #[test]
+    fn a_second_that_is_not_drained_is_not_complete() {
+        let known = Known {
+            second: 7,
+            ..Known::default()
+        };
+        let end_ns = 8 * WINDOW_NS;
+        assert_eq!(known.complete_until(end_ns - 5), end_ns - 5);
+        assert_eq!(known.complete_until(end_ns + 5), end_ns - 1);
     }
 
     fn coverage(report: &HookReport, lacks_details: bool) -> Coverage {
