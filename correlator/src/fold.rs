@@ -16,6 +16,7 @@ mod stops;
 mod storm;
 pub(crate) mod watermark;
 
+use bus_schema::entity::UNIT_KIND;
 use bus_schema::episode::{Blindness, Edge, Report};
 use bus_schema::event::network::Role;
 use bus_schema::event::{Body, Event};
@@ -211,19 +212,27 @@ impl Folder {
     }
 }
 
+/// Kubelet's name, as a process and as a unit.
+const KUBELET: &str = "kubelet";
+
 /// Kubelet's own calls test a pod from outside: nobody is served by them, and nobody suffers when they fail.
 fn is_probe(event: &Event) -> bool {
-    let caller = &event.subject;
     let is_call = matches!(
         event.body,
         Body::ConnectFailed(_) | Body::EdgeStats(_) | Body::HttpStats(_) | Body::HttpError(_)
     );
-    is_call
-        && caller.pod.is_none()
-        && caller
-            .process
-            .as_ref()
-            .is_some_and(|process| process.comm == "kubelet")
+    is_call && is_kubelet(&event.subject)
+}
+
+/// By its process, or by its unit where what a second sums up knows no process.
+fn is_kubelet(caller: &Entity) -> bool {
+    let process = caller.process.as_ref().map(|process| &process.comm);
+    let unit = caller
+        .workload
+        .as_ref()
+        .filter(|workload| workload.kind == UNIT_KIND)
+        .map(|unit| &unit.name);
+    caller.pod.is_none() && process.or(unit).is_some_and(|name| name == KUBELET)
 }
 
 fn is_someone(entity: &Entity) -> bool {

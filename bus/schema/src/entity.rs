@@ -104,6 +104,9 @@ pub struct Workload {
     pub name: String,
 }
 
+/// Kind of a systemd service.
+pub const UNIT_KIND: &str = "Unit";
+
 /// Kind of a workload that is known by its control group alone.
 pub const CGROUP_KIND: &str = "Cgroup";
 

@@ -12,6 +12,9 @@ use crate::port::Port;
 /// The observers that explain a host without Kubernetes.
 const OBSERVERS: [&str; 3] = ["tapio-network", "tapio-memory", "tapio-process"];
 const READY: &str = "/readyz";
+/// The server's Go runtime keeps its memory below this: without it, it first lets every stream's last block (8 MiB) and as
+/// much garbage gather. Whoever sets the variable for `tapio` has his own way.
+const NATS_MEMORY: (&str, &str) = ("GOMEMLIMIT", "40MiB");
 
 pub(super) struct Plan {
     pub(super) nats_url: String,
@@ -85,12 +88,20 @@ fn nats_server(args: &UpArgs, common: &Common<'_>, port: Port) -> Result<Spec, E
         helper: common.helper.clone(),
         program: binaries::nats_server(args.nats_server.as_deref())?,
         arguments,
-        environment: Vec::new(),
+        environment: nats_environment(),
         log: common.folder.join("nats-server.log"),
         health: monitor.address(),
         ready_path: "/healthz?js-enabled-only=true",
         ports: vec![port, monitor],
     })
+}
+
+fn nats_environment() -> Vec<(&'static str, OsString)> {
+    let (name, value) = NATS_MEMORY;
+    if std::env::var_os(name).is_some() {
+        return Vec::new();
+    }
+    vec![(name, value.into())]
 }
 
 /// What the server has to know besides its addresses. Without a limit of its own it refuses the streams on a small disk,

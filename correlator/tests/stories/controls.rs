@@ -1,12 +1,12 @@
 //! What looks alike and is something else, or nothing.
 
-use bus_schema::entity::Process;
+use bus_schema::entity::{Process, UNIT_KIND, Workload};
 use bus_schema::event::Body;
-use bus_schema::event::network::Role;
+use bus_schema::event::network::{EdgeStats, Role};
 use bus_schema::event::process::{ProcessExited, SignalSent};
 use bus_schema::{Entity, Incident, Severity};
 
-use super::log::{Log, process};
+use super::log::{Log, leak, process, service};
 use super::replay::conditions;
 use super::{MILLI, SECOND};
 
@@ -22,6 +22,43 @@ fn healthy_traffic_and_a_harmless_redeploy_are_no_incident() {
     log.second(21 * SECOND, 100, 2, 104, 6);
     log.healthy(21, 60);
     assert_eq!(log.replay(), []);
+}
+
+/// Whom the leak affects when a unit of the node calls the cache once a second, in vain from its end on.
+fn affected_beside(unit: &str) -> Vec<String> {
+    let mut log = leak();
+    let caller = Entity {
+        workload: Some(Workload {
+            kind: UNIT_KIND.to_owned(),
+            namespace: "host".to_owned(),
+            name: unit.to_owned(),
+        }),
+        ..service(unit)
+    };
+    for second in 1..=20 {
+        let refused = u64::from(second > 15);
+        let edge = EdgeStats {
+            attempts: 1,
+            established: 1 - refused,
+            refused,
+            ..EdgeStats::default()
+        };
+        let (subject, object) = (caller.clone(), Some(service("cache")));
+        log.add(
+            second * SECOND,
+            Severity::Info,
+            subject,
+            object,
+            Body::EdgeStats(edge),
+        );
+    }
+    log.replay().last().unwrap().impact.workloads.clone()
+}
+
+#[test]
+fn a_probe_that_is_refused_is_nobody_who_suffers() {
+    assert!(affected_beside("monitor").contains(&"monitor".to_owned()));
+    assert!(!affected_beside("kubelet").contains(&"kubelet".to_owned()));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //! driver, and of systemd's own units.
 
 use bus_schema::Entity;
-use bus_schema::entity::{CGROUP_KIND, Cgroup, Container, HOST_NAMESPACE, Pod, Workload};
+use bus_schema::entity::{CGROUP_KIND, Cgroup, Container, HOST_NAMESPACE, Pod, UNIT_KIND, Workload};
 
 /// Length of a container id.
 const CONTAINER_ID: usize = 64;
@@ -64,7 +64,7 @@ fn host_workload(path: &str, container: Option<&Container>) -> Option<Workload> 
         })
     };
     if let Some(unit) = path.rsplit('/').find_map(|part| part.strip_suffix(".service")) {
-        return named("Unit", unit);
+        return named(UNIT_KIND, unit);
     }
     if let Some(container) = container {
         return named("Container", container.id.get(..12)?);
