@@ -23,7 +23,8 @@ use bus_schema::event::{Body, Event};
 use bus_schema::{Batch, Entity, SCHEMA_VERSION, Severity};
 use serde::{Deserialize, Serialize};
 
-use episodes::{ENDED_BY_LISTENING, Episodes};
+pub(crate) use episodes::ENDED_BY_LISTENING;
+use episodes::Episodes;
 use gauges::Gauges;
 use instances::Instances;
 use ratio::Ratios;

@@ -78,7 +78,7 @@ pub(super) struct Episodes {
 }
 
 /// After these a process listens no more; they are over when its service listens again.
-pub(super) const ENDED_BY_LISTENING: [Condition; 3] = [
+pub(crate) const ENDED_BY_LISTENING: [Condition; 3] = [
     Condition::OomKill,
     Condition::ProcessCrashed,
     Condition::ProcessStopped,

@@ -7,13 +7,16 @@ use bus_schema::episode::{Episode, Fact};
 
 use super::world::World;
 use crate::condition::Condition;
-use crate::fold::{OTHERS_LISTENING, WAITED_SECONDS};
+use crate::fold::{ENDED_BY_LISTENING, OTHERS_LISTENING, WAITED_SECONDS};
 use crate::rules::{Relation, Rule, RuleBook};
 
 /// What is left of the weight of a state that has held for long: something else may have made it worse.
 const CHRONIC: f64 = 0.2;
 /// The clocks of two nodes that NTP keeps differ by milliseconds in one data centre, by tens of them beyond.
 const CLOCK_ERROR_NS: u64 = 100_000_000;
+/// A readiness probe runs every ten seconds unless told otherwise, and may just have failed; its success then has to reach
+/// the endpoints and every node's proxy.
+const READINESS_NS: u64 = 30_000_000_000;
 /// A different pod of the same workload is half a step away.
 const OTHER_POD: f64 = 0.6;
 
@@ -76,8 +79,7 @@ pub(super) fn fits(book: &RuleBook, rule: &Rule, effect: &Episode, cause: Option
 }
 
 fn weight(rule: &Rule, world: &World, cause: &Episode, effect: &Episode) -> f64 {
-    let is_over = cause.over_ns.is_some_and(|over_ns| over_ns <= effect.start_ns);
-    if is_over || !precedes(cause, effect) || !related(rule.relation, world, cause, effect) {
+    if is_over(cause, effect) || !precedes(cause, effect) || !related(rule.relation, world, cause, effect) {
         return 0.0;
     }
     rule.prior
@@ -86,6 +88,31 @@ fn weight(rule: &Rule, world: &World, cause: &Episode, effect: &Episode) -> f64 
         * proximity(&cause.subject, &effect.subject)
         * share_gone(rule.relation, cause)
         * rarity(world, cause)
+}
+
+/// Whether the cause held no more when the effect began; what was waited for in vain began with the waiting. Who calls a
+/// Service hears of a process that listens again only when it was probed and every node knows.
+pub(super) fn is_over(cause: &Episode, effect: &Episode) -> bool {
+    let began_ns = effect.start_ns.saturating_sub(waited_ns(effect).unwrap_or(0));
+    let is_heard_of_ns = if ends_by_listening(cause) && is_through_service(effect) {
+        READINESS_NS
+    } else {
+        0
+    };
+    cause
+        .over_ns
+        .is_some_and(|over_ns| over_ns + is_heard_of_ns <= began_ns)
+}
+
+fn ends_by_listening(episode: &Episode) -> bool {
+    Condition::parse(&episode.condition).is_some_and(|condition| ENDED_BY_LISTENING.contains(&condition))
+}
+
+fn is_through_service(episode: &Episode) -> bool {
+    episode
+        .object
+        .as_ref()
+        .is_some_and(|object| object.service.is_some())
 }
 
 /// Of a service with several instances, the end of one costs its callers only that one's share.

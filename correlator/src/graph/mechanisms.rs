@@ -1,6 +1,6 @@
 //! Every rule by itself, in the smallest world that it speaks of.
 
-use bus_schema::entity::{Process, Workload};
+use bus_schema::entity::{Process, Service, Workload};
 use bus_schema::episode::{Edge, Episode, Fact, Report};
 use bus_schema::{Entity, EventId};
 
@@ -183,6 +183,36 @@ fn what_is_known_to_be_over_causes_nothing_later() {
         pair.cause.over_ns = Some(START + 1);
         !pair.is_linked(&book, rule)
     });
+}
+
+/// Whether a caller's timeout is still the fault of a callee's end when that listens again before it.
+fn is_explained_by_the_end(called: Option<Service>, waited_seconds: f64, later: u64) -> bool {
+    let book = RuleBook::embedded().unwrap();
+    let rule = book.rules.iter().find(|rule| rule.id == "killed-callee-refuses");
+    let mut pair = Pair::of(rule.unwrap(), Condition::OomKill, Condition::ConnectTimedOut);
+    pair.effect.object = Some(Entity {
+        service: called,
+        ..pair.cause.subject.clone()
+    });
+    let waited = Fact::Number(waited_seconds);
+    pair.effect.facts.insert(WAITED_SECONDS.into(), waited);
+    pair.cause.over_ns = Some(START + SECOND);
+    pair.apart(later);
+    pair.is_linked(&book, rule.unwrap())
+}
+
+#[test]
+fn a_call_that_was_made_before_its_callee_listened_again_may_time_out_afterwards() {
+    assert!(is_explained_by_the_end(None, 0.5, SECOND + SECOND / 4));
+    assert!(!is_explained_by_the_end(None, 0.1, SECOND + SECOND / 4));
+}
+
+#[test]
+fn who_calls_a_service_hears_later_that_its_process_listens_again() {
+    let service = || Some(Service::default());
+    assert!(is_explained_by_the_end(service(), 0.1, 5 * SECOND));
+    assert!(!is_explained_by_the_end(None, 0.1, 5 * SECOND));
+    assert!(!is_explained_by_the_end(service(), 0.1, 40 * SECOND));
 }
 
 #[test]

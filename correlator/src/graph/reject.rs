@@ -7,6 +7,7 @@ use bus_schema::episode::Episode;
 use bus_schema::incident::Rejected;
 
 use super::compose::Tree;
+use super::links;
 use super::posterior::{Forest, Node, unseen_causes};
 use super::world::World;
 use crate::condition::{Condition, Entry};
@@ -186,8 +187,9 @@ fn seconds_since_over(world: &World, cause: Condition, subject: &Entity, effect:
         .episodes
         .values()
         .filter(same)
+        .filter(|episode| links::is_over(episode, effect))
         .filter_map(|episode| episode.over_ns);
-    let last_ns = ends.filter(|over_ns| *over_ns <= effect.start_ns).max()?;
+    let last_ns = ends.max()?;
     #[expect(clippy::cast_precision_loss, reason = "seconds for a sentence")]
     let seconds = (effect.start_ns - last_ns) as f64 / 1e9;
     Some(seconds)
