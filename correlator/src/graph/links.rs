@@ -79,7 +79,10 @@ pub(super) fn fits(book: &RuleBook, rule: &Rule, effect: &Episode, cause: Option
 }
 
 fn weight(rule: &Rule, world: &World, cause: &Episode, effect: &Episode) -> f64 {
-    if is_over(cause, effect) || !precedes(cause, effect) || !related(rule.relation, world, cause, effect) {
+    if is_over(cause, effect)
+        || !precedes(rule, cause, effect)
+        || !related(rule.relation, world, cause, effect)
+    {
         return 0.0;
     }
     rule.prior
@@ -127,12 +130,14 @@ fn share_gone(relation: Relation, cause: &Episode) -> f64 {
 }
 
 /// Causes come first, as far as clocks can tell. By one clock equal times are ordered by id; by two, each may seem to precede
-/// the other. Who waits for somebody who waits may give up first.
-fn precedes(cause: &Episode, effect: &Episode) -> bool {
+/// the other, and so it is with two ends that see one message: who has sent it may be put aside before he is seen to have,
+/// and its receiver already runs. Who waits for somebody who waits may give up first.
+fn precedes(rule: &Rule, cause: &Episode, effect: &Episode) -> bool {
     if let (Some(waited_ns), Some(_)) = (waited_ns(cause), waited_ns(effect)) {
         return cause.start_ns <= effect.start_ns + waited_ns;
     }
-    if cause.subject.node == effect.subject.node {
+    let sees_the_same = rule.absorbs && rule.relation == Relation::Callee;
+    if cause.subject.node == effect.subject.node && !sees_the_same {
         (cause.start_ns, cause.id) < (effect.start_ns, effect.id)
     } else {
         cause.start_ns <= effect.start_ns + CLOCK_ERROR_NS

@@ -163,6 +163,17 @@ fn no_mechanism_works_backwards() {
 }
 
 #[test]
+fn only_the_receiver_of_a_message_may_seem_to_have_it_before_it_was_sent() {
+    let book = RuleBook::embedded().unwrap();
+    every_pair(&book, |rule, mut pair| {
+        let put_aside = START + 5_000_000;
+        (pair.cause.start_ns, pair.cause.last_ns) = (put_aside, put_aside);
+        pair.apart(0);
+        pair.is_linked(&book, rule) == (rule.id == "errors-reach-callers")
+    });
+}
+
+#[test]
 fn no_mechanism_takes_longer_than_it_says() {
     let book = RuleBook::embedded().unwrap();
     every_pair(&book, |rule, mut pair| {
