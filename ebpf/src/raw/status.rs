@@ -63,7 +63,8 @@ mirror! {
 }
 
 mirror! {
-    /// Exchanges since the last drain.
+    /// Exchanges since the last drain. Of those that one connection has within a tick of the kernel's clock, the first tells
+    /// the status of all.
     Http = "tapio_http" {
         /// How many per latency, first request byte to first response byte, see [`SLOTS`].
         latency_slots: [u32; SLOTS],
