@@ -1,0 +1,191 @@
+//! Batches as they leave: when, in which order, and with what said of losses.
+
+use bus_schema::Batch;
+use bus_schema::event::network::TcpStats;
+
+use super::*;
+
+const NS: u64 = 1_000_000_000;
+
+/// A batcher at work, its emitter, and what it sends after its first heartbeat: the next one comes when all is quiet.
+async fn quiet() -> (Emitter, mpsc::Receiver<Outgoing>, Losses) {
+    let (emitter, mut sent, losses) = batcher();
+    sent.recv().await.unwrap();
+    (emitter, sent, losses)
+}
+
+/// A batcher at work, its emitter, and what it sends.
+fn batcher() -> (Emitter, mpsc::Receiver<Outgoing>, Losses) {
+    let (batcher, emitter, sent, losses) = idle();
+    tokio::spawn(batcher.run());
+    (emitter, sent, losses)
+}
+
+fn idle() -> (Batcher, Emitter, mpsc::Receiver<Outgoing>, Losses) {
+    let source = Source {
+        cluster: "c".into(),
+        node: "n".into(),
+        boot: "b".into(),
+        family: "network",
+        observer: "status",
+        delay: Duration::from_nanos(3),
+    };
+    let (out, sent) = mpsc::channel(1_000);
+    let (losses, metrics) = (Losses::default(), Metrics::new("test"));
+    let (batcher, emitter) = Batcher::new(source, BootClock::new(), out, losses.clone(), metrics).unwrap();
+    (batcher, emitter, sent, losses)
+}
+
+fn draft(severity: Severity) -> Draft {
+    let body = Body::TcpStats(TcpStats::default());
+    Draft::new(5 * NS, severity, Entity::of_node("n"), body).counting(1, NS)
+}
+
+/// The next batch that carries events.
+async fn next(sent: &mut mpsc::Receiver<Outgoing>) -> Batch {
+    let mut codec = Codec::new().unwrap();
+    loop {
+        let batch = codec.unpack(&sent.recv().await.unwrap().payload).unwrap();
+        if !batch.events.is_empty() {
+            return batch;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_travel_together_until_they_are_many_or_have_waited_or_one_is_urgent() {
+    let (emitter, mut sent, _) = quiet().await;
+    (0..BATCH_MAX_EVENTS + 2).for_each(|_| emitter.emit(draft(Severity::Info)));
+    assert_eq!(next(&mut sent).await.events.len(), BATCH_MAX_EVENTS);
+    let full = Instant::now();
+    let rest = next(&mut sent).await;
+    assert_eq!(
+        (rest.events.len(), rest.header.first_sequence),
+        (2, BATCH_MAX_EVENTS as u64 + 1)
+    );
+    let waited = full.elapsed();
+    assert!(
+        waited > Duration::ZERO && waited <= BATCH_LINGER + Duration::from_millis(1),
+        "{waited:?}"
+    );
+    emitter.emit(draft(Severity::Info));
+    emitter.emit(draft(Severity::Critical));
+    let before = Instant::now();
+    assert_eq!(next(&mut sent).await.events.len(), 2);
+    assert_eq!(before.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_quiet_observer_sends_its_time_and_says_again_what_it_sees() {
+    let (emitter, mut sent, _) = batcher();
+    emitter.works("status", "hook", "tp_btf");
+    let is_capability =
+        |batch: &Batch| matches!(&batch.events[..], [event] if matches!(event.body, Body::Capability(_)));
+    assert!(is_capability(&next(&mut sent).await));
+    emitter.works("status", "hook", "tp_btf");
+    let said = Instant::now();
+    let mut codec = Codec::new().unwrap();
+    let mut heartbeats = 0;
+    loop {
+        let batch = codec.unpack(&sent.recv().await.unwrap().payload).unwrap();
+        if !batch.events.is_empty() {
+            assert!(is_capability(&batch));
+            break;
+        }
+        heartbeats += 1;
+    }
+    assert!(
+        said.elapsed() + HEARTBEAT_INTERVAL >= REPEAT_CAPABILITIES,
+        "not sooner for being said twice"
+    );
+    let expected = REPEAT_CAPABILITIES.as_millis() / HEARTBEAT_INTERVAL.as_millis();
+    assert!(
+        (expected - 2..=expected + 2).contains(&heartbeats),
+        "{heartbeats}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_lost_is_told_even_when_the_queue_is_full_and_at_the_very_end() {
+    let (emitter, mut sent, losses) = quiet().await;
+    (0..QUEUE + 7).for_each(|_| emitter.emit(draft(Severity::Info)));
+    emitter.lost("ring_buffer", 3);
+    drop(emitter);
+    losses.add("spool_full", 2);
+    let (mut codec, mut told, mut events) = (Codec::new().unwrap(), BTreeMap::new(), 0);
+    while let Some(message) = sent.recv().await {
+        let batch = codec.unpack(&message.payload).unwrap();
+        for event in batch.events {
+            if let Body::Loss(loss) = event.body {
+                *told.entry(loss.reason).or_insert(0) += event.count;
+            } else {
+                events += 1;
+            }
+        }
+    }
+    let told: Vec<_> = told
+        .iter()
+        .map(|(reason, count)| (reason.as_str(), *count))
+        .collect();
+    assert_eq!(told, [("queue_full", 7), ("ring_buffer", 3), ("spool_full", 2)]);
+    assert_eq!(events, QUEUE);
+}
+
+#[tokio::test]
+async fn a_batch_that_is_too_large_goes_in_parts_without_a_gap() {
+    const BEFORE_NS: u64 = 7;
+    let (mut batcher, _emitter, mut sent, _) = idle();
+    batcher.header.watermark_ns = BEFORE_NS;
+    let mut noise = 1_u64;
+    let mut random = |_| {
+        noise = noise.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        format!("{noise:016x}")
+    };
+    for _ in 0..BATCH_MAX_EVENTS {
+        let name: String = (0..32).map(&mut random).collect();
+        let subject = Entity::of_node(&name);
+        batcher.push(Draft {
+            subject,
+            ..draft(Severity::Info)
+        });
+    }
+    batcher.flush().await;
+    let mut codec = Codec::new().unwrap();
+    let (mut next_sequence, mut watermarks) = (1, Vec::new());
+    while let Ok(message) = sent.try_recv() {
+        assert!(message.payload.len() <= BATCH_MAX_BYTES);
+        let batch = codec.unpack(&message.payload).unwrap();
+        assert_eq!(batch.header.first_sequence, next_sequence);
+        next_sequence += batch.events.len() as u64;
+        watermarks.push(batch.header.watermark_ns);
+    }
+    assert_eq!(next_sequence, BATCH_MAX_EVENTS as u64 + 1);
+    let (last, parts) = watermarks.split_last().unwrap();
+    assert!(!parts.is_empty(), "it fits into one");
+    assert!(parts.iter().all(|mark| *mark == BEFORE_NS) && *last > BEFORE_NS);
+}
+
+/// The watermark of the last batch of an observer that does this.
+async fn watermark_after(observe: impl FnOnce(&Emitter)) -> u64 {
+    let (emitter, mut sent, _) = batcher();
+    observe(&emitter);
+    drop(emitter);
+    let mut codec = Codec::new().unwrap();
+    let mut last = 0;
+    while let Some(batch) = sent.recv().await {
+        last = codec.unpack(&batch.payload).unwrap().header.watermark_ns;
+    }
+    last
+}
+
+#[tokio::test]
+async fn time_stands_still_where_the_observer_has_come_no_further() {
+    let before = BootClock::new().now_ns() - 1_000_000_000;
+    assert!(watermark_after(|_| ()).await > before, "one that says nothing");
+    assert_eq!(watermark_after(|emitter| emitter.complete_until(5)).await, 2);
+    let twice = watermark_after(|emitter| {
+        emitter.complete_until(5);
+        emitter.complete_until(9);
+    });
+    assert_eq!(twice.await, 6);
+}
