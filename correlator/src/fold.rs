@@ -206,7 +206,7 @@ impl Folder {
         }
         self.judged_ns = now_ns;
         self.ratios.judge(now_ns, &mut self.episodes);
-        self.episodes.merge_all(self.storms.judge(now_ns));
+        self.storms.judge(now_ns, &mut self.episodes);
         self.episodes.publish_urgent(&mut report.episodes);
         self.episodes.publish_due(now_ns, &mut report.episodes);
         self.edges.forget(now_ns);

@@ -11,7 +11,8 @@ use bus_schema::event::status::HttpStats;
 use bus_schema::{Entity, EventId, Severity};
 use serde::{Deserialize, Serialize};
 
-use super::seen::{Name, Seen};
+use super::episodes::Episodes;
+use super::seen::{Ends, Name, Seen};
 use super::sighting::{Facts, Sighting};
 use crate::condition::Condition;
 
@@ -94,36 +95,55 @@ impl Storms {
         }
     }
 
-    /// Judges every second that is complete, and learns from the good ones.
-    pub(super) fn judge(&mut self, now_ns: u64) -> Vec<Sighting> {
+    /// Judges every second that is complete, and learns from the good ones, which end a storm: what comes later is another.
+    pub(super) fn judge(&mut self, now_ns: u64, episodes: &mut Episodes) {
         let complete = now_ns / SECOND_NS;
-        let mut storms = Vec::new();
         while let Some(entry) = self
             .seconds
             .first_entry()
             .filter(|entry| entry.key().0 < complete)
         {
             let ((number, service), second) = entry.remove_entry();
-            storms.extend(self.judge_second(number, service, second));
+            self.judge_second(number, service, second, episodes);
         }
         if complete >= self.forgot + 60 {
             self.forgot = complete;
             self.baselines
                 .retain(|_, baseline| complete < baseline.last + FORGET_AFTER_SECONDS);
         }
-        storms
     }
 
-    fn judge_second(&mut self, number: u64, service: Name, second: Second) -> Option<Sighting> {
-        let (attempts, failed) = (second.attempts(), second.connects_failed.max(second.asked_failed));
+    fn judge_second(&mut self, number: u64, service: Name, second: Second, episodes: &mut Episodes) {
+        let attempts = second.attempts();
         if attempts == 0 {
-            return None;
+            return;
         }
+        let per = second.inbound;
+        let baseline = self.baseline(number, service.clone(), per);
+        let per = if baseline.is_asked { per } else { 1 };
+        if second.has_failed() {
+            let storm = baseline
+                .expected(per)
+                .and_then(|expected| Storm::of(attempts, expected, per));
+            let normal = *baseline;
+            episodes.merge_all(storm.and_then(|storm| storm.sighting(number, second, normal)));
+        } else {
+            baseline.learn(attempts, per);
+            let alone = Ends {
+                subject: service,
+                object: Name::default(),
+            };
+            episodes.heal(Condition::RetryStorm, &alone, (number + 1) * SECOND_NS);
+        }
+    }
+
+    /// What is normal for a service that was asked so often in this second.
+    fn baseline(&mut self, number: u64, service: Name, inbound: u64) -> &mut Baseline {
         if self.baselines.len() >= MOST_SERVICES && !self.baselines.contains_key(&service) {
             self.baselines.pop_first();
         }
         let baseline = self.baselines.entry(service).or_default();
-        if second.inbound > 0 && !baseline.is_asked {
+        if inbound > 0 && !baseline.is_asked {
             // What was learned so far is a rate, and no number of attempts per request.
             *baseline = Baseline {
                 is_asked: true,
@@ -131,14 +151,7 @@ impl Storms {
             };
         }
         baseline.last = number;
-        let per = if baseline.is_asked { second.inbound } else { 1 };
-        if failed == 0 {
-            baseline.learn(attempts, per);
-            return None;
-        }
-        let expected = baseline.expected(per)?;
-        let storm = Storm::of(attempts, expected, per)?;
-        storm.sighting(number, second, *baseline)
+        baseline
     }
 
     fn second(&mut self, seen: &Seen<'_>) -> &mut Second {
@@ -162,6 +175,10 @@ impl Second {
         } else {
             self.connects.max(self.asked)
         }
+    }
+
+    fn has_failed(&self) -> bool {
+        self.connects_failed > 0 || self.asked_failed > 0
     }
 
     fn remember(&mut self, failed: u64, seen: &Seen<'_>) {
@@ -241,6 +258,7 @@ impl Storm {
 
 #[cfg(test)]
 mod tests {
+    use bus_schema::episode::Episode;
     use bus_schema::event::{Body, Event};
 
     use super::*;
@@ -260,34 +278,60 @@ mod tests {
         }
     }
 
-    /// A second with so many requests to the service and so many attempts of its own.
-    fn second(storms: &mut Storms, number: u64, inbound: u64, attempts: u64, refused: u64) -> Vec<Sighting> {
-        let stats = EdgeStats {
-            attempts,
-            refused,
-            ..EdgeStats::default()
-        };
-        storms.outbound(&Seen::new(&event(number)), &stats);
-        let asked = HttpStats {
-            role: Role::Server,
-            by_class: [0, inbound, 0, 0, 0],
-            ..HttpStats::default()
-        };
-        if inbound > 0 {
-            storms.exchanges(&Seen::new(&event(number)), &asked);
+    /// One service's seconds.
+    #[derive(Default)]
+    struct Service {
+        storms: Storms,
+        episodes: Episodes,
+    }
+
+    impl Service {
+        /// What is told after a second with so many requests to the service and so many attempts of its own.
+        fn second(&mut self, number: u64, inbound: u64, attempts: u64, refused: u64) -> Vec<Episode> {
+            let stats = EdgeStats {
+                attempts,
+                refused,
+                ..EdgeStats::default()
+            };
+            self.storms.outbound(&Seen::new(&event(number)), &stats);
+            let asked = HttpStats {
+                role: Role::Server,
+                by_class: [0, inbound, 0, 0, 0],
+                ..HttpStats::default()
+            };
+            if inbound > 0 {
+                self.storms.exchanges(&Seen::new(&event(number)), &asked);
+            }
+            let (now_ns, mut told) = ((number + 1) * SECOND_NS, Vec::new());
+            self.storms.judge(now_ns, &mut self.episodes);
+            self.episodes.publish_urgent(&mut told);
+            self.episodes.publish_due(now_ns, &mut told);
+            told
         }
-        storms.judge((number + 1) * SECOND_NS)
+    }
+
+    #[test]
+    fn a_good_second_ends_a_storm_and_one_in_which_less_failed_does_not() {
+        for (between, is_another) in [(0, true), (5, false)] {
+            let mut service = Service::default();
+            (0..5).for_each(|number| drop(service.second(number, 100, 100, 0)));
+            let first = service.second(5, 100, 300, 300);
+            service.second(6, 100, 100 + between, between);
+            let later = service.second(7, 100, 300, 300);
+            assert_eq!((first.len(), later.len()), (1, 1));
+            assert_eq!(first[0].id != later[0].id, is_another, "{between} failed between");
+        }
     }
 
     #[test]
     fn a_rate_learned_before_the_first_request_was_seen_does_not_hide_a_storm() {
         for first_inbound in [100, 0] {
-            let mut storms = Storms::default();
-            assert!(second(&mut storms, 0, first_inbound, 100, 0).is_empty());
+            let mut service = Service::default();
+            assert!(service.second(0, first_inbound, 100, 0).is_empty());
             for number in 1..5 {
-                assert!(second(&mut storms, number, 100, 100, 0).is_empty());
+                assert!(service.second(number, 100, 100, 0).is_empty());
             }
-            let storm = second(&mut storms, 5, 100, 300, 300);
+            let storm = service.second(5, 100, 300, 300);
             assert_eq!(
                 storm.len(),
                 1,
@@ -299,31 +343,28 @@ mod tests {
     #[test]
     fn a_first_second_that_is_half_or_double_counts_no_more_than_the_others() {
         for first in [20, 50, 200] {
-            let mut storms = Storms::default();
-            assert!(second(&mut storms, 0, 0, first, 0).is_empty());
+            let mut service = Service::default();
+            assert!(service.second(0, 0, first, 0).is_empty());
             for number in 1..6 {
-                assert!(second(&mut storms, number, 0, 100, 0).is_empty());
+                assert!(service.second(number, 0, 100, 0).is_empty());
             }
-            assert!(
-                second(&mut storms, 6, 0, 110, 5).is_empty(),
-                "{first}: no storm yet"
-            );
-            assert_eq!(second(&mut storms, 7, 0, 200, 200).len(), 1, "{first}: a storm");
+            assert!(service.second(6, 0, 110, 5).is_empty(), "{first}: no storm yet");
+            assert_eq!(service.second(7, 0, 200, 200).len(), 1, "{first}: a storm");
         }
     }
 
     #[test]
     fn attempts_that_still_wait_are_no_storm_and_many_that_were_given_up_are() {
-        let mut storms = Storms::default();
-        (0..5).for_each(|number| drop(second(&mut storms, number, 100, 100, 0)));
+        let mut service = Service::default();
+        (0..5).for_each(|number| drop(service.second(number, 100, 100, 0)));
         for (number, given_up, is_storm) in [(5, 20, false), (6, 60, true)] {
             let mut asking = HttpStats {
                 role: Role::Client,
                 ..HttpStats::default()
             };
             asking.unanswered.record(2 * SECOND_NS, given_up);
-            storms.exchanges(&Seen::new(&event(number)), &asking);
-            let storm = second(&mut storms, number, 20, 100, 0);
+            service.storms.exchanges(&Seen::new(&event(number)), &asking);
+            let storm = service.second(number, 20, 100, 0);
             assert_eq!(!storm.is_empty(), is_storm, "{given_up} given up, 20 requests");
         }
     }
