@@ -70,7 +70,9 @@ fn compile(clang: &str, object: &str, out: &Path) -> Result<(), Box<dyn Error>> 
         other => return Err(format!("no programs for {other}").into()),
     };
     let status = Command::new(clang)
-        .args(["-g", "-O2", "-target", "bpfel", "-Wall", "-Werror", "-c"])
+        .args([
+            "-g", "-O2", "-target", "bpfel", "-mcpu=v3", "-Wall", "-Werror", "-c",
+        ])
         .arg(format!("-D__TARGET_ARCH_{arch}"))
         .arg(format!("bpf/{object}.bpf.c"))
         .arg("-o")

@@ -5,7 +5,7 @@
 #ifndef TAPIO_HTTP_BPF_H
 #define TAPIO_HTTP_BPF_H
 
-#include "sock.bpf.h"
+#include "rows.bpf.h"
 #include "status.h"
 
 DESCRIBE(tapio_http_error);
@@ -38,18 +38,22 @@ enum tapio_direction { TAPIO_SENT = 1, TAPIO_RECEIVED = 2 };
 /* When the bytes that are looked at moved, CLOCK_MONOTONIC, ns. */
 static __always_inline __u64 moved_at(struct tcp_sock *tcp, const bool direct);
 
+/* Whether the programs need a kernel from 5.12 on anyway, see claimed(). */
+static __always_inline bool is_recent(void);
+
 struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 16384);
-	__type(key, struct tapio_http_key);
-	__type(value, struct tapio_http);
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, TAPIO_ROWS);
+	__type(key, __u32);
+	__type(value, struct tapio_http_row);
 } http SEC(".maps");
 
 /* When a 5xx or a giving up was last reported, per key without its second. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 4096);
-	__type(key, struct tapio_http_key);
+	__type(key, struct tapio_sum_key);
 	__type(value, __u64);
 } reported SEC(".maps");
 
@@ -97,7 +101,7 @@ static __always_inline bool asks(struct tapio_conversation *at, __u32 direction)
 /* Whose counters this socket's are: settled once, by whoever sees its first request. */
 static __always_inline void introduce(struct tapio_conversation *at, struct sock *sk, __u32 role, const bool direct)
 {
-	struct tapio_http_key *key = &at->key;
+	struct tapio_sum_key *key = &at->key;
 
 	key->role = role;
 	key->cgroup_id = current_cgroup();
@@ -159,24 +163,18 @@ static __always_inline __u32 slot_of(__u64 ns)
 	return slot < TAPIO_SLOTS ? slot : TAPIO_SLOTS - 1;
 }
 
-static __always_inline void count_exchange(struct tapio_http_key *key, __u64 latency)
+static __always_inline void count_exchange(struct tapio_sum_key *key, __u64 latency)
 {
-	struct tapio_http *total, fresh = {};
+	struct tapio_http *sums = sums_of(&http, key, is_recent());
 	__u32 slot = slot_of(latency);
 
-	key->second = this_second();
-	total = bpf_map_lookup_elem(&http, key);
-	if (!total) {
-		bpf_map_update_elem(&http, key, &fresh, BPF_NOEXIST);
-		total = bpf_map_lookup_elem(&http, key);
-	}
-	if (!total)
+	if (!sums)
 		count_full(TAPIO_HTTP_ERROR);
 	else if (slot < TAPIO_SLOTS)
-		__sync_fetch_and_add(&total->latency_slots[slot], 1);
+		__sync_fetch_and_add(&sums->latency_slots[slot], 1);
 }
 
-static __always_inline bool first_of_window(struct tapio_http_key *key)
+static __always_inline bool first_of_window(struct tapio_sum_key *key)
 {
 	__u64 *last, now = bpf_ktime_get_ns();
 
@@ -188,7 +186,7 @@ static __always_inline bool first_of_window(struct tapio_http_key *key)
 	return true;
 }
 
-static __always_inline void report_error(struct tapio_http_key *key, struct sock *sk, __u64 latency, const bool direct)
+static __always_inline void report_error(struct tapio_sum_key *key, struct sock *sk, __u64 latency, const bool direct)
 {
 	struct tapio_http_error *record = reserve(TAPIO_HTTP_ERROR, sizeof(*record));
 
@@ -200,7 +198,7 @@ static __always_inline void report_error(struct tapio_http_key *key, struct sock
 	record->peer_port = peer_port_of(sk, direct);
 	record->local_port = local_port_of(sk, direct);
 	record->role = key->role;
-	record->status = key->status;
+	record->status = key->outcome;
 	record->netns = key->netns;
 	record->latency_ns = latency;
 	submit(record, true);
@@ -212,7 +210,7 @@ static __always_inline void end(struct tapio_conversation *at, struct sock *sk, 
 	__u64 latency = since(at->since_ns, now);
 
 	at->since_ns = 0;
-	at->key.status = status;
+	at->key.outcome = status;
 	if ((status >= 500 || status == NO_RESPONSE) && first_of_window(&at->key))
 		report_error(&at->key, sk, latency, direct);
 	count_exchange(&at->key, latency);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /* TCP connections by their state changes: who connected to whom, what came of it, who listens. */
+#include "connections.bpf.h"
 #include "listeners.bpf.h"
 
 DESCRIBE(tapio_connect_failed);
@@ -10,35 +11,28 @@ enum { EADDRNOTAVAIL = 99, ECONNABORTED = 103, ECANCELED = 125 };
  * has read and the socket no longer shows, or another connection that was faster. */
 #define LEAST_PATIENCE_NS 10000000ULL
 
-/* Who connects is known in connect(2), later states may run in softirq. */
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 32768);
-	__type(key, __u64);
-	__type(value, struct tapio_connection);
-} connections SEC(".maps");
-
 /* Whose counters an accepted socket's are. It inherits them from the one that listens, without a look-up or a copy of
  * ours. */
 struct {
 	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
 	__uint(map_flags, BPF_F_NO_PREALLOC | BPF_F_CLONE);
 	__type(key, int);
-	__type(value, struct tapio_edge_key);
+	__type(value, struct tapio_sum_key);
 } inherited SEC(".maps");
 
 struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 16384);
-	__type(key, struct tapio_edge_key);
-	__type(value, struct tapio_edge);
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, TAPIO_ROWS);
+	__type(key, __u32);
+	__type(value, struct tapio_edge_row);
 } edges SEC(".maps");
 
 /* When a failure was last reported, per key without its second. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 4096);
-	__type(key, struct tapio_edge_key);
+	__type(key, struct tapio_sum_key);
 	__type(value, __u64);
 } failures SEC(".maps");
 
@@ -49,32 +43,18 @@ struct {
 	__type(value, __u64);
 } retransmits SEC(".maps");
 
-static __always_inline void remember(struct sock *sk, struct tapio_connection *at)
+static __always_inline struct tapio_edge *edge_of(struct tapio_sum_key *key, const bool recent)
 {
-	__u64 key = (__u64)sk;
+	struct tapio_edge *edge = sums_of(&edges, key, recent);
 
-	if (bpf_map_update_elem(&connections, &key, at, BPF_ANY))
-		count_full(TAPIO_CONNECT_FAILED);
-}
-
-static __always_inline struct tapio_edge *edge_of(struct tapio_edge_key *key)
-{
-	struct tapio_edge *edge, fresh = {};
-
-	key->second = this_second();
-	edge = bpf_map_lookup_elem(&edges, key);
-	if (edge)
-		return edge;
-	bpf_map_update_elem(&edges, key, &fresh, BPF_NOEXIST);
-	edge = bpf_map_lookup_elem(&edges, key);
 	if (!edge)
 		count_full(TAPIO_CONNECT_FAILED);
 	return edge;
 }
 
-static __always_inline void count_attempt(struct tapio_edge_key *key, __u64 waited)
+static __always_inline void count_attempt(struct tapio_sum_key *key, __u64 waited, const bool recent)
 {
-	struct tapio_edge *edge = edge_of(key);
+	struct tapio_edge *edge = edge_of(key, recent);
 
 	if (!edge)
 		return;
@@ -84,7 +64,7 @@ static __always_inline void count_attempt(struct tapio_edge_key *key, __u64 wait
 }
 
 /* The first of a second per (cgroup, peer, port, error) is worth a record of its own. */
-static __always_inline bool first_of_second(struct tapio_edge_key *key, __u64 now)
+static __always_inline bool first_of_second(struct tapio_sum_key *key, __u64 now)
 {
 	__u64 *last;
 
@@ -107,7 +87,7 @@ static __always_inline void report_failure(struct sock *sk, struct tapio_connect
 	__builtin_memcpy(record->peer, at->key.peer, sizeof(record->peer));
 	record->peer_port = at->key.port;
 	record->local_port = local_port_of(sk, direct);
-	record->error = at->key.error;
+	record->error = at->key.outcome;
 	record->netns = at->key.netns;
 	record->waited_ns = waited;
 	submit(record, true);
@@ -129,7 +109,7 @@ static __always_inline __u32 error_of(struct sock *sk, __u64 waited, const bool 
 	return waited < LEAST_PATIENCE_NS ? ECONNABORTED : ECANCELED;
 }
 
-static __always_inline void describe(struct tapio_edge_key *key, struct sock *sk, const __u32 role, const bool direct)
+static __always_inline void describe(struct tapio_sum_key *key, struct sock *sk, const __u32 role, const bool direct)
 {
 	key->role = role;
 	key->port = role == TAPIO_CLIENT ? peer_port_of(sk, direct) : local_port_of(sk, direct);
@@ -137,22 +117,23 @@ static __always_inline void describe(struct tapio_edge_key *key, struct sock *sk
 	peer_of(sk, key->peer, direct);
 }
 
-static __always_inline void on_connect(struct sock *sk, const bool direct)
+static __always_inline void on_connect(struct sock *sk, const bool direct, const bool recent)
 {
-	struct tapio_connection at = {.since_ns = bpf_ktime_get_ns()};
+	struct tapio_connection *at = new_connection(sk, recent);
 
-	fill_current(&at.task);
-	at.key.cgroup_id = at.task.cgroup_id;
-	describe(&at.key, sk, TAPIO_CLIENT, direct);
-	remember(sk, &at);
+	if (!at)
+		return;
+	fill_current(&at->task);
+	at->key.cgroup_id = at->task.cgroup_id;
+	describe(&at->key, sk, TAPIO_CLIENT, direct);
 }
 
-static __always_inline void on_listening(struct sock *sk, const bool direct, const bool inherits)
+static __always_inline void on_listening(struct sock *sk, const bool direct, const bool recent)
 {
-	struct tapio_edge_key *key;
+	struct tapio_sum_key *key;
 
 	on_listen(sk, direct);
-	if (!inherits)
+	if (!recent)
 		return;
 	key = bpf_sk_storage_get(&inherited, sk, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
 	if (key)
@@ -161,52 +142,55 @@ static __always_inline void on_listening(struct sock *sk, const bool direct, con
 
 /* Nothing was inherited: its listener is older than the programs and user space has told of it, or the kernel passes
  * nothing on. */
-static __always_inline void on_accepted_without(struct sock *sk, const bool direct)
+static __always_inline void on_accepted_without(struct sock *sk, const bool direct, const bool recent)
 {
-	struct tapio_connection at = {.open = 1};
+	struct tapio_connection *at = new_connection(sk, recent);
 	struct tapio_task *owner = listener_of(sk, direct);
 
-	if (owner)
-		at.key.cgroup_id = owner->cgroup_id;
-	describe(&at.key, sk, TAPIO_SERVER, direct);
-	count_attempt(&at.key, 0);
-	remember(sk, &at);
+	if (!at)
+		return;
+	at->open = 1;
+	at->key.cgroup_id = owner ? owner->cgroup_id : 0;
+	describe(&at->key, sk, TAPIO_SERVER, direct);
+	count_attempt(&at->key, 0, recent);
 }
 
-static __always_inline void on_accepted(struct sock *sk, const bool direct, const bool inherits)
+static __always_inline void on_accepted(struct sock *sk, const bool direct, const bool recent)
 {
-	struct tapio_edge_key *key = inherits ? bpf_sk_storage_get(&inherited, sk, 0, 0) : 0;
+	struct tapio_sum_key *key = recent ? bpf_sk_storage_get(&inherited, sk, 0, 0) : 0;
 
 	if (!key)
-		return on_accepted_without(sk, direct);
+		return on_accepted_without(sk, direct, recent);
 	describe(key, sk, TAPIO_SERVER, direct);
-	count_attempt(key, 0);
+	count_attempt(key, 0, recent);
 }
 
-static __always_inline void on_connected(struct sock *sk, struct tapio_connection *at, const bool direct)
+static __always_inline void on_connected(struct sock *sk, struct tapio_connection *at, const bool direct,
+					 const bool recent)
 {
 	struct tcp_sock *tcp = tcp_of(sk, direct);
 
 	if (tcp)
-		count_attempt(&at->key, since(at->since_ns, last_moved(tcp, direct)));
+		count_attempt(&at->key, since(at->since_ns, last_moved(tcp, direct)), recent);
 	at->open = 1;
 }
 
-static __always_inline void on_failed(struct sock *sk, struct tapio_connection *at, const bool direct)
+static __always_inline void on_failed(struct sock *sk, struct tapio_connection *at, const bool direct,
+				      const bool recent)
 {
 	__u64 now = bpf_ktime_get_ns();
 	__u64 waited = now - at->since_ns;
 
-	at->key.error = error_of(sk, waited, direct);
-	count_attempt(&at->key, waited);
+	at->key.outcome = error_of(sk, waited, direct);
+	count_attempt(&at->key, waited, recent);
 	if (first_of_second(&at->key, now))
 		report_failure(sk, at, waited, direct);
 }
 
-static __always_inline void on_closed(struct sock *sk, struct tapio_edge_key *key, const bool direct)
+static __always_inline void on_closed(struct sock *sk, struct tapio_sum_key *key, const bool direct, const bool recent)
 {
 	struct tcp_sock *tcp = tcp_of(sk, direct);
-	struct tapio_edge *edge = edge_of(key);
+	struct tapio_edge *edge = edge_of(key, recent);
 
 	if (!edge || !tcp)
 		return;
@@ -215,35 +199,34 @@ static __always_inline void on_closed(struct sock *sk, struct tapio_edge_key *ke
 	__sync_fetch_and_add(&edge->bytes_received, GET(direct, tcp, bytes_received));
 }
 
-static __always_inline void on_left(struct sock *sk, int to, const bool direct)
+static __always_inline void on_left(struct sock *sk, int to, const bool direct, const bool recent)
 {
-	__u64 key = (__u64)sk;
-	struct tapio_connection *at = bpf_map_lookup_elem(&connections, &key);
+	struct tapio_connection *at = connection_of(sk);
 
 	if (!at)
 		return;
 	if (to == TCP_ESTABLISHED)
-		return on_connected(sk, at, direct);
+		return on_connected(sk, at, direct, recent);
 	if (at->open)
-		on_closed(sk, &at->key, direct);
+		on_closed(sk, &at->key, direct, recent);
 	else
-		on_failed(sk, at, direct);
-	bpf_map_delete_elem(&connections, &key);
+		on_failed(sk, at, direct, recent);
+	forget(sk, recent);
 }
 
 /* One that was never accepted has no role. */
-static __always_inline bool is_inherited(struct tapio_edge_key *key)
+static __always_inline bool is_inherited(struct tapio_sum_key *key)
 {
 	return key && key->role == TAPIO_SERVER;
 }
 
-static __always_inline void on_end(struct sock *sk, const bool direct, const bool inherits)
+static __always_inline void on_end(struct sock *sk, const bool direct, const bool recent)
 {
-	struct tapio_edge_key *key = inherits ? bpf_sk_storage_get(&inherited, sk, 0, 0) : 0;
+	struct tapio_sum_key *key = recent ? bpf_sk_storage_get(&inherited, sk, 0, 0) : 0;
 
 	if (!is_inherited(key))
-		return on_left(sk, TCP_CLOSE, direct);
-	on_closed(sk, key, direct);
+		return on_left(sk, TCP_CLOSE, direct, recent);
+	on_closed(sk, key, direct, recent);
 	key->role = 0;
 }
 
@@ -253,27 +236,28 @@ static __always_inline bool matters(int to)
 	return to == TCP_ESTABLISHED || to == TCP_SYN_SENT || to == TCP_CLOSE || to == TCP_LISTEN;
 }
 
-static __always_inline int state(struct sock *sk, int from, int to, const bool direct, const bool inherits)
+static __always_inline int state(struct sock *sk, int from, int to, const bool direct, const bool recent)
 {
 	if (!matters(to) || !is_tcp(sk, direct))
 		return 0;
 	if (to == TCP_SYN_SENT)
-		on_connect(sk, direct);
+		on_connect(sk, direct, recent);
 	else if (to == TCP_LISTEN)
-		on_listening(sk, direct, inherits);
+		on_listening(sk, direct, recent);
 	else if (from == TCP_LISTEN && to == TCP_CLOSE)
 		on_listen_end(sk);
 	else if (from == TCP_SYN_RECV && to == TCP_ESTABLISHED)
-		on_accepted(sk, direct, inherits);
+		on_accepted(sk, direct, recent);
 	else if (to == TCP_ESTABLISHED)
-		on_left(sk, to, direct);
+		on_left(sk, to, direct, recent);
 	else
-		on_end(sk, direct, inherits);
+		on_end(sk, direct, recent);
 	return 0;
 }
 
+/* On kernels from 5.12 on, which exchange atomically and let tracing programs use a socket's storage. */
 SEC("tp_btf/inet_sock_set_state")
-int BPF_PROG(state_inherited, struct sock *sk, int from, int to)
+int BPF_PROG(state_recent, struct sock *sk, int from, int to)
 {
 	return state(sk, from, to, true, true);
 }

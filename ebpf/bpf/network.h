@@ -4,19 +4,7 @@
 #ifndef TAPIO_NETWORK_H
 #define TAPIO_NETWORK_H
 
-#include "records.h"
-
-enum tapio_role {
-	TAPIO_CLIENT = 1,
-	TAPIO_SERVER = 2,
-};
-
-/* By which programs and user space agree on the second. */
-struct tapio_clock {
-	__u64 epoch_ns; /* UNIX time of CLOCK_MONOTONIC's zero, as user space last measured it */
-	__u64 of_tick;  /* a tick's number (upper half) and its second; the programs' own */
-};
-_Static_assert(sizeof(struct tapio_clock) == 16, "tapio_clock");
+#include "sums.h"
 
 struct tapio_connect_failed {
 	struct tapio_head head;
@@ -42,18 +30,6 @@ struct tapio_listen {
 };
 _Static_assert(sizeof(struct tapio_listen) == 88, "tapio_listen");
 
-struct tapio_edge_key {
-	__u64 cgroup_id;
-	__u32 second; /* UNIX, modulo 2^32 */
-	__u32 netns;
-	__u32 role;
-	__u32 error; /* 0: established */
-	__u32 peer[4];
-	__u32 port; /* the server's port, on both roles */
-	__u32 pad;
-};
-_Static_assert(sizeof(struct tapio_edge_key) == 48, "tapio_edge_key");
-
 struct tapio_edge {
 	__u64 count;
 	__u64 latency_sum_ns;
@@ -63,9 +39,14 @@ struct tapio_edge {
 };
 _Static_assert(sizeof(struct tapio_edge) == 40, "tapio_edge");
 
+struct tapio_edge_row {
+	struct tapio_row row;
+	struct tapio_edge sums;
+};
+
 /* Kept per connection between its states; not read by user space. Its key is made once and looked up where it lies. */
 struct tapio_connection {
-	struct tapio_edge_key key;
+	struct tapio_sum_key key;
 	struct tapio_task task;
 	__u64 since_ns; /* CLOCK_MONOTONIC */
 	__u64 open;

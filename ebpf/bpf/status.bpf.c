@@ -8,6 +8,11 @@ static __always_inline __u64 moved_at(struct tcp_sock *tcp, const bool direct)
 	return last_moved(tcp, direct);
 }
 
+static __always_inline bool is_recent(void)
+{
+	return true;
+}
+
 #define PF_KTHREAD 0x00200000
 #define MSG_PEEK 2
 
@@ -53,7 +58,7 @@ static __always_inline bool is_worth_reading(struct tapio_conversation *at, stru
 		return true;
 	tcp = tcp_of(sk, true);
 	if (tcp)
-		end(at, sk, at->key.status, last_moved(tcp, true), true);
+		end(at, sk, at->key.outcome, last_moved(tcp, true), true);
 	return false;
 }
 

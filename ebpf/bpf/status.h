@@ -22,30 +22,23 @@ struct tapio_http_error {
 };
 _Static_assert(sizeof(struct tapio_http_error) == 120, "tapio_http_error");
 
-struct tapio_http_key {
-	__u64 cgroup_id;
-	__u32 second; /* UNIX, modulo 2^32 */
-	__u32 role;
-	__u32 peer[4];
-	__u32 port;   /* the server's port, on both roles */
-	__u32 status; /* 0: the client gave up before a response came */
-	__u32 netns;
-	__u32 pad;
-};
-_Static_assert(sizeof(struct tapio_http_key) == 48, "tapio_http_key");
-
 struct tapio_http {
 	__u32 latency_slots[TAPIO_SLOTS]; /* each exchange is in one of them */
 };
 _Static_assert(sizeof(struct tapio_http) == 96, "tapio_http");
 
+struct tapio_http_row {
+	struct tapio_row row;
+	struct tapio_http sums;
+};
+
 /* What is known of one socket; not read by user space. Its key is made once and looked up where it lies. */
 struct tapio_conversation {
-	struct tapio_http_key key; /* its role is 0 while it has not spoken HTTP */
-	__u64 since_ns;            /* when the request that waits began, CLOCK_MONOTONIC; 0: none waits */
-	__u64 received;            /* bytes that had come until then */
-	__u64 read_in;             /* the tick in which a response was last read */
-	__u32 messages;            /* seen before it spoke HTTP */
+	struct tapio_sum_key key; /* its role is 0 while it has not spoken HTTP */
+	__u64 since_ns;           /* when the request that waits began, CLOCK_MONOTONIC; 0: none waits */
+	__u64 received;           /* bytes that had come until then */
+	__u64 read_in;            /* the tick in which a response was last read */
+	__u32 messages;           /* seen before it spoke HTTP */
 	__u32 hash; /* which connection of a socket's address it is; unused where it lies with the socket */
 };
 

@@ -9,6 +9,11 @@ static __always_inline __u64 moved_at(struct tcp_sock *tcp, const bool direct)
 	return bpf_ktime_get_ns();
 }
 
+static __always_inline bool is_recent(void)
+{
+	return false;
+}
+
 #define S_IFMT 0170000
 #define S_IFSOCK 0140000
 

@@ -76,8 +76,8 @@ fn print(work: &str, loaded: &mut Loaded, floor_ns: u64) -> Result<()> {
         let net = mean.saturating_sub(floor_ns);
         let over = if net > BUDGET_NS { "over the budget" } else { "" };
         println!(
-            "  {:16} {:>9} runs {mean:>6} ns/run {net:>6} net {over}",
-            cost.program, cost.runs
+            "  {:16} {:>9} runs {:>3} skipped {mean:>6} ns/run {net:>6} net {over}",
+            cost.program, cost.runs, cost.skipped
         );
     }
     println!("  losses: {:?}", loaded.losses()?);

@@ -13,6 +13,7 @@ pub mod probes;
 pub mod raw;
 mod reader;
 mod report;
+mod sums;
 mod tracefs;
 
 pub use cost::{Cost, StatsGuard, enable_stats};

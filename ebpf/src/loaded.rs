@@ -1,14 +1,15 @@
 //! An attached family: its reports, records, aggregates, losses and cost. Dropping it detaches everything.
 
-use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray};
-use aya::{Ebpf, Pod};
+use aya::Ebpf;
+use aya::maps::{Array, HashMap, MapData, MapError, PerCpuArray};
 
 use crate::cost::{self, Cost};
 use crate::loader::Error;
 use crate::probes::Family;
-use crate::raw::{Clock, Edge, EdgeKey, Http, HttpKey, Kind, Listener, Task};
+use crate::raw::{Clock, Edge, Http, Kind, Layout, Listener, SumKey, Task};
 use crate::reader::Reader;
 use crate::report::HookReport;
+use crate::sums::Sums;
 
 /// The longest tick of any kernel (100 Hz), ns.
 pub const TICK_NS: u64 = 10_000_000;
@@ -38,6 +39,8 @@ pub struct Loss {
 pub struct Loaded {
     family: Family,
     bpf: Ebpf,
+    edges: Option<Sums<Edge>>,
+    http: Option<Sums<Http>>,
     reader: Option<Reader>,
     reports: Vec<HookReport>,
     locked_down: bool,
@@ -50,14 +53,16 @@ impl Loaded {
         reader: Reader,
         reports: Vec<HookReport>,
         locked_down: bool,
-    ) -> Self {
-        Self {
+    ) -> Result<Self, Error> {
+        Ok(Self {
             family,
+            edges: sums(&bpf, "edges")?,
+            http: sums(&bpf, "http")?,
             bpf,
             reader: Some(reader),
             reports,
             locked_down,
-        }
+        })
     }
 
     /// Which family it is.
@@ -85,14 +90,22 @@ impl Loaded {
         self.reader.as_mut()
     }
 
-    /// Takes the edges of all seconds but the running one, or of all. Empty for any family but [`Family::Network`].
-    pub fn drain_edges(&mut self, running: Option<u32>) -> Result<Vec<(EdgeKey, Edge)>, Error> {
-        self.drain("edges", |key: &EdgeKey| Some(key.second) != running)
+    /// Takes the edges of all seconds but the running one, or of all. A key may come several times, its sums then belong
+    /// together. Empty for any family but [`Family::Network`].
+    pub fn drain_edges(&mut self, running: Option<u32>) -> Vec<(SumKey, Edge)> {
+        self.edges
+            .as_mut()
+            .map(|edges| edges.take(running))
+            .unwrap_or_default()
     }
 
-    /// Takes the exchanges of all seconds but the running one, or of all. Empty for any family but [`Family::Status`].
-    pub fn drain_http(&mut self, running: Option<u32>) -> Result<Vec<(HttpKey, Http)>, Error> {
-        self.drain("http", |key: &HttpKey| Some(key.second) != running)
+    /// Takes the exchanges of all seconds but the running one, or of all, as [`Loaded::drain_edges`] does. Empty for any family
+    /// but [`Family::Status`].
+    pub fn drain_http(&mut self, running: Option<u32>) -> Vec<(SumKey, Http)> {
+        self.http
+            .as_mut()
+            .map(|http| http.take(running))
+            .unwrap_or_default()
     }
 
     /// Tells the programs at which UNIX time, ns, `CLOCK_MONOTONIC` was zero: by that they know which second it is. They look
@@ -140,17 +153,11 @@ impl Loaded {
             .insert(at, owner, 0)
             .map_err(|source| unusable(name, source))
     }
+}
 
-    fn drain<K: Pod, V: Pod>(
-        &mut self,
-        name: &'static str,
-        is_due: impl Fn(&K) -> bool,
-    ) -> Result<Vec<(K, V)>, Error> {
-        let Some(map) = self.bpf.map_mut(name) else {
-            return Ok(Vec::new());
-        };
-        take(map, is_due).map_err(|source| unusable(name, source))
-    }
+/// The sums of that name, where the family has them.
+fn sums<V: Layout>(bpf: &Ebpf, name: &'static str) -> Result<Option<Sums<V>>, Error> {
+    bpf.map(name).map(|map| Sums::map(name, map)).transpose()
 }
 
 /// Does nothing for families that count nothing.
@@ -166,18 +173,6 @@ pub(crate) fn set_epoch(bpf: &mut Ebpf, unix_ns: u64) -> Result<(), Error> {
         of_tick: 0,
     };
     clock.set(0, at, 0).map_err(|source| unusable(name, source))
-}
-
-fn take<K: Pod, V: Pod>(map: &mut Map, is_due: impl Fn(&K) -> bool) -> Result<Vec<(K, V)>, MapError> {
-    let mut table: HashMap<&mut MapData, K, V> = HashMap::try_from(map)?;
-    let due: Vec<(K, V)> = table
-        .iter()
-        .filter(|entry| entry.as_ref().map_or(true, |(key, _)| is_due(key)))
-        .collect::<Result<_, _>>()?;
-    for (key, _) in &due {
-        table.remove(key)?;
-    }
-    Ok(due)
 }
 
 fn per_cpu_sum(bpf: &Ebpf, name: &'static str, index: u32) -> Result<u64, Error> {

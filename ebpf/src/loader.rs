@@ -1,6 +1,7 @@
 //! Loads a family: its best variant, each hook on its best rung, and an account of the rest.
 
 use std::error::Error as _;
+use std::hash::{BuildHasher as _, RandomState};
 
 use aya::maps::RingBuf;
 use aya::programs::{BtfTracePoint, Program, ProgramError, RawTracePoint, TracePoint};
@@ -74,6 +75,15 @@ pub enum Error {
         #[source]
         source: Option<Box<aya::maps::MapError>>,
     },
+    /// What the programs count cannot be read.
+    #[error("cannot map the {name} map into memory")]
+    Sums {
+        /// Which map.
+        name: &'static str,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
 }
 
 /// Attaches a family. A hook that cannot be attached is reported, never an error.
@@ -116,7 +126,7 @@ fn load_best(family: Family, settings: Settings, btf: &Btf, locked_down: bool) -
     }
     let mut bpf = best.ok_or(Error::Stub)?;
     let reader = reader(&mut bpf)?;
-    Ok(Loaded::new(family, bpf, reader, reports, locked_down))
+    Loaded::new(family, bpf, reader, reports, locked_down)
 }
 
 fn attach_all(
@@ -156,6 +166,7 @@ fn open(
         .override_global("own_tgid", &settings.own_tgid, false)
         .override_global("wakeup_bytes", &settings.wakeup_bytes, true)
         .override_global("page_bytes", &page_bytes, false)
+        .override_global("hash_seed", &RandomState::new().hash_one(0), false)
         .map_max_entries("records", settings.ring_bytes)
         .load(variant.object.bytes())
         .map_err(|source| Error::Object {

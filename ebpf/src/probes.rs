@@ -112,7 +112,7 @@ const NETWORK: &[Variant] = &[Variant {
             "inet_sock_set_state",
             Required,
             &[
-                (TpBtf, "state_inherited"),
+                (TpBtf, "state_recent"),
                 (TpBtf, "state_btf"),
                 (RawTp, "state_raw"),
             ],

@@ -11,12 +11,14 @@ mod layout;
 mod network;
 mod process;
 mod status;
+mod sums;
 
 pub use container::{Cgroup, OomKill};
 pub use layout::{Error, Field, Head, Kind, Layout, Task};
-pub use network::{Clock, ConnectFailed, Edge, EdgeKey, Listen, Listener, Role};
+pub use network::{ConnectFailed, Edge, Listen, Listener};
 pub use process::{Exec, Exit, Signal};
-pub use status::{Http, HttpError, HttpKey, NO_RESPONSE, SLOTS};
+pub use status::{Http, HttpError, NO_RESPONSE, SLOTS};
+pub use sums::{Clock, Role, SumKey};
 
 /// One record out of a ring buffer.
 #[derive(Clone, Copy, Debug)]

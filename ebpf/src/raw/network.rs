@@ -6,35 +6,6 @@
 
 use super::layout::{Head, Task, mirror};
 
-/// Which end of a connection the process is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[repr(u32)]
-pub enum Role {
-    /// It connected.
-    Client = 1,
-    /// It listened.
-    Server = 2,
-}
-
-impl Role {
-    /// The role a key's number stands for.
-    pub fn from_number(number: u32) -> Option<Self> {
-        [Self::Client, Self::Server]
-            .into_iter()
-            .find(|role| *role as u32 == number)
-    }
-}
-
-mirror! {
-    /// By which programs and user space agree on the second.
-    Clock = "tapio_clock" {
-        /// UNIX time of `CLOCK_MONOTONIC`'s zero.
-        epoch_ns: u64,
-        /// The programs' own: a tick and its second; 0: unknown.
-        of_tick: u64,
-    }
-}
-
 mirror! {
     /// The first failure per (cgroup, peer, port, error) in a second; the rest is counted in edges.
     ConnectFailed = "tapio_connect_failed" {
@@ -73,28 +44,6 @@ mirror! {
         netns: u32,
         /// 1: began, 0: ceased.
         begins: u32,
-        /// Zero.
-        pad: u32,
-    }
-}
-
-mirror! {
-    /// What an edge's counters are kept by.
-    EdgeKey = "tapio_edge_key" {
-        /// The local process's cgroup; 0: the listener is older than the observer.
-        cgroup_id: u64,
-        /// In which it was counted, UNIX, modulo 2^32.
-        second: u32,
-        /// Inode of the network namespace.
-        netns: u32,
-        /// A [`Role`].
-        role: u32,
-        /// 0: established; else errno as in [`ConnectFailed`].
-        error: u32,
-        /// The other end.
-        peer: [u32; 4],
-        /// The server's port, on both roles.
-        port: u32,
         /// Zero.
         pad: u32,
     }

@@ -41,28 +41,6 @@ mirror! {
 }
 
 mirror! {
-    /// What exchanges are counted by.
-    HttpKey = "tapio_http_key" {
-        /// The local process's cgroup.
-        cgroup_id: u64,
-        /// In which it was counted, UNIX, modulo 2^32.
-        second: u32,
-        /// A [`super::Role`].
-        role: u32,
-        /// The other end.
-        peer: [u32; 4],
-        /// The server's port, on both roles.
-        port: u32,
-        /// 200 to 599, or [`NO_RESPONSE`].
-        status: u32,
-        /// Inode of the network namespace.
-        netns: u32,
-        /// Zero.
-        pad: u32,
-    }
-}
-
-mirror! {
     /// Exchanges since the last drain. Of those that one connection has within a tick of the kernel's clock, the first tells
     /// the status of all.
     Http = "tapio_http" {

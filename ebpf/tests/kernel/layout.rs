@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use ebpf::Family;
 use ebpf::raw::{
-    Cgroup, Clock, ConnectFailed, Edge, EdgeKey, Exec, Exit, Field, Head, Http, HttpError, HttpKey, Layout,
-    Listen, Listener, OomKill, Signal, Task,
+    Cgroup, Clock, ConnectFailed, Edge, Exec, Exit, Field, Head, Http, HttpError, Layout, Listen, Listener,
+    OomKill, Signal, SumKey, Task,
 };
 use object::{Object as _, ObjectSection as _};
 
@@ -107,12 +107,11 @@ fn every_mirror_has_the_offsets_of_its_c_struct() {
     check::<Task>(&all);
     check::<ConnectFailed>(&all);
     check::<Listen>(&all);
-    check::<EdgeKey>(&all);
     check::<Edge>(&all);
     check::<Listener>(&all);
     check::<Clock>(&all);
     check::<HttpError>(&all);
-    check::<HttpKey>(&all);
+    check::<SumKey>(&all);
     check::<Http>(&all);
     check::<Exec>(&all);
     check::<Exit>(&all);

@@ -6,7 +6,7 @@ use std::process::{self, Command};
 use std::thread;
 use std::time::Duration;
 
-use ebpf::raw::{Http, HttpError, HttpKey, Record, Role, SLOTS};
+use ebpf::raw::{Http, HttpError, Record, Role, SLOTS, SumKey};
 use ebpf::{Family, Loaded};
 use rustix::time::{ClockId, clock_gettime};
 
@@ -53,15 +53,15 @@ fn errors_at(records: &[Record], port: u16) -> Vec<HttpError> {
     records.iter().filter_map(error).filter(here).collect()
 }
 
-fn counted(entries: &[(HttpKey, Http)], role: Role, status: u32) -> u64 {
+fn counted(entries: &[(SumKey, Http)], role: Role, status: u32) -> u64 {
     let of = entries
         .iter()
-        .filter(|(key, _)| key.role == role as u32 && key.status == status);
+        .filter(|(key, _)| key.role == role as u32 && key.outcome == status);
     of.map(|(_, http)| http.count()).sum()
 }
 
-fn entries_at(loaded: &mut Loaded, port: u16) -> Vec<(HttpKey, Http)> {
-    let entries = loaded.drain_http(None).unwrap();
+fn entries_at(loaded: &mut Loaded, port: u16) -> Vec<(SumKey, Http)> {
+    let entries = loaded.drain_http(None);
     entries
         .into_iter()
         .filter(|(key, _)| key.port == u32::from(port))
@@ -113,8 +113,8 @@ fn bytes_that_are_not_http_are_nothing() {
 }
 
 /// The histogram's bounds of a status, ns: the least that the fastest took, and what the slowest took at most.
-fn took(entries: &[(HttpKey, Http)], role: Role, status: u32) -> (u64, u64) {
-    let of = |key: &HttpKey| key.role == role as u32 && key.status == status;
+fn took(entries: &[(SumKey, Http)], role: Role, status: u32) -> (u64, u64) {
+    let of = |key: &SumKey| key.role == role as u32 && key.outcome == status;
     let slots: Vec<usize> = entries
         .iter()
         .filter(|(key, _)| of(key))
@@ -234,7 +234,7 @@ fn what_another_protocol_says_on_the_same_connection_is_no_exchange() {
     converse(&mut ends, 100, FRAME, FRAME);
     let entries = entries_at(&mut loaded, port);
     for role in [Role::Client, Role::Server] {
-        let of = |(key, _): &&(HttpKey, Http)| key.role == role as u32;
+        let of = |(key, _): &&(SumKey, Http)| key.role == role as u32;
         let all: u64 = entries.iter().filter(of).map(|(_, http)| http.count()).sum();
         assert_eq!(all, 2, "{role:?}");
     }

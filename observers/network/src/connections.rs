@@ -66,23 +66,12 @@ impl Handler for State {
     }
 
     fn second(&mut self, loaded: &mut Loaded, running: Option<u32>, now_ns: u64) {
-        let established = match loaded.drain_edges(running) {
-            Ok(drained) => {
-                let count = drained
-                    .iter()
-                    .filter(|(key, _)| key.error == 0)
-                    .map(|(_, edge)| edge.count)
-                    .sum();
-                for draft in convert::edges(&drained, &self.context) {
-                    self.context.emitter.emit(draft);
-                }
-                count
-            }
-            Err(error) => {
-                tracing::warn!(error = %error, "edges cannot be read");
-                return self.context.emitter.lost("map_error", 1);
-            }
-        };
+        let drained = loaded.drain_edges(running);
+        for draft in convert::edges(&drained, &self.context) {
+            self.context.emitter.emit(draft);
+        }
+        let established = drained.iter().filter(|(key, _)| key.outcome == 0);
+        let established = established.map(|(_, edge)| edge.count).sum();
         self.tell_tcp(loaded, established, now_ns);
         self.seconds += 1;
         if self.seconds.is_multiple_of(REPEAT_LISTENERS_SECONDS) {

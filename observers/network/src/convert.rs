@@ -72,14 +72,14 @@ fn end_of(second: u32) -> u64 {
 }
 
 /// Edges by seconds: the outcomes of each edge in a second become one event.
-pub fn edges(drained: &[(raw::EdgeKey, raw::Edge)], context: &Context) -> Vec<Draft> {
+pub fn edges(drained: &[(raw::SumKey, raw::Edge)], context: &Context) -> Vec<Draft> {
     let mut edges: BTreeMap<Edge, (EdgeStats, u64)> = BTreeMap::new();
     for (key, counters) in drained {
         let edge = (key.second, key.cgroup_id, key.role, key.peer, key.port, key.netns);
         let (stats, handshakes_ns) = edges.entry(edge).or_default();
         stats.role = role(key.role);
-        add(stats, key.error, counters);
-        *handshakes_ns += if key.error == 0 {
+        add(stats, key.outcome, counters);
+        *handshakes_ns += if key.outcome == 0 {
             counters.latency_sum_ns
         } else {
             0
@@ -159,17 +159,17 @@ fn add_times(times: &mut Log2, counters: &raw::Http) {
 }
 
 /// HTTP by seconds: the statuses of each edge in a second become one event.
-pub fn exchanges(drained: &[(raw::HttpKey, raw::Http)], context: &Context) -> Vec<Draft> {
+pub fn exchanges(drained: &[(raw::SumKey, raw::Http)], context: &Context) -> Vec<Draft> {
     let mut edges: BTreeMap<Edge, HttpStats> = BTreeMap::new();
     for (key, counters) in drained {
         let edge = (key.second, key.cgroup_id, key.role, key.peer, key.port, key.netns);
         let stats = edges.entry(edge).or_default();
         stats.role = role(key.role);
-        if key.status == NO_RESPONSE {
+        if key.outcome == NO_RESPONSE {
             add_times(&mut stats.unanswered, counters);
             continue;
         }
-        let class = (key.status / 100).saturating_sub(1) as usize;
+        let class = (key.outcome / 100).saturating_sub(1) as usize;
         if let Some(of_class) = stats.by_class.get_mut(class) {
             *of_class += counters.count();
         }

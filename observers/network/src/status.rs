@@ -48,16 +48,8 @@ impl Handler for State {
     }
 
     fn second(&mut self, loaded: &mut Loaded, running: Option<u32>, _now_ns: u64) {
-        match loaded.drain_http(running) {
-            Ok(drained) => {
-                for draft in convert::exchanges(&drained, &self.context) {
-                    self.context.emitter.emit(draft);
-                }
-            }
-            Err(error) => {
-                tracing::warn!(error = %error, "exchanges cannot be read");
-                self.context.emitter.lost("map_error", 1);
-            }
+        for draft in convert::exchanges(&loaded.drain_http(running), &self.context) {
+            self.context.emitter.emit(draft);
         }
     }
 }

@@ -1,0 +1,59 @@
+//! Mirrors of `bpf/sums.h`.
+#![expect(
+    unsafe_code,
+    reason = "the mirrors vouch for their own layout, which a test compares with BTF"
+)]
+
+use super::layout::mirror;
+
+/// Which end of a connection the process is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u32)]
+pub enum Role {
+    /// It connected.
+    Client = 1,
+    /// It listened.
+    Server = 2,
+}
+
+impl Role {
+    /// The role a key's number stands for.
+    pub fn from_number(number: u32) -> Option<Self> {
+        [Self::Client, Self::Server]
+            .into_iter()
+            .find(|role| *role as u32 == number)
+    }
+}
+
+mirror! {
+    /// By which programs and user space agree on the second.
+    Clock = "tapio_clock" {
+        /// UNIX time of `CLOCK_MONOTONIC`'s zero.
+        epoch_ns: u64,
+        /// The programs' own: a tick and its second; 0: unknown.
+        of_tick: u64,
+    }
+}
+
+mirror! {
+    /// What connections and HTTP exchanges are counted by.
+    SumKey = "tapio_sum_key" {
+        /// The local process's cgroup; 0: the listener is older than the observer.
+        cgroup_id: u64,
+        /// In which it was counted, UNIX, modulo 2^32.
+        second: u32,
+        /// Inode of the network namespace.
+        netns: u32,
+        /// A [`Role`].
+        role: u32,
+        /// Of connections: 0 established, else errno as in [`super::ConnectFailed`]. Of exchanges: 200 to 599, or
+        /// [`super::NO_RESPONSE`].
+        outcome: u32,
+        /// The other end.
+        peer: [u32; 4],
+        /// The server's port, on both roles.
+        port: u32,
+        /// Zero.
+        pad: u32,
+    }
+}
