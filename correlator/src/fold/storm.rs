@@ -118,9 +118,8 @@ impl Storms {
         if attempts == 0 {
             return;
         }
-        let per = second.inbound;
-        let baseline = self.baseline(number, service.clone(), per);
-        let per = if baseline.is_asked { per } else { 1 };
+        let baseline = self.baseline(number, service.clone(), second.inbound);
+        let per = if baseline.is_asked { second.inbound } else { 1 };
         if second.has_failed() {
             let storm = baseline
                 .expected(per)
