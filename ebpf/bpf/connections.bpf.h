@@ -6,6 +6,7 @@
 #include "rows.bpf.h"
 
 #define SETS 4096 /* a power of two */
+#define WAYS 8    /* in each: their owners are one cache line */
 
 /* Places for sockets whose addresses have the same hash. */
 struct places {
@@ -47,14 +48,6 @@ static __always_inline int way_to(struct places *places, struct sock *sk)
 		if (owner_of(&places->owners[way]) == (__u64)sk)
 			break;
 	return way;
-}
-
-static __always_inline struct tapio_connection *connection_of(struct sock *sk)
-{
-	struct places *places = places_of(sk);
-	int way = places ? way_to(places, sk) : WAYS;
-
-	return way < WAYS ? &places->connections[way] : 0;
 }
 
 static __always_inline int free_way(struct places *places, struct sock *sk, const bool recent)
@@ -103,15 +96,6 @@ static __always_inline struct tapio_connection *new_connection(struct sock *sk, 
 	at->key.outcome = 0;
 	at->open = 0;
 	return at;
-}
-
-static __always_inline void forget(struct sock *sk, const bool recent)
-{
-	struct places *places = places_of(sk);
-	int way = places ? way_to(places, sk) : WAYS;
-
-	if (way < WAYS)
-		hand_over(&places->owners[way], TAPIO_FREE, recent);
 }
 
 #endif

@@ -201,17 +201,20 @@ static __always_inline void on_closed(struct sock *sk, struct tapio_sum_key *key
 
 static __always_inline void on_left(struct sock *sk, int to, const bool direct, const bool recent)
 {
-	struct tapio_connection *at = connection_of(sk);
+	struct places *places = places_of(sk);
+	int way = places ? way_to(places, sk) : WAYS;
+	struct tapio_connection *at;
 
-	if (!at)
+	if (way == WAYS)
 		return;
+	at = &places->connections[way];
 	if (to == TCP_ESTABLISHED)
 		return on_connected(sk, at, direct, recent);
 	if (at->open)
 		on_closed(sk, &at->key, direct, recent);
 	else
 		on_failed(sk, at, direct, recent);
-	forget(sk, recent);
+	hand_over(&places->owners[way], TAPIO_FREE, recent);
 }
 
 /* One that was never accepted has no role. */

@@ -8,7 +8,9 @@
 #include "sock.bpf.h"
 #include "sums.h"
 
-#define WAYS 8 /* rows that may be one's own; when all are others' the table is full */
+/* Rows that may be one's own: when all are others' the table is full. They lie apart, as next to each other they would
+ * fill in clusters: of a table that is half taken, 1 in 65,536 finds none. */
+#define PROBES 16
 
 /* Chosen anew by the loader: nobody outside can fill the ways of others. */
 const volatile __u64 hash_seed = 0;
@@ -71,12 +73,14 @@ static __always_inline bool is_same(struct tapio_sum_key *a, struct tapio_sum_ke
 static __always_inline void *sums_of(void *rows, struct tapio_sum_key *key, const bool recent)
 {
 	__u64 owner;
-	int way;
+	__u32 step;
+	int probe;
 
 	key->second = this_second();
 	owner = hash_of(key) | TAPIO_OWNED;
-	for (way = 0; way < WAYS; way++) {
-		__u32 at = ((owner >> 32) + way) & (TAPIO_ROWS - 1);
+	step = owner | 1; /* odd: no row twice */
+	for (probe = 0; probe < PROBES; probe++) {
+		__u32 at = ((owner >> 32) + probe * step) & (TAPIO_ROWS - 1);
 		struct tapio_row *row = bpf_map_lookup_elem(rows, &at);
 		__u64 now;
 
