@@ -16,7 +16,7 @@ pub struct Cost {
     /// How long in all, ns.
     pub time_ns: u64,
     /// Runs that the kernel skipped, since on that processor the same program was interrupted (counted from 5.12 on). What it
-    /// would have seen is not known, so these are no losses: of TCP's changes of state some 1 in 100,000.
+    /// would have seen is not known, so these are no losses: of TCP's changes of state 1 in 10,000 to 100,000, in bursts.
     pub skipped: u64,
 }
 
