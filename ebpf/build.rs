@@ -7,11 +7,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs, io, iter};
 
-const OBJECTS: [&str; 6] = [
+const OBJECTS: [&str; 7] = [
     "lockdown",
     "network",
     "status",
     "status_syscalls",
+    "status_packets",
     "process",
     "container",
 ];

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /* HTTP/1.x exchanges from the first bytes of what a TCP socket sends and receives: from the first of a request to the
- * first of its response, or to the client's giving up. status.bpf.c and status_syscalls.bpf.c find the bytes and keep
- * the conversations. */
+ * first of its response, or to the client's giving up. The files that include this find the bytes. */
 #ifndef TAPIO_HTTP_BPF_H
 #define TAPIO_HTTP_BPF_H
 
@@ -13,25 +12,11 @@ DESCRIBE(tapio_http_error);
 #define WORD(a, b, c, d)                                                                                               \
 	((__u32)(a) | (__u32)(b) << 8 | (__u32)(c) << 16 | (__u32)(d) << 24) /* little endian, as bpfel is */
 
-/* A system call's number and arguments, also at its exit. */
-#if defined(__TARGET_ARCH_x86)
-#define NUMBER(regs) ((regs)->orig_ax)
-#define FIRST(regs) ((regs)->di)
-#define SECOND(regs) ((regs)->si)
-#define THIRD(regs) ((regs)->dx)
-#elif defined(__TARGET_ARCH_arm64)
-#define NUMBER(regs) ((regs)->syscallno)
-#define FIRST(regs) ((regs)->orig_x0)
-#define SECOND(regs) ((regs)->regs[1])
-#define THIRD(regs) ((regs)->regs[2])
-#endif
-
 #define MINIMUM 16 /* shorter payloads hold neither "GET / HTTP/1.1" with its CR LF nor a status line */
 #define WINDOW_NS 100000000ULL
 #define SWITCHING_PROTOCOLS 101
 #define NO_RESPONSE 0
 #define SHUTDOWN_MASK 3 /* neither sends nor receives any more */
-#define PF_EXITING 0x4
 
 enum tapio_direction { TAPIO_SENT = 1, TAPIO_RECEIVED = 2 };
 
@@ -40,6 +25,13 @@ static __always_inline __u64 moved_at(struct tcp_sock *tcp, const bool direct);
 
 /* Whether the programs need a kernel from 5.12 on anyway, see claimed(). */
 static __always_inline bool is_recent(void);
+
+/* Whose socket it is. */
+static __always_inline __u64 owners_cgroup(struct sock *sk);
+static __always_inline void fill_owner(struct tapio_task *out, struct sock *sk);
+
+/* Whether the current task closes its files because it dies. */
+static __always_inline bool is_exiting(void);
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -104,7 +96,7 @@ static __always_inline void introduce(struct tapio_conversation *at, struct sock
 	struct tapio_sum_key *key = &at->key;
 
 	key->role = role;
-	key->cgroup_id = current_cgroup();
+	key->cgroup_id = owners_cgroup(sk);
 	key->netns = netns_of(sk, direct);
 	key->port = role == TAPIO_SERVER ? local_port_of(sk, direct) : peer_port_of(sk, direct);
 	peer_of(sk, key->peer, direct);
@@ -192,7 +184,7 @@ static __always_inline void report_error(struct tapio_sum_key *key, struct sock 
 
 	if (!record)
 		return;
-	fill_current(&record->task);
+	fill_owner(&record->task, sk);
 	__builtin_memcpy(record->peer, key->peer, sizeof(record->peer));
 	local_of(sk, record->local, direct);
 	record->peer_port = peer_port_of(sk, direct);
@@ -234,15 +226,6 @@ static __always_inline void finish(struct tapio_conversation *at, struct sock *s
 	end(at, sk, status, moved_at(tcp, direct), direct);
 }
 
-static __always_inline bool is_exiting(void)
-{
-	if (has_current_btf())
-		return bpf_get_current_task_btf()->flags & PF_EXITING;
-	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
-
-	return BPF_CORE_READ(task, flags) & PF_EXITING;
-}
-
 /* Who closes an established connection of his own accord; not who dies, and not who only has no more to send. What ends
  * a connection from outside changes its state before it is shut down. */
 static __always_inline bool is_closed_by_owner(struct sock *sk, int from, int to, const bool direct)
@@ -262,39 +245,14 @@ static __always_inline void give_up(struct tapio_conversation *at, struct sock *
 
 enum tapio_payload { OTHER = 0, REQUEST = 1, RESPONSE = 2 };
 
-static __always_inline enum tapio_payload kind_of(const void *buffer, __u64 length, __u8 line[MINIMUM])
+static __always_inline enum tapio_payload kind_of(const __u8 line[MINIMUM])
 {
 	__u32 word;
 
-	if (length < MINIMUM || bpf_probe_read_user(line, MINIMUM, buffer))
-		return OTHER;
 	__builtin_memcpy(&word, line, sizeof(word));
 	if (word == WORD('H', 'T', 'T', 'P'))
 		return RESPONSE;
 	return is_request(word) ? REQUEST : OTHER;
-}
-
-/* The first non-empty of the first two parts. */
-static __always_inline const void *first_part(const struct iovec *parts, __u64 count, __u64 *length)
-{
-	struct iovec part;
-
-	if (!count || bpf_probe_read_user(&part, sizeof(part), parts))
-		return 0;
-	if (!part.iov_len && count > 1 && bpf_probe_read_user(&part, sizeof(part), parts + 1))
-		return 0;
-	if (part.iov_len < *length)
-		*length = part.iov_len;
-	return part.iov_base;
-}
-
-static __always_inline const void *first_of_message(const void *message, __u64 *length)
-{
-	struct user_msghdr header;
-
-	if (bpf_probe_read_user(&header, sizeof(header), message))
-		return 0;
-	return first_part(header.msg_iov, header.msg_iovlen, length);
 }
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /* HTTP from the socket layer's own tracepoints (6.3 and newer): nothing runs for files, the socket is an argument, and
  * the payload is found through the system call that is under way. Works under lockdown. */
-#include "http.bpf.h"
+#include "payload.bpf.h"
 
 static __always_inline __u64 moved_at(struct tcp_sock *tcp, const bool direct)
 {
@@ -87,19 +87,28 @@ static __always_inline void read_message(struct tapio_conversation *at, struct s
 	buffer = buffer_of((struct pt_regs *)bpf_task_pt_regs(task), &length);
 	if (!buffer)
 		return;
-	kind = kind_of(buffer, length, line);
+	kind = kind_at(buffer, length, line);
 	if (kind == RESPONSE)
 		finish(at, sk, line, direction, true);
 	else if (kind == REQUEST)
 		begin(at, sk, direction, true);
 }
 
-/* Socket storage is refused where the kernel cannot allocate without locks, as on processors without cmpxchg16b (7.x).
- */
+static __always_inline struct tapio_conversation *known(struct sock *sk)
+{
+	struct tapio_conversation *at = bpf_sk_storage_get(&conversations, sk, 0, 0);
+
+	return at ? at : conversation_at(sk, false, true);
+}
+
+/* Socket storage may be refused now and granted later where the kernel cannot allocate without locks, as on processors
+ * without cmpxchg16b (7.x), so what was begun elsewhere goes on there. */
 static __always_inline struct tapio_conversation *conversation_of(struct sock *sk)
 {
-	struct tapio_conversation *at = bpf_sk_storage_get(&conversations, sk, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	struct tapio_conversation *at = known(sk);
 
+	if (!at)
+		at = bpf_sk_storage_get(&conversations, sk, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
 	return at ? at : conversation_at(sk, true, true);
 }
 
@@ -138,9 +147,7 @@ int BPF_PROG(closed_btf, struct sock *sk, int from, int to)
 
 	if (!is_closed_by_owner(sk, from, to, true))
 		return 0;
-	at = bpf_sk_storage_get(&conversations, sk, 0, 0);
-	if (!at)
-		at = conversation_at(sk, false, true);
+	at = known(sk);
 	if (at)
 		give_up(at, sk, true);
 	return 0;

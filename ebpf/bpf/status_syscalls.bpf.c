@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /* HTTP from the syscall tracepoints, for kernels before 6.3: the file descriptor is followed to its TCP socket, so that
  * connections older than the observer count too; anything else is left at its inode's type. */
-#include "http.bpf.h"
+#include "payload.bpf.h"
 
 /* At a system call's entry they have not moved yet. */
 static __always_inline __u64 moved_at(struct tcp_sock *tcp, const bool direct)
@@ -92,7 +92,7 @@ static __always_inline int transfer(struct call *call, __u64 length, enum shape 
 	buffer = part_of(call->buffer, call->count, shape, &length);
 	if (!buffer)
 		return 0;
-	kind = kind_of(buffer, length, line);
+	kind = kind_at(buffer, length, line);
 	if (kind == OTHER)
 		return 0;
 	sk = socket_of(call->descriptor);

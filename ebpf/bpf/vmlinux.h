@@ -211,6 +211,8 @@ struct tcp_sock {
 	u64 bytes_received;
 	u64 bytes_sent;
 	u32 segs_out;
+	u32 snd_nxt;
+	u32 rcv_nxt;
 	u64 bytes_retrans;
 	u64 tcp_mstamp;
 };
@@ -242,7 +244,22 @@ struct pt_regs {
 
 #pragma clang attribute pop
 
-/* User-space ABI: fixed layouts, never relocated. */
+/* User-space ABI and headers on the wire: fixed layouts, never relocated. */
+struct __sk_buff {
+	u32 len;
+	u32 others[41];
+	struct bpf_sock *sk;
+};
+
+struct tcp_header {
+	__be16 ports[2];
+	__be32 sequence;
+	__be32 acknowledged;
+	u8 offset; /* of the payload: its upper half, in words of 4 bytes */
+	u8 flags;
+	__be16 window;
+};
+
 struct iovec {
 	void *iov_base;
 	unsigned long iov_len;

@@ -4,6 +4,7 @@
 //! through the [`Reader`], aggregates through [`Loaded::drain_edges`] and [`Loaded::drain_http`]. Every time is
 //! `CLOCK_BOOTTIME` in nanoseconds.
 
+mod cgroup;
 mod cost;
 mod loaded;
 mod loader;

@@ -4,7 +4,9 @@ use std::error::Error as _;
 use std::hash::{BuildHasher as _, RandomState};
 
 use aya::maps::RingBuf;
-use aya::programs::{BtfTracePoint, Program, ProgramError, RawTracePoint, TracePoint};
+use aya::programs::{
+    BtfTracePoint, CgroupAttachMode, CgroupSkb, FEntry, Program, ProgramError, RawTracePoint, TracePoint,
+};
 use aya::{Btf, Ebpf, EbpfLoader};
 use rustix::process::{Resource, Rlimit, setrlimit};
 
@@ -12,7 +14,7 @@ use crate::loaded::{self, Loaded};
 use crate::probes::{Family, Hook, Variant};
 use crate::reader::Reader;
 use crate::report::{HookReport, Refusal, Rung};
-use crate::{lockdown, tracefs};
+use crate::{cgroup, lockdown, tracefs};
 
 /// A refusal's reason is cut here; a verifier's log can be megabytes.
 const REASON_CHARS: usize = 300;
@@ -219,6 +221,8 @@ fn attach_on(bpf: &mut Ebpf, hook: &str, rung: Rung, name: &str, btf: &Btf) -> R
         Rung::TpBtf => attach_btf(program, hook, btf),
         Rung::RawTp => attach_raw(program, hook),
         Rung::Tracepoint => attach_classic(program, hook),
+        Rung::Fentry => attach_entry(program, hook, btf),
+        Rung::CgroupSkb => return attach_packets(program),
     };
     attached.map_err(|error| reason(&error))
 }
@@ -239,6 +243,28 @@ fn attach_classic(program: &mut Program, hook: &str) -> Result<(), ProgramError>
     let program: &mut TracePoint = program.try_into()?;
     program.load()?;
     program.attach("syscalls", hook).map(drop)
+}
+
+fn attach_entry(program: &mut Program, hook: &str, btf: &Btf) -> Result<(), ProgramError> {
+    let program: &mut FEntry = program.try_into()?;
+    program.load(hook, btf)?;
+    program.attach().map(drop)
+}
+
+fn attach_packets(program: &mut Program) -> Result<(), String> {
+    let root = cgroup::root().map_err(|error| error.to_string())?;
+    let packets = |program: &mut Program| {
+        let program: &mut CgroupSkb = program.try_into()?;
+        program.load()?;
+        let direction = program
+            .expected_attach_type()
+            .ok_or(ProgramError::UnexpectedProgramType)?;
+        // a link takes no flags, and stands beside those of others by itself
+        program
+            .attach(root, direction, CgroupAttachMode::Single)
+            .map(drop)
+    };
+    packets(program).map_err(|error| reason(&error))
 }
 
 /// The error and its sources on one line; of a verifier's log, its end, which holds the verdict.

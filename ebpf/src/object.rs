@@ -11,6 +11,8 @@ pub enum Object {
     Status,
     /// `status_syscalls.bpf.c`
     StatusSyscalls,
+    /// `status_packets.bpf.c`
+    StatusPackets,
     /// `process.bpf.c`
     Process,
     /// `container.bpf.c`
@@ -26,6 +28,9 @@ impl Object {
             Self::Status => aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/status.bpf.o")),
             Self::StatusSyscalls => {
                 aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/status_syscalls.bpf.o"))
+            }
+            Self::StatusPackets => {
+                aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/status_packets.bpf.o"))
             }
             Self::Process => aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/process.bpf.o")),
             Self::Container => aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/container.bpf.o")),

@@ -102,7 +102,7 @@ const fn answered(name: &'static str, need: Need, rungs: &'static [(Rung, &'stat
 }
 
 use Need::{Optional, Required};
-use Rung::{RawTp, TpBtf, Tracepoint};
+use Rung::{CgroupSkb, Fentry, RawTp, TpBtf, Tracepoint};
 
 const NETWORK: &[Variant] = &[Variant {
     object: Object::Network,
@@ -181,6 +181,31 @@ const STATUS: &[Variant] = &[
             syscall("sys_exit_readv", Optional, &[(Tracepoint, "leave_readv")]),
             syscall("sys_exit_recvmsg", Optional, &[(Tracepoint, "leave_recvmsg")]),
             CLOSED,
+        ],
+    },
+    Variant {
+        object: Object::StatusPackets,
+        hooks: &[
+            traced("status", "tcp_sendmsg", Required, &[(Fentry, "sends")]),
+            traced(
+                "status",
+                "cgroup_inet_egress",
+                Required,
+                &[(CgroupSkb, "sent_packet")],
+            ),
+            traced(
+                "status",
+                "cgroup_inet_ingress",
+                Required,
+                &[(CgroupSkb, "received_packet")],
+            ),
+            traced("status", "sched_process_exit", Optional, &[(TpBtf, "exits")]),
+            traced(
+                "status",
+                "inet_sock_set_state",
+                Optional,
+                &[(TpBtf, "closed_btf")],
+            ),
         ],
     },
 ];

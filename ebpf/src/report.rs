@@ -11,11 +11,21 @@ pub enum Rung {
     RawTp,
     /// Classic tracepoint through tracefs.
     Tracepoint,
+    /// Entry of a kernel's function: arguments are followed directly.
+    Fentry,
+    /// Packets of all control groups.
+    CgroupSkb,
 }
 
 impl Rung {
     /// All of them, best first.
-    pub const ALL: &[Self] = &[Self::TpBtf, Self::RawTp, Self::Tracepoint];
+    pub const ALL: &[Self] = &[
+        Self::TpBtf,
+        Self::RawTp,
+        Self::Tracepoint,
+        Self::Fentry,
+        Self::CgroupSkb,
+    ];
 }
 
 impl fmt::Display for Rung {
@@ -24,6 +34,8 @@ impl fmt::Display for Rung {
             Self::TpBtf => "tp_btf",
             Self::RawTp => "raw_tp",
             Self::Tracepoint => "tracepoint",
+            Self::Fentry => "fentry",
+            Self::CgroupSkb => "cgroup_skb",
         })
     }
 }

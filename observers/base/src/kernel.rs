@@ -53,8 +53,9 @@ pub fn load(family: ebpf::Family, context: &Context) -> Result<Loaded, Error> {
         ..ebpf::Settings::default()
     };
     let loaded = ebpf::load(family, settings).map_err(Error::Load)?;
-    // Connections are told by what the verifier lets programs follow; all else is probed for some of what it tells.
-    let lacks_details = loaded.is_locked_down() && family != ebpf::Family::Network;
+    // Connections and exchanges are told by what the verifier lets programs follow; the others probe for some of it.
+    let probes = matches!(family, ebpf::Family::Process | ebpf::Family::Container);
+    let lacks_details = loaded.is_locked_down() && probes;
     for report in loaded.reports() {
         context.emitter.capability(capability(report, lacks_details));
     }
