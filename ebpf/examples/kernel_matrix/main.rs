@@ -7,6 +7,7 @@ mod verdict;
 
 use std::error::Error;
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 use ebpf::raw::Record;
 use ebpf::{Family, Loaded, Rung, Settings, load};
@@ -17,8 +18,8 @@ use crate::verdict::{Delivered, Verdict};
 /// With `--low`: what is left when the best rung is out of reach.
 const LOW: &[Rung] = &[Rung::RawTp, Rung::Tracepoint];
 
-/// Polls of 100 ms after a fault.
-const ROUNDS: usize = 30;
+/// How long a fault's record is waited for.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
@@ -65,13 +66,14 @@ fn check(family: Family, rungs: &'static [Rung]) -> bool {
     verdict.is_good()
 }
 
+#[expect(clippy::disallowed_methods, reason = "it waits for a real kernel")]
 fn provoke(loaded: &mut Loaded, fault: &faults::Fault) -> Delivered {
     let expected = match (fault.provoke)() {
         Ok(expected) => expected,
         Err(error) => return Delivered::Unprovoked(error.to_string()),
     };
-    let mut seen = 0;
-    for _ in 0..ROUNDS {
+    let (mut seen, began) = (0, Instant::now());
+    while began.elapsed() < PATIENCE {
         let mut found = None;
         let Some(reader) = loaded.reader() else {
             return Delivered::No(seen);

@@ -11,9 +11,7 @@ use ebpf::Family;
 use ebpf::raw::{Edge, Listener, Record, Role, SumKey, Task, address};
 use rustix::time::{ClockId, clock_gettime};
 
-use crate::support::{
-    as_ticks, attached, collect_until, own_cgroup_id, own_netns, records_until, start_ticks,
-};
+use crate::support::{attached, collect_until, is_this_process, own_cgroup_id, own_netns, records_until};
 
 const LOCALHOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
@@ -64,8 +62,7 @@ fn a_refused_connection_names_its_owner_and_an_open_one_is_no_failure() {
         .unwrap();
     assert_eq!(i32::try_from(failed.error).unwrap(), witness);
     assert_eq!(address(failed.peer), LOCALHOST);
-    assert_eq!(failed.task.tgid, process::id());
-    assert_eq!(as_ticks(failed.task.start_ns), start_ticks(process::id()));
+    assert!(is_this_process(&failed.task, &loaded), "{failed:?}");
     assert_eq!(failed.task.cgroup_id, own_cgroup_id());
     assert_eq!(failed.netns, own_netns());
 }

@@ -1,16 +1,30 @@
 //! Loading, waiting with a deadline, and what /proc and cgroupfs say about this process.
 
+use std::fmt::Debug;
 use std::fs;
 use std::os::fd::AsFd as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
-use ebpf::raw::Record;
-use ebpf::{Family, Loaded, Settings, load};
+use ebpf::raw::{Record, Task};
+use ebpf::{Family, Loaded, Rung, Settings, load};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-/// Polls of 50 ms: five seconds in all.
-const ROUNDS: usize = 100;
+/// How long anything is waited for. Rounds would not do: while a record is being written the ring can be read, and is empty.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// With this variable set, what is left when the best rung is out of reach.
+const LOW: (&str, &[Rung]) = ("TAPIO_TEST_LOW_RUNGS", &[Rung::RawTp, Rung::Tracepoint]);
+
+fn rungs() -> &'static [Rung] {
+    let (variable, low) = LOW;
+    if std::env::var_os(variable).is_some() {
+        low
+    } else {
+        Rung::ALL
+    }
+}
 
 /// Loads a family with nothing ignored.
 pub(crate) fn attached(family: Family) -> Loaded {
@@ -19,6 +33,7 @@ pub(crate) fn attached(family: Family) -> Loaded {
         Settings {
             own_tgid: 0,
             wakeup_bytes: 1,
+            rungs: rungs(),
             ..Settings::default()
         },
     )
@@ -27,6 +42,23 @@ pub(crate) fn attached(family: Family) -> Loaded {
         assert!(!report.is_blind(), "{report:?}");
     }
     loaded
+}
+
+#[expect(clippy::disallowed_methods, reason = "it waits for a real kernel")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+fn give_up<T: Debug>(loaded: &Loaded, seen: &[T]) -> ! {
+    let skipped: Vec<_> = loaded
+        .costs()
+        .into_iter()
+        .filter(|cost| cost.skipped > 0)
+        .collect();
+    let losses = loaded.losses();
+    panic!(
+        "not seen within the deadline, but {seen:?}; lost: {losses:?}; skipped by the kernel: {skipped:?}"
+    );
 }
 
 fn pause(loaded: &mut Loaded) {
@@ -42,8 +74,8 @@ fn pause(loaded: &mut Loaded) {
 
 /// Waits until `done` is content with everything read so far; returns all of it either way.
 pub(crate) fn records_until(loaded: &mut Loaded, done: impl Fn(&[Record]) -> bool) -> Vec<Record> {
-    let mut seen = Vec::new();
-    for _ in 0..ROUNDS {
+    let (mut seen, began) = (Vec::new(), now());
+    while began.elapsed() < PATIENCE {
         let reader = loaded.reader().unwrap();
         reader.drain(|_, bytes| seen.push(Record::parse(bytes).unwrap()));
         if done(&seen) {
@@ -51,36 +83,42 @@ pub(crate) fn records_until(loaded: &mut Loaded, done: impl Fn(&[Record]) -> boo
         }
         pause(loaded);
     }
-    panic!("not seen within the deadline; {} other records", seen.len());
+    give_up(loaded, &seen);
 }
 
 /// Collects from `more` until `done`, with the same deadline.
-pub(crate) fn collect_until<T>(
+pub(crate) fn collect_until<T: Debug>(
     loaded: &mut Loaded,
     more: impl Fn(&mut Loaded) -> Vec<T>,
     done: impl Fn(&[T]) -> bool,
 ) -> Vec<T> {
-    let mut seen = Vec::new();
-    for _ in 0..ROUNDS {
+    let (mut seen, began) = (Vec::new(), now());
+    while began.elapsed() < PATIENCE {
         seen.extend(more(loaded));
         if done(&seen) {
             return seen;
         }
         pause(loaded);
     }
-    panic!("not counted within the deadline; {} other entries", seen.len());
+    give_up(loaded, &seen);
 }
 
 /// Field 22 of `/proc/PID/stat`: start in clock ticks since boot.
-pub(crate) fn start_ticks(pid: u32) -> u64 {
+fn start_ticks(pid: u32) -> u64 {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
     let fields = stat.rsplit_once(')').unwrap().1;
     fields.split_whitespace().nth(19).unwrap().parse().unwrap()
 }
 
 /// The record's start time in the same unit.
-pub(crate) fn as_ticks(start_ns: u64) -> u64 {
+fn as_ticks(start_ns: u64) -> u64 {
     start_ns / (1_000_000_000 / rustix::param::clock_ticks_per_second())
+}
+
+/// Whether the record names this process by its start. Before 5.11 lockdown hides that, and then it must be absent.
+pub(crate) fn is_this_process(task: &Task, loaded: &Loaded) -> bool {
+    let hidden = loaded.is_locked_down() && task.start_ns == 0;
+    task.tgid == std::process::id() && (hidden || as_ticks(task.start_ns) == start_ticks(task.tgid))
 }
 
 /// Where the memory controller's directories are, and whether that is v1.
