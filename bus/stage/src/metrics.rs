@@ -87,7 +87,12 @@ impl Metrics {
 
     /// Counts an error.
     pub fn error(&self, reason: &'static str) {
-        self.errors.get_or_create(&Reason { reason }).inc();
+        self.count_errors(reason, 1);
+    }
+
+    /// Counts errors.
+    pub fn count_errors(&self, reason: &'static str, count: u64) {
+        self.errors.get_or_create(&Reason { reason }).inc_by(count);
     }
 
     /// The page of `/metrics`.

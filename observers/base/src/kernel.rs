@@ -1,6 +1,7 @@
 //! Drives one set of kernel programs: reads their records as they come, says how well each hook works, counts losses.
 
 use std::collections::HashMap;
+use std::mem;
 use std::time::Duration;
 
 use bus_schema::event::node::{Capability, Coverage};
@@ -86,7 +87,7 @@ pub async fn pump(mut loaded: Loaded, context: &Context, handler: &mut impl Hand
     }
     drain(ring.get_mut(), handler, &context.emitter);
     handler.second(&mut loaded, None, context.clock.now_ns());
-    count_losses(&loaded, &mut known.lost, &context.emitter);
+    known.count(&loaded, context);
     Ok(())
 }
 
@@ -96,6 +97,7 @@ struct Known {
     /// The first that was not drained.
     second: u64,
     lost: HashMap<(Kind, Full), u64>,
+    skipped: u64,
 }
 
 impl Known {
@@ -120,7 +122,18 @@ impl Known {
             reason = "the programs count modulo 2^32 as well"
         )]
         handler.second(loaded, Some(second as u32), now_ns);
+        self.count(loaded, context);
+    }
+
+    /// What was lost, and how often the kernel skipped a program: what that would have seen is not known, so it is no loss.
+    fn count(&mut self, loaded: &Loaded, context: &Context) {
         count_losses(loaded, &mut self.lost, &context.emitter);
+        let skipped = loaded.costs().iter().map(|cost| cost.skipped).sum();
+        let before = mem::replace(&mut self.skipped, skipped);
+        context
+            .process
+            .metrics
+            .count_errors("program_skipped", skipped.saturating_sub(before));
     }
 
     /// What a second sums up happened at its end, so no time is complete beyond the end of one that was not drained.
