@@ -4,6 +4,7 @@
 //! written down and taken up again at any message boundary.
 
 mod conditions;
+mod crowds;
 mod episodes;
 mod evidence;
 mod gauges;
@@ -16,13 +17,14 @@ mod stops;
 mod storm;
 pub(crate) mod watermark;
 
-use bus_schema::entity::UNIT_KIND;
+use bus_schema::entity::{ADDRESSES_KIND, UNIT_KIND};
 use bus_schema::episode::{Blindness, Edge, Report};
 use bus_schema::event::network::Role;
 use bus_schema::event::{Body, Event};
 use bus_schema::{Batch, Entity, SCHEMA_VERSION, Severity};
 use serde::{Deserialize, Serialize};
 
+use crowds::Crowds;
 pub(crate) use episodes::ENDED_BY_LISTENING;
 use episodes::Episodes;
 use gauges::Gauges;
@@ -51,6 +53,8 @@ pub struct Folder {
     watermark: Watermark,
     reported_watermark_ns: u64,
     judged_ns: u64,
+    #[serde(default)]
+    crowds: Crowds,
     episodes: Episodes,
     stops: Stops,
     instances: Instances,
@@ -68,6 +72,7 @@ impl Folder {
             watermark: Watermark::default(),
             reported_watermark_ns: 0,
             judged_ns: 0,
+            crowds: Crowds::default(),
             episodes: Episodes::default(),
             stops: Stops::default(),
             instances: Instances::default(),
@@ -113,6 +118,8 @@ impl Folder {
         if is_probe(event) {
             return;
         }
+        let in_crowd = self.crowds.joined(event);
+        let event = in_crowd.as_ref().unwrap_or(event);
         match &event.body {
             Body::EdgeStats(stats) if stats.role == Role::Client => {
                 let seen = Seen::new(event);
@@ -237,7 +244,8 @@ fn is_kubelet(caller: &Entity) -> bool {
 }
 
 fn is_someone(entity: &Entity) -> bool {
-    entity.workload.is_some() || entity.service.is_some()
+    let workload = entity.workload.as_ref();
+    workload.is_some_and(|workload| workload.kind != ADDRESSES_KIND) || entity.service.is_some()
 }
 
 /// The edge of the entity graph by which `from` calls `to`.

@@ -6,6 +6,7 @@
 
 mod compose;
 mod coverage;
+mod index;
 mod lifecycle;
 mod links;
 #[cfg(test)]

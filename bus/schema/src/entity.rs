@@ -110,6 +110,9 @@ pub const UNIT_KIND: &str = "Unit";
 /// Kind of a workload that is known by its control group alone.
 pub const CGROUP_KIND: &str = "Cgroup";
 
+/// Kind of what stands for all addresses that nobody knows.
+pub const ADDRESSES_KIND: &str = "Addresses";
+
 /// Namespace token of workloads that Kubernetes does not know.
 pub const HOST_NAMESPACE: &str = "host";
 

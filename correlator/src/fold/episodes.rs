@@ -187,13 +187,15 @@ impl Episodes {
     }
 
     fn make_room(&mut self) {
-        let oldest = self
+        // a part at a time: to look for one costs as much as for many
+        let mut by_age: Vec<_> = self
             .open
             .iter()
-            .min_by_key(|(_, open)| open.episode.last_ns)
-            .map(|(key, _)| key.clone());
-        if let Some(key) = oldest {
-            self.open.remove(&key);
+            .map(|(key, open)| (open.episode.last_ns, key.clone()))
+            .collect();
+        by_age.sort_unstable();
+        for (_, key) in by_age.iter().take(MOST_OPEN / 16) {
+            self.open.remove(key);
         }
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use bus_schema::Entity;
 use bus_schema::episode::{Episode, Fact};
 
+use super::index::Index;
 use super::world::World;
 use crate::condition::Condition;
 use crate::fold::{ENDED_BY_LISTENING, OTHERS_LISTENING, WAITED_SECONDS};
@@ -31,20 +32,6 @@ pub(super) struct Link<'a> {
     pub(super) weight: f64,
 }
 
-/// Episodes by condition, so that a rule looks only at its own causes.
-pub(super) type Index<'a> = BTreeMap<Condition, Vec<&'a Episode>>;
-
-/// Sorts the episodes of the world by condition.
-pub(super) fn index(world: &World) -> Index<'_> {
-    let mut index = Index::new();
-    for episode in world.episodes.values() {
-        if let Some(condition) = Condition::parse(&episode.condition) {
-            index.entry(condition).or_default().push(episode);
-        }
-    }
-    index
-}
-
 /// Everything that may have caused `effect`; of several links to one cause only the strongest.
 pub(super) fn candidates<'a>(
     book: &'a RuleBook,
@@ -55,11 +42,13 @@ pub(super) fn candidates<'a>(
     let Some(condition) = Condition::parse(&effect.condition) else {
         return Vec::new();
     };
+    let key = effect.subject.key();
     let mut best: BTreeMap<_, Link<'a>> = BTreeMap::new();
     for rule in book.explaining(condition) {
-        for cause in rule.cause.iter().filter_map(|cause| index.get(cause)).flatten() {
+        let related = |cause: &Condition| index.related(rule.relation, *cause, world, effect, &key);
+        for cause in rule.cause.iter().flat_map(related) {
             let weight = if fits(book, rule, effect, Some(cause)) {
-                weight(rule, world, cause, effect)
+                weight(rule, index, cause, effect)
             } else {
                 0.0
             };
@@ -78,11 +67,8 @@ pub(super) fn fits(book: &RuleBook, rule: &Rule, effect: &Episode, cause: Option
     when.is_none_or(|when| book.catalogue.holds(when, effect, cause))
 }
 
-fn weight(rule: &Rule, world: &World, cause: &Episode, effect: &Episode) -> f64 {
-    if is_over(cause, effect)
-        || !precedes(rule, cause, effect)
-        || !related(rule.relation, world, cause, effect)
-    {
+fn weight(rule: &Rule, index: &Index<'_>, cause: &Episode, effect: &Episode) -> f64 {
+    if is_over(cause, effect) || !precedes(rule, cause, effect) {
         return 0.0;
     }
     rule.prior
@@ -90,7 +76,7 @@ fn weight(rule: &Rule, world: &World, cause: &Episode, effect: &Episode) -> f64 
         * freshness(rule, cause, effect)
         * proximity(&cause.subject, &effect.subject)
         * share_gone(rule.relation, cause)
-        * rarity(world, cause)
+        * rarity(index, cause)
 }
 
 /// Whether the cause held no more when the effect began; what was waited for in vain began with the waiting. Who calls a
@@ -176,32 +162,6 @@ fn freshness(rule: &Rule, cause: &Episode, effect: &Episode) -> f64 {
     (rule.longest_seconds / age_seconds).clamp(CHRONIC, 1.0)
 }
 
-fn related(relation: Relation, world: &World, cause: &Episode, effect: &Episode) -> bool {
-    let same = || cause.subject.key() == effect.subject.key();
-    match relation {
-        Relation::Same => same(),
-        Relation::Process => same_process(&cause.subject, &effect.subject),
-        Relation::Callee => is_callee(world, cause, effect),
-        Relation::CalleeOrSame => same() || is_callee(world, cause, effect),
-        Relation::Node => cause.subject.node.is_some() && cause.subject.node == effect.subject.node,
-    }
-}
-
-fn is_callee(world: &World, cause: &Episode, effect: &Episode) -> bool {
-    let callee = cause.subject.key();
-    match &effect.object {
-        Some(object) => object.key() == callee,
-        None => world.calls(&effect.subject.key(), &callee),
-    }
-}
-
-fn same_process(one: &Entity, other: &Entity) -> bool {
-    let (Some(one_process), Some(other_process)) = (&one.process, &other.process) else {
-        return false;
-    };
-    one.node == other.node && one_process.pid == other_process.pid && one.key() == other.key()
-}
-
 fn proximity(cause: &Entity, effect: &Entity) -> f64 {
     match (&cause.pod, &effect.pod) {
         (Some(one), Some(other)) if one.uid != other.uid && cause.workload == effect.workload => OTHER_POD,
@@ -210,12 +170,12 @@ fn proximity(cause: &Entity, effect: &Entity) -> f64 {
 }
 
 /// What happens all the time explains little: the weight of a change falls with the logarithm of how often it happens.
-fn rarity(world: &World, cause: &Episode) -> f64 {
-    if !Condition::parse(&cause.condition).is_some_and(Condition::is_point) {
+fn rarity(index: &Index<'_>, cause: &Episode) -> f64 {
+    let Some(condition) = Condition::parse(&cause.condition).filter(|condition| condition.is_point()) else {
         return 1.0;
-    }
+    };
     #[expect(clippy::cast_precision_loss, reason = "a small count")]
-    let occurrences = world.occurrences(&cause.condition, &cause.subject.key()).max(1) as f64;
+    let occurrences = index.about(condition, &cause.subject.key()).len().max(1) as f64;
     1.0 / (1.0 + occurrences.ln())
 }
 

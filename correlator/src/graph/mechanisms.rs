@@ -4,7 +4,8 @@ use bus_schema::entity::{Process, Service, Workload};
 use bus_schema::episode::{Edge, Episode, Fact, Report};
 use bus_schema::{Entity, EventId};
 
-use super::links::{candidates, index};
+use super::index::Index;
+use super::links::candidates;
 use super::world::World;
 use crate::condition::Condition;
 use crate::fold::WAITED_SECONDS;
@@ -89,7 +90,7 @@ impl Pair {
             edges: call.into_iter().collect(),
             ..Report::default()
         });
-        let links = candidates(book, &world, &index(&world), &self.effect);
+        let links = candidates(book, &world, &Index::of(&world), &self.effect);
         links.iter().any(|link| link.rule.id == rule.id)
     }
 }

@@ -13,7 +13,8 @@ use bus_schema::EventId;
 use bus_schema::entity::HOST_NAMESPACE;
 use bus_schema::episode::Episode;
 
-use super::links::{Index, Link, candidates, fits, index};
+use super::index::Index;
+use super::links::{Link, candidates, fits};
 use super::world::World;
 use crate::condition::{Applies, Condition};
 use crate::rules::{Rule, RuleBook};
@@ -48,7 +49,7 @@ pub(super) struct Forest<'a> {
 impl<'a> Forest<'a> {
     /// Links all episodes of the world and lets the candidates compete.
     pub(super) fn grow(book: &'a RuleBook, world: &'a World) -> Self {
-        let index = index(world);
+        let index = Index::of(world);
         let mut order: Vec<&Episode> = world.episodes.values().collect();
         order.sort_by_key(|episode| (episode.start_ns, episode.id));
         let mut forest = Self {

@@ -15,8 +15,10 @@ use crate::fold::watermark::Watermark;
 const REMEMBER_NS: u64 = 30 * 60 * 1_000_000_000;
 /// Most episodes remembered; the one quiet for longest is forgotten first.
 const MOST_EPISODES: usize = 20_000;
-/// Most call edges and gauges remembered.
-const MOST_EDGES: usize = 200_000;
+/// Most entities remembered that call somebody, or have a gauge.
+const MOST_CALLERS: usize = 50_000;
+/// Most that one of them is remembered to call.
+const MOST_CALLEES: usize = 1_000;
 
 /// Facts of the last half hour.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -55,16 +57,8 @@ impl World {
                 newest.clone_from(episode);
             }
         }
-        let has_room = self.calls.len() < MOST_EDGES;
-        for edge in report
-            .edges
-            .iter()
-            .filter(|edge| edge.relation == "calls" && has_room)
-        {
-            self.calls
-                .entry(edge.from.key())
-                .or_default()
-                .insert(edge.to.key(), edge.last_ns);
+        for edge in report.edges.iter().filter(|edge| edge.relation == "calls") {
+            self.note_call(edge.from.key(), edge.to.key(), edge.last_ns);
         }
         for gauge in &report.gauges {
             self.measure(&gauge.subject.key(), &gauge.name, gauge.time_ns, gauge.value);
@@ -90,11 +84,10 @@ impl World {
         self.watermark.now_ns()
     }
 
-    /// Whether `from` was seen to call `to`.
-    pub(super) fn calls(&self, from: &str, to: &str) -> bool {
-        self.calls
-            .get(from)
-            .is_some_and(|callees| callees.contains_key(to))
+    /// Whom `from` was seen to call.
+    pub(super) fn callees(&self, from: &str) -> impl Iterator<Item = &str> {
+        let callees = self.calls.get(from).into_iter();
+        callees.flat_map(|callees| callees.keys().map(String::as_str))
     }
 
     /// The largest recent value of a gauge on `node`.
@@ -102,18 +95,20 @@ impl World {
         self.gauges.get(&Entity::of_node(node).key())?.get(name).copied()
     }
 
-    /// How many episodes of this condition `subject` has had.
-    pub(super) fn occurrences(&self, condition: &str, subject: &str) -> usize {
-        self.episodes
-            .values()
-            .filter(|episode| episode.condition == condition && episode.subject.key() == subject)
-            .count()
+    fn note_call(&mut self, from: String, to: String, last_ns: u64) {
+        if self.calls.len() >= MOST_CALLERS && !self.calls.contains_key(&from) {
+            return;
+        }
+        let callees = self.calls.entry(from).or_default();
+        if callees.len() < MOST_CALLEES || callees.contains_key(&to) {
+            callees.insert(to, last_ns);
+        }
     }
 
     fn measure(&mut self, subject: &str, name: &str, time_ns: u64, value: f64) {
         /// A peak counts for as long as a cause may precede its effect.
         const PEAK_NS: u64 = 2 * 60 * 1_000_000_000;
-        if self.gauges.len() >= MOST_EDGES && !self.gauges.contains_key(subject) {
+        if self.gauges.len() >= MOST_CALLERS && !self.gauges.contains_key(subject) {
             return;
         }
         let reading = self
@@ -152,13 +147,18 @@ impl World {
     }
 
     fn make_room(&mut self) {
-        while self.episodes.len() > MOST_EPISODES {
-            let oldest = self
-                .episodes
-                .values()
-                .min_by_key(|episode| episode.last_ns)
-                .map(|episode| episode.id);
-            oldest.and_then(|id| self.episodes.remove(&id));
+        if self.episodes.len() <= MOST_EPISODES {
+            return;
+        }
+        // a part at a time: to look for one costs as much as for many
+        let mut by_age: Vec<_> = self
+            .episodes
+            .values()
+            .map(|episode| (episode.last_ns, episode.id))
+            .collect();
+        by_age.sort_unstable();
+        for (_, id) in by_age.iter().take(MOST_EPISODES / 16) {
+            self.episodes.remove(id);
         }
     }
 }
