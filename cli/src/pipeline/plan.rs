@@ -12,9 +12,10 @@ use crate::port::Port;
 /// The observers that explain a host without Kubernetes.
 const OBSERVERS: [&str; 3] = ["tapio-network", "tapio-memory", "tapio-process"];
 const READY: &str = "/readyz";
-/// The server's Go runtime keeps its memory below this: without it, it first lets every stream's last block (8 MiB) and as
-/// much garbage gather. Whoever sets the variable for `tapio` has his own way.
-const NATS_MEMORY: (&str, &str) = ("GOMEMLIMIT", "40MiB");
+/// The server's Go runtime keeps its memory at this: without it, every stream's last block (8 MiB) and as much garbage
+/// gather for a quarter of an hour. It collects only there, and so is there after a minute. Whoever sets the first of these
+/// for `tapio` has his own way.
+const NATS_MEMORY: [(&str, &str); 2] = [("GOMEMLIMIT", "40MiB"), ("GOGC", "off")];
 
 pub(super) struct Plan {
     pub(super) nats_url: String,
@@ -97,11 +98,11 @@ fn nats_server(args: &UpArgs, common: &Common<'_>, port: Port) -> Result<Spec, E
 }
 
 fn nats_environment() -> Vec<(&'static str, OsString)> {
-    let (name, value) = NATS_MEMORY;
-    if std::env::var_os(name).is_some() {
+    let [(limit, _), _] = NATS_MEMORY;
+    if std::env::var_os(limit).is_some() {
         return Vec::new();
     }
-    vec![(name, value.into())]
+    NATS_MEMORY.map(|(name, value)| (name, value.into())).to_vec()
 }
 
 /// What the server has to know besides its addresses. Without a limit of its own it refuses the streams on a small disk,
