@@ -243,6 +243,19 @@ static __always_inline void give_up(struct tapio_conversation *at, struct sock *
 		end(at, sk, NO_RESPONSE, bpf_ktime_get_ns(), direct);
 }
 
+/* Where conversations are found by address. */
+static __always_inline int closed(struct sock *sk, int from, int to, const bool direct)
+{
+	struct tapio_conversation *at;
+
+	if (!is_closed_by_owner(sk, from, to, direct))
+		return 0;
+	at = conversation_at(sk, false, direct);
+	if (at)
+		give_up(at, sk, direct);
+	return 0;
+}
+
 enum tapio_payload { OTHER = 0, REQUEST = 1, RESPONSE = 2 };
 
 static __always_inline enum tapio_payload kind_of(const __u8 line[MINIMUM])

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /* HTTP from the socket layer's own tracepoints (6.3 and newer): nothing runs for files, the socket is an argument, and
- * the payload is found through the system call that is under way. Works under lockdown. */
+ * the payload is found through the system call that is under way. */
 #include "payload.bpf.h"
 
 static __always_inline __u64 moved_at(struct tcp_sock *tcp, const bool direct)

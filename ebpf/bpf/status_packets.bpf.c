@@ -181,12 +181,5 @@ int BPF_PROG(exits, struct task_struct *task)
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(closed_btf, struct sock *sk, int from, int to)
 {
-	struct tapio_conversation *at;
-
-	if (!is_closed_by_owner(sk, from, to, true))
-		return 0;
-	at = conversation_at(sk, false, true);
-	if (at)
-		give_up(at, sk, true);
-	return 0;
+	return closed(sk, from, to, true);
 }

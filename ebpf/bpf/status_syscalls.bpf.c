@@ -247,18 +247,6 @@ int leave_recvmsg(struct syscall_exit *ctx)
 	return received_after(ctx, MESSAGE);
 }
 
-static __always_inline int closed(struct sock *sk, int from, int to, const bool direct)
-{
-	struct tapio_conversation *at;
-
-	if (!is_closed_by_owner(sk, from, to, direct))
-		return 0;
-	at = conversation_at(sk, false, direct);
-	if (at)
-		give_up(at, sk, direct);
-	return 0;
-}
-
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(closed_btf, struct sock *sk, int from, int to)
 {

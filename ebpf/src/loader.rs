@@ -222,7 +222,7 @@ fn attach_on(bpf: &mut Ebpf, hook: &str, rung: Rung, name: &str, btf: &Btf) -> R
         Rung::RawTp => attach_raw(program, hook),
         Rung::Tracepoint => attach_classic(program, hook),
         Rung::Fentry => attach_entry(program, hook, btf),
-        Rung::CgroupSkb => return attach_packets(program),
+        Rung::CgroupSkb => attach_packets(program),
     };
     attached.map_err(|error| reason(&error))
 }
@@ -251,20 +251,16 @@ fn attach_entry(program: &mut Program, hook: &str, btf: &Btf) -> Result<(), Prog
     program.attach().map(drop)
 }
 
-fn attach_packets(program: &mut Program) -> Result<(), String> {
-    let root = cgroup::root().map_err(|error| error.to_string())?;
-    let packets = |program: &mut Program| {
-        let program: &mut CgroupSkb = program.try_into()?;
-        program.load()?;
-        let direction = program
-            .expected_attach_type()
-            .ok_or(ProgramError::UnexpectedProgramType)?;
-        // a link takes no flags, and stands beside those of others by itself
-        program
-            .attach(root, direction, CgroupAttachMode::Single)
-            .map(drop)
-    };
-    packets(program).map_err(|error| reason(&error))
+fn attach_packets(program: &mut Program) -> Result<(), ProgramError> {
+    let program: &mut CgroupSkb = program.try_into()?;
+    program.load()?;
+    let direction = program
+        .expected_attach_type()
+        .ok_or(ProgramError::UnexpectedProgramType)?;
+    // a link takes no flags, and stands beside those of others by itself
+    program
+        .attach(cgroup::root()?, direction, CgroupAttachMode::Single)
+        .map(drop)
 }
 
 /// The error and its sources on one line; of a verifier's log, its end, which holds the verdict.

@@ -137,18 +137,20 @@ const CLOSED: Hook = traced(
     &[(TpBtf, "closed_btf"), (RawTp, "closed_raw")],
 );
 
+const CLOSED_BTF: Hook = traced(
+    "status",
+    "inet_sock_set_state",
+    Optional,
+    &[(TpBtf, "closed_btf")],
+);
+
 const STATUS: &[Variant] = &[
     Variant {
         object: Object::Status,
         hooks: &[
             socket("sock_send_length", &[(TpBtf, "sent_btf")]),
             socket("sock_recv_length", &[(TpBtf, "received_btf")]),
-            traced(
-                "status",
-                "inet_sock_set_state",
-                Optional,
-                &[(TpBtf, "closed_btf")],
-            ),
+            CLOSED_BTF,
         ],
     },
     Variant {
@@ -200,12 +202,7 @@ const STATUS: &[Variant] = &[
                 &[(CgroupSkb, "received_packet")],
             ),
             traced("status", "sched_process_exit", Optional, &[(TpBtf, "exits")]),
-            traced(
-                "status",
-                "inet_sock_set_state",
-                Optional,
-                &[(TpBtf, "closed_btf")],
-            ),
+            CLOSED_BTF,
         ],
     },
 ];
