@@ -1,3 +1,5 @@
+//! What is one episode, and when it ends.
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 
