@@ -9,11 +9,10 @@ use std::time::Duration;
 use async_nats::jetstream::kv::{CreateErrorKind, Store};
 use bus_schema::names::{LEASE_RENEWAL, LEASE_TTL, LEASES_BUCKET};
 use bytes::Bytes;
-use futures_util::StreamExt;
 use tokio::time::Instant;
 
 use crate::connection::Bus;
-use crate::streams;
+use crate::{listing, streams};
 
 /// Longest wait for one answer of the bucket: several fit into a lease.
 const REQUEST_TIMEOUT: Duration = Duration::from_millis(1500);
@@ -47,6 +46,7 @@ pub struct Changes {
 /// This process as a member of a stage.
 #[derive(Debug)]
 pub struct Member {
+    bus: Bus,
     store: Store,
     stage: &'static str,
     name: String,
@@ -64,6 +64,7 @@ impl Member {
     ) -> Result<Self, streams::Error> {
         let store = streams::bucket(bus, LEASES_BUCKET).await?;
         Ok(Self {
+            bus: bus.clone(),
             store,
             stage,
             name: name.to_owned(),
@@ -157,25 +158,20 @@ impl Member {
 
     /// Live members, and partitions that somebody holds.
     async fn look(&self) -> Option<(usize, Vec<u16>)> {
-        let listing = async {
-            self.store
-                .keys()
-                .await
-                .ok()?
-                .collect::<Vec<_>>()
-                .await
-                .into_iter()
-                .collect::<Result<Vec<_>, _>>()
-                .ok()
-        };
-        let keys: Vec<String> = tokio::time::timeout(REQUEST_TIMEOUT, listing)
-            .await
-            .ok()
-            .flatten()?;
         let (member_prefix, lease_prefix) = (
             format!("{}.member.", self.stage),
             format!("{}.lease.", self.stage),
         );
+        let pattern = format!("{}.>", self.stage);
+        let listing = listing::keys(&self.bus, &self.store, &pattern);
+        let keys = match tokio::time::timeout(REQUEST_TIMEOUT, listing).await {
+            Ok(Ok(keys)) => keys,
+            Ok(Err(error)) => {
+                tracing::debug!(stage = self.stage, error = %error, "leases not listed");
+                return None;
+            }
+            Err(_) => return None,
+        };
         let members = keys.iter().filter(|key| key.starts_with(&member_prefix)).count();
         let taken = keys
             .iter()

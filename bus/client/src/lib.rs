@@ -5,6 +5,7 @@ pub mod checkpoints;
 pub mod codec;
 pub mod connection;
 pub mod leases;
+pub mod listing;
 pub mod losses;
 pub mod publisher;
 pub mod reader;
