@@ -15,13 +15,15 @@ mod seen;
 mod sighting;
 mod stops;
 mod storm;
-pub(crate) mod watermark;
+
+use std::time::Duration;
 
 use bus_schema::entity::{ADDRESSES_KIND, UNIT_KIND};
 use bus_schema::episode::{Blindness, Edge, Report};
 use bus_schema::event::network::Role;
 use bus_schema::event::{Body, Event};
 use bus_schema::{Batch, Entity, SCHEMA_VERSION, Severity};
+use bus_stage::watermark::{self, Watermark};
 use serde::{Deserialize, Serialize};
 
 use crowds::Crowds;
@@ -35,16 +37,12 @@ use sighting::Sighting;
 pub(crate) use sighting::{OTHERS_LISTENING, WAITED_SECONDS};
 use stops::Stops;
 use storm::Storms;
-use watermark::Watermark;
 
 use crate::condition::Condition;
 use crate::fold::gauges::Edges;
 
-/// Time advances downstream at least this often while batches arrive.
-const HEARTBEAT_NS: u64 = 100_000_000;
-
-/// Seconds are judged and quiet episodes ended in steps of this length.
-const JUDGE_NS: u64 = 50_000_000;
+/// Seconds are judged and quiet episodes ended in steps of this length, of which a second has a whole number.
+const JUDGE_INTERVAL: Duration = Duration::from_millis(50);
 
 /// The state of one enriched partition.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -101,7 +99,7 @@ impl Folder {
             .note(header.producer(), header.watermark_ns, header.received_ns);
         self.pass_time(&mut report);
         report.watermark_ns = self.watermark.now_ns();
-        let due = report.watermark_ns >= self.reported_watermark_ns + HEARTBEAT_NS;
+        let due = watermark::is_heartbeat_due(self.reported_watermark_ns, report.watermark_ns);
         if report.is_heartbeat() && !due {
             return None;
         }
@@ -208,7 +206,7 @@ impl Folder {
     /// What becomes due when the watermark moves: whole seconds are judged, quiet episodes end.
     fn pass_time(&mut self, report: &mut Report) {
         let now_ns = self.watermark.now_ns();
-        if now_ns < self.judged_ns + JUDGE_NS {
+        if !watermark::passes(self.judged_ns, now_ns, JUDGE_INTERVAL) {
             return;
         }
         self.judged_ns = now_ns;

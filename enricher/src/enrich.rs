@@ -1,29 +1,37 @@
 //! Fills in who is who in a batch, and says in which partition each event is joined with others.
 //!
-//! The bus counts messages, not events: a batch leaves as at most one message a partition, not one a workload.
+//! The bus counts messages, not events: a batch leaves as at most one message a partition, not one a workload. For the same
+//! reason a raw partition tells how far its time has come itself, instead of passing on what each of its producers says.
 
 use std::collections::BTreeMap;
 
 use bus_schema::entity::{Address, HOST_NAMESPACE};
 use bus_schema::event::{Body, Event};
 use bus_schema::names::{partition_of_slot, slot};
-use bus_schema::{Batch, Entity, Header};
+use bus_schema::{Batch, Entity};
+use bus_stage::watermark::{Watermark, is_heartbeat_due};
 use serde::{Deserialize, Serialize};
 
 use crate::listeners::Listeners;
 use crate::topology::{Holder, PodRecord, Topology};
 
-/// Time advances in every partition at least this often, per producer.
-const HEARTBEAT_NS: u64 = 100_000_000;
-/// Most producers whose time is tracked; beyond that a heartbeat is passed on each time.
-const MOST_PRODUCERS: usize = 100_000;
-
 /// The state of one raw partition.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Enricher {
     listeners: Listeners,
-    /// When each producer's time was last told to all partitions, UNIX ns.
-    told_ns: BTreeMap<String, u64>,
+    watermark: Watermark,
+    /// How far time had come when it was last told, UNIX ns.
+    told_ns: u64,
+}
+
+/// What a batch becomes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Enriched {
+    /// Its events.
+    pub shares: Vec<Share>,
+    /// Everything up to this time (UNIX ns) has gone to the enriched partitions, which all have to hear of it; `None` while it
+    /// is not worth a message.
+    pub watermark_ns: Option<u64>,
 }
 
 /// The events of one partition, in the order of the batch.
@@ -31,13 +39,13 @@ pub struct Enricher {
 pub struct Share {
     /// Partition of the enriched side.
     pub partition: u16,
-    /// Events of that partition; empty in a heartbeat.
+    /// Events of that partition.
     pub events: Vec<Event>,
 }
 
 impl Enricher {
-    /// Enriches a batch and splits it by partition. Partitions that get no event get a heartbeat from time to time.
-    pub fn apply(&mut self, topology: &Topology, batch: Batch, partitions: u16) -> Vec<Share> {
+    /// Enriches a batch and splits it by partition.
+    pub fn apply(&mut self, topology: &Topology, batch: Batch, partitions: u16) -> Enriched {
         let mut shares: BTreeMap<u16, Vec<Event>> = BTreeMap::new();
         for mut event in batch.events {
             self.learn(&event, &batch.header.node);
@@ -45,11 +53,16 @@ impl Enricher {
             let partition = partition_of(&event, partitions);
             shares.entry(partition).or_default().push(event);
         }
-        self.tell_time(&batch.header, partitions, &mut shares);
-        shares
+        let header = &batch.header;
+        self.watermark
+            .note(header.producer(), header.watermark_ns, header.received_ns);
+        let shares = shares
             .into_iter()
-            .map(|(partition, events)| Share { partition, events })
-            .collect()
+            .map(|(partition, events)| Share { partition, events });
+        Enriched {
+            shares: shares.collect(),
+            watermark_ns: self.tell_time(),
+        }
     }
 
     fn learn(&mut self, event: &Event, node: &str) {
@@ -113,18 +126,12 @@ impl Enricher {
         }
     }
 
-    fn tell_time(&mut self, header: &Header, partitions: u16, shares: &mut BTreeMap<u16, Vec<Event>>) {
-        let told_ns = self.told_ns.get(&header.producer()).copied().unwrap_or(0);
-        if header.watermark_ns < told_ns + HEARTBEAT_NS {
-            return;
-        }
-        for partition in 0..partitions.max(1) {
-            shares.entry(partition).or_default();
-        }
-        if self.told_ns.len() >= MOST_PRODUCERS {
-            self.told_ns.pop_first();
-        }
-        self.told_ns.insert(header.producer(), header.watermark_ns);
+    fn tell_time(&mut self) -> Option<u64> {
+        let now_ns = self.watermark.now_ns();
+        is_heartbeat_due(self.told_ns, now_ns).then(|| {
+            self.told_ns = now_ns;
+            now_ns
+        })
     }
 }
 

@@ -74,7 +74,7 @@ pub fn marker(name: &str, time_ns: u64) -> Result<Outgoing> {
 fn message(codec: &mut Codec, batch: &Batch) -> Result<Outgoing> {
     Ok(Outgoing {
         subject: events_subject(&batch.header.node, FAMILY),
-        message_id: batch.header.message_id(),
+        message_id: Some(batch.header.message_id()),
         events: batch.events.len() as u64,
         payload: codec.pack(&batch.header, &batch.events)?.into(),
     })

@@ -1,7 +1,6 @@
 //! Publishing as fast as the bus takes it, a window of messages on their way.
 
 use anyhow::{Result, anyhow};
-use async_nats::jetstream::message::PublishMessage;
 use bus_client::Bus;
 use bus_client::publisher::Outgoing;
 use futures_util::StreamExt;
@@ -16,15 +15,9 @@ const WINDOW: usize = 64;
 /// The first publish that fails.
 pub async fn publish(bus: &Bus, messages: impl IntoIterator<Item = Outgoing>) -> Result<()> {
     let mut on_their_way = FuturesOrdered::new();
-    for Outgoing {
-        subject,
-        message_id,
-        payload,
-        ..
-    } in messages
-    {
-        let message = PublishMessage::build().message_id(&message_id).payload(payload);
-        let sent = bus.jetstream().send_publish(subject, message).await?;
+    for message in messages {
+        let publish = message.to_publish();
+        let sent = bus.jetstream().send_publish(message.subject, publish).await?;
         on_their_way.push_back(sent.into_future());
         if on_their_way.len() >= WINDOW {
             let acknowledged = on_their_way.next().await;

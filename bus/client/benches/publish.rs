@@ -26,7 +26,7 @@ fn one_by_one(criterion: &mut Criterion) {
             .unwrap();
         let mut message = Outgoing {
             subject: events_subject(&batch.header.node, "network"),
-            message_id: String::new(),
+            message_id: None,
             events: events_per_batch,
             payload: Codec::new()
                 .unwrap()
@@ -39,7 +39,7 @@ fn one_by_one(criterion: &mut Criterion) {
         group.bench_function(BenchmarkId::from_parameter(events_per_batch), |bencher| {
             bencher.iter(|| {
                 number += 1;
-                message.message_id = format!("{events_per_batch}/{number}");
+                message.message_id = Some(format!("{events_per_batch}/{number}"));
                 runtime.block_on(publish(&bus, &message)).unwrap();
             });
         });

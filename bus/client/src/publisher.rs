@@ -28,12 +28,23 @@ const RETRY_DELAY: (Duration, Duration) = (Duration::from_millis(50), Duration::
 pub struct Outgoing {
     /// Its subject.
     pub subject: String,
-    /// Its id, by which the server drops a repetition.
-    pub message_id: String,
+    /// Its id, by which the server drops a repetition; `None` where one does no harm.
+    pub message_id: Option<String>,
     /// How many events it carries, for the count of what is lost with it.
     pub events: u64,
     /// Its body.
     pub payload: Bytes,
+}
+
+impl Outgoing {
+    /// What is handed to JetStream.
+    pub fn to_publish(&self) -> PublishMessage {
+        let message = PublishMessage::build().payload(self.payload.clone());
+        match &self.message_id {
+            Some(id) => message.message_id(id),
+            None => message,
+        }
+    }
 }
 
 /// How a publisher gets on.
@@ -100,6 +111,7 @@ impl Publisher {
     /// Sends what comes until `queue` is closed and everything is sent, or `stop` is cancelled; then what is left goes to
     /// the spool.
     pub async fn run(mut self, mut queue: mpsc::Receiver<Outgoing>, stop: CancellationToken) {
+        let bus = self.bus.clone();
         let mut is_closed = false;
         let mut attempt = 0;
         while !(is_closed && self.is_idle()) {
@@ -116,8 +128,7 @@ impl Publisher {
             let Some((message, from_spool)) = self.oldest() else {
                 continue;
             };
-            let (id, events) = (message.message_id.clone(), message.events);
-            let sending = send(self.bus.clone(), message, attempt);
+            let sending = send(&bus, &message, attempt);
             tokio::pin!(sending);
             let sent = loop {
                 tokio::select! {
@@ -134,11 +145,11 @@ impl Publisher {
                 continue;
             }
             attempt = 0;
-            self.forget(&id, from_spool);
+            self.forget(&message, from_spool);
             if sent == Sent::TooLarge {
-                self.losses.add("too_large", events);
+                self.losses.add("too_large", message.events);
             }
-            self.tell(if sent == Sent::Taken { events } else { 0 });
+            self.tell(if sent == Sent::Taken { message.events } else { 0 });
         }
         self.save(queue);
     }
@@ -168,10 +179,10 @@ impl Publisher {
 
     /// Forgets the message that was on its way. From memory it may have moved to disk meanwhile: then it goes once more,
     /// under the same id.
-    fn forget(&mut self, id: &str, from_spool: bool) {
+    fn forget(&mut self, sent: &Outgoing, from_spool: bool) {
         if from_spool {
             self.spool.as_mut().into_iter().for_each(Spool::pop);
-        } else if self.ring.front().is_some_and(|front| front.message_id == id)
+        } else if self.ring.front() == Some(sent)
             && let Some(message) = self.ring.pop_front()
         {
             self.ring_bytes -= message.payload.len();
@@ -230,12 +241,12 @@ enum Sent {
 }
 
 /// Sends one message and waits for the server to have it. After a failure the next attempt waits first.
-async fn send(bus: Bus, message: Outgoing, attempt: u32) -> Sent {
+async fn send(bus: &Bus, message: &Outgoing, attempt: u32) -> Sent {
     if attempt > 0 {
         let (first, longest) = RETRY_DELAY;
         tokio::time::sleep(first.saturating_mul(1 << attempt.min(6)).min(longest)).await;
     }
-    match publish(&bus, &message).await {
+    match publish(bus, message).await {
         Ok(()) => Sent::Taken,
         Err(error) if error.is_too_large() => {
             let (subject, bytes) = (&message.subject, message.payload.len());
@@ -269,13 +280,10 @@ impl Error {
 
 /// Publishes and waits for the acknowledgement, [`PUBLISH_TIMEOUT`] at most.
 pub async fn publish(bus: &Bus, message: &Outgoing) -> Result<(), Error> {
-    let publish = PublishMessage::build()
-        .message_id(&message.message_id)
-        .payload(message.payload.clone());
     let acknowledged = async {
         let acknowledgement = bus
             .jetstream()
-            .send_publish(message.subject.clone(), publish)
+            .send_publish(message.subject.clone(), message.to_publish())
             .await?;
         acknowledgement.await
     };

@@ -9,8 +9,8 @@ use bus_schema::names::{
     CHECKPOINTS_BUCKET, DUPLICATE_WINDOW, ENRICHED, ENRICHED_MAX_AGE, ENRICHED_STREAM, EPISODES,
     EPISODES_MAX_AGE, EPISODES_MAX_BYTES, EPISODES_STREAM, EVENTS, EVENTS_MAX_AGE, EVENTS_MAX_BYTES,
     EVENTS_STREAM, INCIDENTS, INCIDENTS_BUCKET, INCIDENTS_DUPLICATE_WINDOW, INCIDENTS_MAX_AGE,
-    INCIDENTS_MAX_BYTES, INCIDENTS_STREAM, LEASE_TTL, LEASES_BUCKET, TOPOLOGY_BUCKET, partition_stream,
-    partition_subjects,
+    INCIDENTS_MAX_BYTES, INCIDENTS_STREAM, LEASE_TTL, LEASES_BUCKET, LEASES_MAX_BYTES, TOPOLOGY_BUCKET,
+    partition_stream, partition_subjects,
 };
 
 use crate::connection::Bus;
@@ -125,18 +125,16 @@ async fn create_bucket(bus: &Bus, name: &'static str) -> Result<(), Error> {
         Err(error) if error.kind() == KeyValueErrorKind::GetBucket => {}
         Err(source) => return Err(Error::Open { name, source }),
     }
-    // A lease is free when its holder has not renewed it: the server's clock alone decides.
-    let max_age = if name == LEASES_BUCKET {
-        LEASE_TTL
-    } else {
-        Duration::ZERO
-    };
-    let config = kv::Config {
+    let mut config = kv::Config {
         bucket: name.to_owned(),
         history: 1,
-        max_age,
         ..kv::Config::default()
     };
+    if name == LEASES_BUCKET {
+        // A lease is free when its holder has not renewed it: the server's clock alone decides.
+        config.max_age = LEASE_TTL;
+        config.max_bytes = LEASES_MAX_BYTES;
+    }
     bus.jetstream()
         .create_key_value(config)
         .await

@@ -14,8 +14,8 @@ use bus_client::losses::Losses;
 use bus_client::publisher::{self, Outgoing, Publisher};
 use bus_client::reader::{Item, Reader};
 use bus_client::spool::Spool;
-use bus_client::{Bus, connection, streams};
-use bus_schema::names::{EPISODES_STREAM, episodes_subject};
+use bus_client::{Bus, connection, listing, streams};
+use bus_schema::names::{EPISODES_STREAM, LEASES_BUCKET, LEASES_MAX_BYTES, MAX_PARTITIONS, episodes_subject};
 use server::Server;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -33,7 +33,7 @@ fn message(number: u64) -> Outgoing {
     let payload = number.to_string().into_bytes().into();
     Outgoing {
         subject: episodes_subject(0, "test"),
-        message_id: format!("m{number}"),
+        message_id: Some(format!("m{number}")),
         events: 1,
         payload,
     }
@@ -312,6 +312,56 @@ async fn partitions_are_shared_and_those_of_the_dead_move() {
             .all(|lease| gained.iter().all(|other| other.partition != lease.partition))
     );
     assert!(moved.iter().all(|lease| lease.epoch > 0));
+}
+
+#[tokio::test]
+async fn the_leases_of_the_largest_installation_fit_twice() {
+    let server = Server::start();
+    let bus = ready(&server).await;
+    let mut gained = 0;
+    for stage in ["enricher", "episodes", "causes"] {
+        for name in 0..u32::from(MAX_PARTITIONS) {
+            let name = format!("tapio-{stage}-{name:048}");
+            let mut member = Member::new(&bus, stage, &name, MAX_PARTITIONS).await.unwrap();
+            gained += member.round(Instant::now()).await.gained.len();
+        }
+    }
+    assert_eq!(gained, 3 * usize::from(MAX_PARTITIONS));
+    let store = streams::bucket(&bus, LEASES_BUCKET).await.unwrap();
+    let bytes = store.stream.get_info().await.unwrap().state.bytes;
+    assert!(
+        (1..=u64::try_from(LEASES_MAX_BYTES).unwrap() / 2).contains(&bytes),
+        "{bytes}"
+    );
+}
+
+#[tokio::test]
+async fn live_keys_are_listed_and_no_consumer_is_left_with_the_server() {
+    let server = Server::start();
+    let bus = ready(&server).await;
+    let store = streams::bucket(&bus, LEASES_BUCKET).await.unwrap();
+    assert_eq!(listing::keys(&bus, &store, "a.>").await.unwrap(), [""; 0]);
+    for key in ["a.lease.1", "a.lease.2", "a.member.x", "b.lease.1"] {
+        store.put(key, "".into()).await.unwrap();
+    }
+    store.delete("a.lease.2").await.unwrap();
+    let mut keys = listing::keys(&bus, &store, "a.>").await.unwrap();
+    keys.sort();
+    assert_eq!(keys, ["a.lease.1", "a.member.x"]);
+    let consumers = async || store.stream.get_info().await.unwrap().state.consumer_count;
+    assert_eq!(consumers().await, 0);
+    assert!(store.keys().await.is_ok());
+    assert_eq!(consumers().await, 1, "what the bucket's own listing leaves");
+}
+
+#[tokio::test]
+async fn keys_of_no_bucket_are_an_error() {
+    let server = Server::start();
+    let bus = ready(&server).await;
+    let store = streams::bucket(&bus, LEASES_BUCKET).await.unwrap();
+    bus.jetstream().delete_key_value(LEASES_BUCKET).await.unwrap();
+    let listed = tokio::time::timeout(PATIENCE, listing::keys(&bus, &store, ">")).await;
+    assert!(listed.unwrap().is_err());
 }
 
 #[tokio::test]

@@ -29,7 +29,8 @@ pub struct Header {
     pub observer: String,
     /// Sequence number of the first event; the following ones count up. In a heartbeat: of the next event.
     pub first_sequence: u64,
-    /// Every event of this observer up to this time (UNIX ns) has been sent.
+    /// Every event of this observer up to this time (UNIX ns) has been sent. An enriched batch says nothing of it (0): the
+    /// enricher tells the time of all observers of a raw partition in heartbeats of its own.
     pub watermark_ns: u64,
     /// Events this observer has dropped since it started.
     pub dropped_total: u64,

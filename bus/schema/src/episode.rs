@@ -125,12 +125,16 @@ pub struct Report {
     /// When the bus received the raw batch that it follows from, UNIX ns.
     pub received_ns: u64,
     /// Episodes that began, changed or ended.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub episodes: Vec<Episode>,
     /// Edges seen for the first time, or again after a minute.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub edges: Vec<Edge>,
     /// Measurements.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub gauges: Vec<Gauge>,
     /// Losses and capabilities.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub blindness: Vec<Blindness>,
 }
 

@@ -44,8 +44,9 @@ pub const BATCH_MAX_EVENTS: usize = 256;
 pub const BATCH_MAX_BYTES: usize = 32 * 1024;
 /// Default time an event waits for company. Urgent ones do not wait.
 pub const BATCH_LINGER: Duration = Duration::from_millis(50);
-/// A quiet observer sends an empty batch this often, so that time advances for its readers.
-pub const HEARTBEAT_INTERVAL: Duration = Duration::from_millis(250);
+/// Whoever has nothing else to say tells how far time has come when it has passed a multiple of this. Windows end with
+/// seconds, so nothing that is judged by windows waits for it.
+pub const HEARTBEAT_INTERVAL: Duration = Duration::from_millis(500);
 /// An observer that sent nothing for this long no longer holds the watermark back.
 pub const PRODUCER_SILENT_AFTER: Duration = Duration::from_secs(5);
 /// Longest wait for the server's acknowledgement of one publish.
@@ -70,6 +71,9 @@ pub const DUPLICATE_WINDOW: Duration = Duration::from_secs(2 * 60);
 /// The same for incidents, which a recovering correlator may send again later.
 pub const INCIDENTS_DUPLICATE_WINDOW: Duration = Duration::from_secs(10 * 60);
 
+/// Bound of the leases, which are few and small. Of a bucket that may hold no more the server writes blocks of 32 kB, and it
+/// is a whole block that it keeps in memory.
+pub const LEASES_MAX_BYTES: i64 = 128_000;
 /// A lease not renewed for this long is free.
 pub const LEASE_TTL: Duration = Duration::from_secs(5);
 /// A holder renews its lease this often.

@@ -31,6 +31,7 @@ struct Producer {
     recent: BTreeSet<u64>,
     /// Sequence that the next event should have.
     next: u64,
+    /// When the bus received its last batch, UNIX ns.
     last_ns: u64,
 }
 
@@ -66,7 +67,7 @@ impl HighWater {
             first.saturating_sub(producer.next)
         };
         producer.next = producer.next.max(first.saturating_add(events));
-        producer.last_ns = header.watermark_ns;
+        producer.last_ns = header.received_ns;
         Admission::New { missed }
     }
 

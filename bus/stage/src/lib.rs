@@ -13,6 +13,7 @@ pub mod partitioned;
 pub mod process;
 pub mod signals;
 pub mod telemetry;
+pub mod watermark;
 
 pub use config::Args;
 pub use process::Process;

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use bus_client::connection::Status;
 use bus_client::leases::{Changes, Lease, Member};
+use bus_client::publisher::Outgoing;
 use bus_client::reader::Incoming;
 use bus_schema::names::token;
 use bytes::Bytes;
@@ -31,14 +32,8 @@ const PROVISION_RETRY: Duration = Duration::from_secs(1);
 /// Something to publish.
 #[derive(Debug, Clone)]
 pub struct Output {
-    /// Its subject.
-    pub subject: String,
-    /// Its id: the same input gives the same id.
-    pub message_id: String,
-    /// Its body.
-    pub payload: Bytes,
-    /// Events it carries, for the metrics.
-    pub events: u64,
+    /// What; the same input gives the same message, id included.
+    pub message: Outgoing,
     /// A bucket's entry that shall hold the newest of its kind.
     pub put: Option<Put>,
 }

@@ -143,7 +143,7 @@ impl Nodes {
             };
             let message = Outgoing {
                 subject: events_subject(node, "network"),
-                message_id: header.message_id(),
+                message_id: Some(header.message_id()),
                 events: BATCH,
                 payload: self.codec.pack(&header, &events).unwrap().into(),
             };

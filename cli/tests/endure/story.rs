@@ -98,7 +98,7 @@ pub(crate) async fn tell(bus: &Bus, messages: &[Incoming]) {
     for message in messages {
         let outgoing = Outgoing {
             subject: message.subject.clone(),
-            message_id: format!("told/{}", message.sequence),
+            message_id: Some(format!("told/{}", message.sequence)),
             events: 0,
             payload: message.payload.clone(),
         };

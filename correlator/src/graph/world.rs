@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::coverage::Coverage;
 use crate::condition::Condition;
-use crate::fold::watermark::Watermark;
+use bus_stage::watermark::Watermark;
 
 /// An episode that has been quiet for this long explains nothing new. What it has explained keeps it.
 const REMEMBER_NS: u64 = 30 * 60 * 1_000_000_000;

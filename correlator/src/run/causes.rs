@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bus_client::publisher::Outgoing;
 use bus_client::reader::Incoming;
 use bus_schema::Incident;
 use bus_schema::episode::{DecodeError, Report};
@@ -82,11 +83,14 @@ fn output(incident: &Incident) -> Result<Output, Reject> {
         key: incident.id.to_string(),
         value: json.clone().into(),
     };
-    Ok(Output {
+    let message = Outgoing {
         subject: incidents_subject(incident.severity, &incident.namespace, &incident.workload),
-        message_id: incident.message_id(),
-        payload: json.into(),
+        message_id: Some(incident.message_id()),
         events: 1,
+        payload: json.into(),
+    };
+    Ok(Output {
+        message,
         put: Some(put),
     })
 }

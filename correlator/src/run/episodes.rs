@@ -1,6 +1,7 @@
 //! Step one as a partitioned stage: enriched partitions in, episodes out.
 
 use bus_client::codec::{Codec, UnpackError};
+use bus_client::publisher::Outgoing;
 use bus_client::reader::Incoming;
 use bus_schema::batch::DecodeError;
 use bus_schema::episode::Blindness;
@@ -99,15 +100,13 @@ impl Work for Partition {
                 kind: "unencodable",
                 detail: error.to_string(),
             })?;
-            let events = report.episodes.len() as u64;
-            let subject = episodes_subject(CELL, THEME);
-            Ok(Output {
-                subject,
-                message_id: report.message_id(),
+            let message = Outgoing {
+                subject: episodes_subject(CELL, THEME),
+                message_id: (!report.is_heartbeat()).then(|| report.message_id()),
+                events: report.episodes.len() as u64,
                 payload: payload.into(),
-                events,
-                put: None,
-            })
+            };
+            Ok(Output { message, put: None })
         });
         let outputs = outputs.transpose()?.into_iter().collect();
         let skipped = (unknown > 0)

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use bus_schema::entity::{Container, Pod, Service, Workload};
 use bus_schema::event::kubernetes::ImageChanged;
 use bus_schema::event::network::{ConnectFailed, Listening};
-use bus_schema::{EventId, Severity};
+use bus_schema::{EventId, Header, Severity};
 
 use super::*;
 
@@ -107,7 +107,7 @@ fn on_a_host_a_refused_port_is_the_service_that_listened_there() {
         refused(6, address("127.0.0.1", 6379)),
         refused(7, address("127.0.0.1", 1)),
     ];
-    let shares = enricher.apply(&Topology::default(), batch(events), 1);
+    let shares = enricher.apply(&Topology::default(), batch(events), 1).shares;
     let objects: Vec<_> = shares
         .iter()
         .flat_map(|share| &share.events)
@@ -151,7 +151,7 @@ fn in_a_cluster_containers_have_owners_and_addresses_have_pods_and_services() {
         attempt(address("10.1.0.6", 6379)),
         attempt(address("10.96.0.9", 6379)),
     ];
-    let shares = Enricher::default().apply(&topology, batch(events), 1);
+    let shares = Enricher::default().apply(&topology, batch(events), 1).shares;
     for event in shares.iter().flat_map(|share| &share.events) {
         assert_eq!(
             event.subject.workload,
@@ -173,7 +173,9 @@ fn a_workload_of_the_cluster_is_on_no_node_and_a_process_is_on_its_observers() {
         Body::ImageChanged(ImageChanged::default()),
     );
     let here = refused(5, Entity::default());
-    let shares = Enricher::default().apply(&Topology::default(), batch(vec![change, here]), 1);
+    let shares = Enricher::default()
+        .apply(&Topology::default(), batch(vec![change, here]), 1)
+        .shares;
     let nodes: BTreeMap<_, _> = shares
         .iter()
         .flat_map(|share| &share.events)
@@ -184,27 +186,43 @@ fn a_workload_of_the_cluster_is_on_no_node_and_a_process_is_on_its_observers() {
 }
 
 #[test]
-fn events_of_one_workload_share_a_partition_and_time_reaches_every_partition() {
+fn events_of_one_workload_share_a_partition() {
     let mut enricher = Enricher::default();
-    let second = 1_000_000_000;
-    let shares = enricher.apply(
-        &Topology::default(),
-        batch(vec![refused(second, address("10.0.0.1", 1))]),
-        4,
-    );
-    let partitions: std::collections::BTreeSet<_> = shares.iter().map(|share| share.partition).collect();
-    assert_eq!(partitions.len(), 4);
-    assert_eq!(shares.iter().filter(|share| !share.events.is_empty()).count(), 1);
-    let soon = enricher.apply(
-        &Topology::default(),
-        batch(vec![refused(second + 1, address("10.0.0.1", 1))]),
-        4,
-    );
-    assert_eq!(soon.len(), 1, "no heartbeat twice within its interval");
-    assert_eq!(
-        soon[0].partition,
-        partition_of_slot(slot("Cgroup/host/gateway"), 4)
-    );
+    for time_ns in [5, 6] {
+        let events = vec![refused(time_ns, address("10.0.0.1", 1))];
+        let shares = enricher.apply(&Topology::default(), batch(events), 4).shares;
+        let partitions: Vec<_> = shares.iter().map(|share| share.partition).collect();
+        assert_eq!(partitions, [partition_of_slot(slot("Cgroup/host/gateway"), 4)]);
+    }
+}
+
+/// A heartbeat of an observer that has come that far, ms.
+fn heartbeat(observer: &str, mark_ms: u64) -> Batch {
+    let header = Header {
+        observer: observer.into(),
+        watermark_ns: mark_ms * 1_000_000,
+        received_ns: mark_ms * 1_000_000,
+        ..Header::default()
+    };
+    Batch {
+        header,
+        ..Batch::default()
+    }
+}
+
+#[test]
+fn time_is_that_of_the_slowest_observer_and_told_once_for_all() {
+    let mut enricher = Enricher::default();
+    let mut told = |observer, mark_ms| {
+        let outcome = enricher.apply(&Topology::default(), heartbeat(observer, mark_ms), 4);
+        assert_eq!(outcome.shares, [], "nothing happened");
+        outcome.watermark_ns.map(|time_ns| time_ns / 1_000_000)
+    };
+    assert_eq!(told("network", 1_000), Some(1_000));
+    assert_eq!(told("memory", 1_000), None, "no further");
+    assert_eq!(told("network", 1_500), None, "memory has not come that far");
+    assert_eq!(told("memory", 1_499), None, "not worth a message");
+    assert_eq!(told("memory", 1_510), Some(1_500));
 }
 
 #[test]
@@ -220,7 +238,9 @@ fn a_batch_about_many_workloads_is_one_message_a_partition() {
         )
     };
     let events: Vec<_> = (1..=64).map(about).collect();
-    let shares = Enricher::default().apply(&Topology::default(), batch(events), 4);
+    let shares = Enricher::default()
+        .apply(&Topology::default(), batch(events), 4)
+        .shares;
     assert_eq!(shares.len(), 4);
     for share in &shares {
         let own = |event: &Event| partition_of_slot(slot(&event.subject.key()), 4) == share.partition;

@@ -3,6 +3,7 @@
 use std::sync::{PoisonError, RwLockReadGuard};
 
 use bus_client::codec::{Codec, UnpackError};
+use bus_client::publisher::Outgoing;
 use bus_client::reader::Incoming;
 use bus_schema::batch::DecodeError;
 use bus_schema::event::node::Loss;
@@ -20,6 +21,8 @@ use crate::enrich::Share;
 use crate::topology::Topology;
 
 const UNKNOWN_KIND: &str = "unknown_kind";
+/// Family under which the enricher speaks for itself.
+const OWN_FAMILY: &str = "system";
 
 /// The stage: how many partitions, and who is who in the cluster.
 #[derive(Debug)]
@@ -85,12 +88,12 @@ impl Work for Partition {
                 detail: message.subject.clone(),
             });
         };
-        let batch = self
+        let mut batch = self
             .codec
             .unpack(&message.payload)
             .map_err(|error| reject(&error))?;
-        let mut header = batch.header.clone();
-        header.received_ns = message.stored_ns;
+        batch.header.received_ns = message.stored_ns;
+        let header = batch.header.clone();
         let received = batch.events.len() as u64;
         let unknown: u64 = batch.unknown_kinds.values().sum();
         let mut skipped: Vec<_> = (unknown > 0)
@@ -104,14 +107,22 @@ impl Work for Partition {
         }
         self.lost(UNKNOWN_KIND, unknown);
         let topology = self.topology.read().unwrap_or_else(PoisonError::into_inner);
-        let shares = self.state.enricher.apply(&topology, batch, self.partitions);
+        let enriched = self.state.enricher.apply(&topology, batch, self.partitions);
         drop::<RwLockReadGuard<'_, Topology>>(topology);
-        let time_ns = header.watermark_ns;
-        let mut outputs = Vec::with_capacity(shares.len());
+        let mut outputs = Vec::with_capacity(enriched.shares.len() + 1);
         outputs.extend(self.tell_losses(&header.cluster, message)?);
-        for share in shares {
+        let time_ns = header.watermark_ns;
+        // Time is the partition's, not the producer's.
+        let header = Header {
+            watermark_ns: 0,
+            ..header
+        };
+        for share in enriched.shares {
             let id = format!("E/{}/{}/{}", self.number, message.sequence, share.partition);
-            outputs.push(self.output(&header, family, &share, id)?);
+            outputs.push(self.output(&header, family, &share, Some(id))?);
+        }
+        if let Some(watermark_ns) = enriched.watermark_ns {
+            outputs.extend(self.tell_time(&header.cluster, watermark_ns, message)?);
         }
         Ok(Applied {
             outputs,
@@ -131,22 +142,13 @@ impl Work for Partition {
 }
 
 impl Partition {
-    /// What this partition lost, as a batch of the enricher's own. It knows no node, for anybody's events may be among them,
-    /// and no time. What observers say they sent and never came (`missed`) is not in it: whoever dropped it tells it.
+    /// What this partition lost, as a batch of the enricher's own. It has no node, for anybody's events may be among them. What observers say they sent and never came (`missed`) is not in it: whoever dropped it tells it.
     fn tell_losses(&mut self, cluster: &str, message: &Incoming) -> Result<Option<Output>, Reject> {
         let losses = self.state.losses.due(EnricherStage::NAME, message.stored_ns);
         if losses.is_empty() {
             return Ok(None);
         }
-        let header = Header {
-            schema: SCHEMA_VERSION,
-            cluster: cluster.to_owned(),
-            boot: self.number.to_string(),
-            observer: EnricherStage::NAME.to_owned(),
-            first_sequence: message.sequence,
-            received_ns: message.stored_ns,
-            ..Header::default()
-        };
+        let header = self.header(cluster, message);
         let producer = header.message_id();
         let event = |(loss, count): (Loss, u64)| Event {
             id: EventId::of_parts(message.stored_ns, &[&producer, &loss.reason]),
@@ -165,7 +167,40 @@ impl Partition {
             events: losses.into_iter().map(event).collect(),
         };
         let id = format!("L/{}/{}", self.number, message.sequence);
-        self.output(&header, "system", &share, id).map(Some)
+        self.output(&header, OWN_FAMILY, &share, Some(id)).map(Some)
+    }
+
+    /// How far this partition has come, as a heartbeat to every enriched partition. Hearing it twice does no harm.
+    fn tell_time(
+        &mut self,
+        cluster: &str,
+        watermark_ns: u64,
+        message: &Incoming,
+    ) -> Result<Vec<Output>, Reject> {
+        let header = Header {
+            watermark_ns,
+            ..self.header(cluster, message)
+        };
+        let share = |partition| Share {
+            partition,
+            events: Vec::new(),
+        };
+        (0..self.partitions.max(1))
+            .map(|partition| self.output(&header, OWN_FAMILY, &share(partition), None))
+            .collect()
+    }
+
+    /// The header of what this partition says itself.
+    fn header(&self, cluster: &str, message: &Incoming) -> Header {
+        Header {
+            schema: SCHEMA_VERSION,
+            cluster: cluster.to_owned(),
+            boot: self.number.to_string(),
+            observer: EnricherStage::NAME.to_owned(),
+            first_sequence: message.sequence,
+            received_ns: message.stored_ns,
+            ..Header::default()
+        }
     }
 
     fn output(
@@ -173,21 +208,21 @@ impl Partition {
         header: &Header,
         family: &str,
         share: &Share,
-        message_id: String,
+        message_id: Option<String>,
     ) -> Result<Output, Reject> {
         let packed = self.codec.pack(header, &share.events);
         let payload = packed.map_err(|error| Reject {
             kind: "unencodable",
             detail: error.to_string(),
         })?;
-        Ok(Output {
+        let message = Outgoing {
             // A partition owns the slot of its own number.
             subject: enriched_subject(share.partition, family),
             message_id,
-            payload: payload.into(),
             events: share.events.len() as u64,
-            put: None,
-        })
+            payload: payload.into(),
+        };
+        Ok(Output { message, put: None })
     }
 }
 

@@ -9,11 +9,10 @@ use bus_client::losses::Losses;
 use bus_client::publisher::Outgoing;
 use bus_schema::event::node::{Capability, Coverage, Loss};
 use bus_schema::event::{Body, Event};
-use bus_schema::names::{
-    BATCH_LINGER, BATCH_MAX_BYTES, BATCH_MAX_EVENTS, HEARTBEAT_INTERVAL, events_subject,
-};
+use bus_schema::names::{BATCH_LINGER, BATCH_MAX_BYTES, BATCH_MAX_EVENTS, events_subject};
 use bus_schema::{Entity, EventId, Header, SCHEMA_VERSION, Severity};
 use bus_stage::metrics::Metrics;
+use bus_stage::watermark::is_heartbeat_due;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior};
 
@@ -111,12 +110,12 @@ impl Batcher {
 
     /// Runs until the last emitter is gone; then sends what is left.
     pub async fn run(mut self) {
-        let mut heartbeats = tokio::time::interval(HEARTBEAT_INTERVAL);
-        heartbeats.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut clock = tokio::time::interval(BATCH_LINGER);
+        clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut said = Instant::now();
         let mut linger: Option<Instant> = None;
         loop {
-            let due = linger.unwrap_or_else(|| Instant::now() + HEARTBEAT_INTERVAL);
+            let due = linger.unwrap_or_else(|| Instant::now() + BATCH_LINGER);
             tokio::select! {
                 message = self.queue.recv() => {
                     let Some(message) = message else { break };
@@ -126,14 +125,16 @@ impl Batcher {
                     }
                 }
                 () = tokio::time::sleep_until(due), if linger.is_some() => self.flush().await,
-                now = heartbeats.tick() => {
+                now = clock.tick() => {
                     self.clock.refresh();
                     if now.duration_since(said) >= REPEAT_CAPABILITIES {
                         said = now;
                         self.repeat_capabilities();
                     }
-                    self.report_losses();
-                    self.flush().await;
+                    if is_heartbeat_due(self.header.watermark_ns, self.watermark_ns()) {
+                        self.report_losses();
+                        self.flush().await;
+                    }
                 }
             }
             linger = if self.events.is_empty() {
@@ -256,15 +257,10 @@ impl Batcher {
     }
 
     async fn send(&mut self, payload: Vec<u8>, events: usize) {
-        // Heartbeats share a sequence number with the batch that follows; they need an id of their own.
-        let heartbeat = if events == 0 {
-            format!("/h{}", self.header.watermark_ns)
-        } else {
-            String::new()
-        };
         let message = Outgoing {
             subject: events_subject(&self.source.node, self.source.family),
-            message_id: self.header.message_id() + &heartbeat,
+            // A heartbeat shares its sequence number with the batch that follows, and may be heard twice.
+            message_id: (events > 0).then(|| self.header.message_id()),
             events: events as u64,
             payload: payload.into(),
         };

@@ -7,7 +7,6 @@
 use std::time::Duration;
 
 use async_nats::jetstream::context::PublishAckFuture;
-use async_nats::jetstream::message::PublishMessage;
 use bus_client::Bus;
 use bus_client::publisher::{Outgoing, publish};
 use bus_schema::names::PUBLISH_TIMEOUT;
@@ -28,22 +27,16 @@ pub(super) enum Delivered {
 
 /// Hands the output to the connection; the future ends when the server has it.
 pub(super) async fn start(bus: &Bus, output: Output) -> impl Future<Output = Delivered> + Send + use<> {
-    let message = PublishMessage::build()
-        .message_id(&output.message_id)
-        .payload(output.payload.clone());
-    let sending = bus.jetstream().send_publish(output.subject.clone(), message);
+    let message = &output.message;
+    let sending = bus
+        .jetstream()
+        .send_publish(message.subject.clone(), message.to_publish());
     let sent = tokio::time::timeout(PUBLISH_TIMEOUT, sending).await;
     finish(bus.clone(), output, sent.ok().and_then(Result::ok))
 }
 
 async fn finish(bus: Bus, output: Output, sent: Option<PublishAckFuture>) -> Delivered {
-    let Output {
-        subject,
-        message_id,
-        payload,
-        events,
-        put,
-    } = output;
+    let Output { message, put } = output;
     let is_acknowledged = match sent {
         Some(acknowledgement) => matches!(
             tokio::time::timeout(PUBLISH_TIMEOUT, acknowledgement).await,
@@ -51,19 +44,13 @@ async fn finish(bus: Bus, output: Output, sent: Option<PublishAckFuture>) -> Del
         ),
         None => false,
     };
-    let message = Outgoing {
-        subject,
-        message_id,
-        events,
-        payload,
-    };
     if !is_acknowledged && !publish_again(&bus, &message).await {
-        return Delivered::TooLarge(events);
+        return Delivered::TooLarge(message.events);
     }
     if let Some(put) = put {
         set(&bus, &put).await;
     }
-    Delivered::Sent(events)
+    Delivered::Sent(message.events)
 }
 
 /// Says whether the server took it in the end.

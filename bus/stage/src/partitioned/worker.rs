@@ -22,7 +22,7 @@ use crate::{Process, checkpoint};
 /// Outputs on their way at a time. More only adds latency.
 const IN_FLIGHT: usize = 64;
 /// A checkpoint this often bounds what is read again after a crash.
-const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(1);
+const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(5);
 /// The same complaint is logged this often at most.
 const COMPLAINT_INTERVAL: Duration = Duration::from_secs(60);
 

@@ -1,8 +1,9 @@
 //! How far event time has come in a stream: the least of what its producers say, leaving out those that do not keep up.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use bus_schema::names::PRODUCER_SILENT_AFTER;
+use bus_schema::names::{HEARTBEAT_INTERVAL, PRODUCER_SILENT_AFTER};
 use serde::{Deserialize, Serialize};
 
 /// Said by one that knows no time, such as a stage that tells what it lost: nobody waits for it.
@@ -16,7 +17,7 @@ const PAUSE_NS: u64 = SECOND_NS;
 /// The watermark of one stream. It never goes back. A function of the messages, which say when the bus received
 /// them: reading them again gives the same.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub(crate) struct Watermark {
+pub struct Watermark {
     producers: BTreeMap<String, Producer>,
     /// When the last message was received, UNIX ns.
     received_ns: u64,
@@ -42,7 +43,7 @@ impl Watermark {
     ///
     /// After an outage all producers are behind, and each gets time to catch up. One whose clock is wrong, or that is too slow
     /// for good, delays the others only once.
-    pub(crate) fn note(&mut self, producer: String, mark_ns: u64, received_ns: u64) {
+    pub fn note(&mut self, producer: String, mark_ns: u64, received_ns: u64) {
         if mark_ns == NO_MARK {
             return;
         }
@@ -52,7 +53,7 @@ impl Watermark {
         speaker.mark_ns = speaker.mark_ns.max(mark_ns);
         speaker.heard_ns = self.passed_ns;
         self.latest_ns = self.latest_ns.max(mark_ns);
-        let patience_ns = u64::try_from(PRODUCER_SILENT_AFTER.as_nanos()).unwrap_or(u64::MAX);
+        let patience_ns = nanoseconds(PRODUCER_SILENT_AFTER);
         let now_ns = self.passed_ns;
         // Nobody is late because somebody's clock is early.
         let on_time_ns = self.latest_ns.min(self.received_ns).saturating_sub(BEHIND_NS);
@@ -73,9 +74,24 @@ impl Watermark {
     }
 
     /// Everything up to this time (UNIX ns) has arrived.
-    pub(crate) fn now_ns(&self) -> u64 {
+    pub fn now_ns(&self) -> u64 {
         self.now_ns
     }
+}
+
+/// Whether `now_ns`, after `before_ns`, is in another of the intervals of this length that time consists of.
+pub fn passes(before_ns: u64, now_ns: u64, interval: Duration) -> bool {
+    let interval_ns = nanoseconds(interval).max(1);
+    before_ns / interval_ns != now_ns / interval_ns
+}
+
+/// Whether time that was last told to be `told_ns` is to be told again.
+pub fn is_heartbeat_due(told_ns: u64, now_ns: u64) -> bool {
+    passes(told_ns, now_ns, HEARTBEAT_INTERVAL)
+}
+
+fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
