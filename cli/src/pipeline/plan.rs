@@ -13,8 +13,8 @@ use crate::port::Port;
 const OBSERVERS: [&str; 3] = ["tapio-network", "tapio-memory", "tapio-process"];
 const READY: &str = "/readyz";
 /// The server's Go runtime keeps its memory at this: without it, every stream's last block (8 MiB) and as much garbage
-/// gather for a quarter of an hour. It collects only there, and so is there after a minute. Whoever sets the first of these
-/// for `tapio` has his own way.
+/// gather for an hour. It collects only there, and so is there after some minutes. Whoever sets the first of these for
+/// `tapio` has his own way.
 const NATS_MEMORY: [(&str, &str); 2] = [("GOMEMLIMIT", "40MiB"), ("GOGC", "off")];
 
 pub(super) struct Plan {
