@@ -16,26 +16,12 @@ const NOT_FOUND: u16 = 404;
 /// What was done to a key; a message without is a value.
 const KV_OPERATION: &str = "KV-Operation";
 
-/// Why there is no list.
+/// There is no list: the request could not be sent, the server refused it, or the connection ended.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The request could not be sent.
-    #[error("keys of {bucket} could not be asked for")]
-    Ask {
-        /// Of which bucket.
-        bucket: String,
-        /// Why.
-        #[source]
-        source: Box<dyn std::error::Error + Send + Sync>,
-    },
-    /// The server refused it, or the connection ended.
-    #[error("keys of {bucket} were not listed: {why}")]
-    Refused {
-        /// Of which bucket.
-        bucket: String,
-        /// Why.
-        why: String,
-    },
+#[error("keys of {bucket} were not listed: {why}")]
+pub struct Error {
+    bucket: String,
+    why: String,
 }
 
 /// The keys of `store` that match `pattern`, a subject's with wildcards. The server takes such a request for up to 1,024 keys
@@ -44,10 +30,9 @@ pub enum Error {
 /// # Errors
 /// When the server refuses; one that is not there does not answer.
 pub async fn keys(bus: &Bus, store: &Store, pattern: &str) -> Result<Vec<String>, Error> {
-    let bucket = &store.name;
-    let ask = |source| Error::Ask {
-        bucket: bucket.clone(),
-        source,
+    let failed = |why: String| Error {
+        bucket: store.name.clone(),
+        why,
     };
     let client = bus.client();
     let inbox = client.new_inbox();
@@ -56,11 +41,11 @@ pub async fn keys(bus: &Bus, store: &Store, pattern: &str) -> Result<Vec<String>
     let mut answers = client
         .subscribe(inbox.clone())
         .await
-        .map_err(|source| ask(source.into()))?;
+        .map_err(|error| failed(error.to_string()))?;
     client
         .publish_with_reply(subject, inbox, request.to_string().into())
         .await
-        .map_err(|source| ask(source.into()))?;
+        .map_err(|error| failed(error.to_string()))?;
     let mut keys = Vec::new();
     while let Some(answer) = answers.next().await {
         match answer.status.map(|status| status.as_u16()) {
@@ -68,18 +53,11 @@ pub async fn keys(bus: &Bus, store: &Store, pattern: &str) -> Result<Vec<String>
             Some(NO_CONTENT | NOT_FOUND) => return Ok(keys),
             Some(status) => {
                 let why = format!("{status} {}", answer.description.unwrap_or_default());
-                return Err(refused(bucket, why));
+                return Err(failed(why));
             }
         }
     }
-    Err(refused(bucket, "the connection ended".into()))
-}
-
-fn refused(bucket: &str, why: String) -> Error {
-    Error::Refused {
-        bucket: bucket.to_owned(),
-        why,
-    }
+    Err(failed("the connection ended".into()))
 }
 
 /// The key of a message that holds a value; a deleted key is a message too.

@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use bus_schema::episode::{Blindness, Episode, Report};
 use bus_schema::event::node::Loss;
 use bus_schema::{Entity, EventId};
+use bus_stage::watermark::Watermark;
 use serde::{Deserialize, Serialize};
 
 use super::coverage::Coverage;
 use crate::condition::Condition;
-use bus_stage::watermark::Watermark;
 
 /// An episode that has been quiet for this long explains nothing new. What it has explained keeps it.
 const REMEMBER_NS: u64 = 30 * 60 * 1_000_000_000;

@@ -119,7 +119,7 @@ impl Work for Partition {
         };
         for share in enriched.shares {
             let id = format!("E/{}/{}/{}", self.number, message.sequence, share.partition);
-            outputs.push(self.output(&header, family, &share, Some(id))?);
+            outputs.push(self.output(&header, family, &share, id)?);
         }
         if let Some(watermark_ns) = enriched.watermark_ns {
             outputs.extend(self.tell_time(&header.cluster, watermark_ns, message)?);
@@ -167,7 +167,7 @@ impl Partition {
             events: losses.into_iter().map(event).collect(),
         };
         let id = format!("L/{}/{}", self.number, message.sequence);
-        self.output(&header, OWN_FAMILY, &share, Some(id)).map(Some)
+        self.output(&header, OWN_FAMILY, &share, id).map(Some)
     }
 
     /// How far this partition has come, as a heartbeat to every enriched partition. Hearing it twice does no harm.
@@ -181,13 +181,17 @@ impl Partition {
             watermark_ns,
             ..self.header(cluster, message)
         };
-        let share = |partition| Share {
-            partition,
-            events: Vec::new(),
+        let payload = self.pack(&header, &[])?;
+        let heartbeat = |partition| Output {
+            message: Outgoing {
+                subject: enriched_subject(partition, OWN_FAMILY),
+                message_id: None,
+                events: 0,
+                payload: payload.clone().into(),
+            },
+            put: None,
         };
-        (0..self.partitions.max(1))
-            .map(|partition| self.output(&header, OWN_FAMILY, &share(partition), None))
-            .collect()
+        Ok((0..self.partitions.max(1)).map(heartbeat).collect())
     }
 
     /// The header of what this partition says itself.
@@ -208,21 +212,24 @@ impl Partition {
         header: &Header,
         family: &str,
         share: &Share,
-        message_id: Option<String>,
+        message_id: String,
     ) -> Result<Output, Reject> {
-        let packed = self.codec.pack(header, &share.events);
-        let payload = packed.map_err(|error| Reject {
-            kind: "unencodable",
-            detail: error.to_string(),
-        })?;
         let message = Outgoing {
             // A partition owns the slot of its own number.
             subject: enriched_subject(share.partition, family),
-            message_id,
+            message_id: Some(message_id),
             events: share.events.len() as u64,
-            payload: payload.into(),
+            payload: self.pack(header, &share.events)?.into(),
         };
         Ok(Output { message, put: None })
+    }
+
+    fn pack(&mut self, header: &Header, events: &[Event]) -> Result<Vec<u8>, Reject> {
+        let packed = self.codec.pack(header, events);
+        packed.map_err(|error| Reject {
+            kind: "unencodable",
+            detail: error.to_string(),
+        })
     }
 }
 
