@@ -61,7 +61,7 @@ enum What {
     Soak {
         #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..), help = "how long")]
         minutes: u64,
-        #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..), help = "shops side by side")]
+        #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..), help = "shops side by side")]
         shops: u32,
         #[arg(long, default_value_t = 25, help = "requests a second of each shop")]
         rate: u32,
