@@ -46,7 +46,7 @@ pub const BATCH_MAX_BYTES: usize = 32 * 1024;
 pub const BATCH_LINGER: Duration = Duration::from_millis(50);
 /// Whoever has nothing else to say tells how far time has come when it has passed a multiple of this. Windows end with
 /// seconds, so nothing that is judged by windows waits for it.
-pub const HEARTBEAT_INTERVAL: Duration = Duration::from_millis(500);
+pub const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(1);
 /// An observer that sent nothing for this long no longer holds the watermark back.
 pub const PRODUCER_SILENT_AFTER: Duration = Duration::from_secs(5);
 /// Longest wait for the server's acknowledgement of one publish.

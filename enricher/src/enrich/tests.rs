@@ -220,9 +220,9 @@ fn time_is_that_of_the_slowest_observer_and_told_once_for_all() {
     };
     assert_eq!(told("network", 1_000), Some(1_000));
     assert_eq!(told("memory", 1_000), None, "no further");
-    assert_eq!(told("network", 1_500), None, "memory has not come that far");
-    assert_eq!(told("memory", 1_499), None, "not worth a message");
-    assert_eq!(told("memory", 1_510), Some(1_500));
+    assert_eq!(told("network", 2_000), None, "memory has not come that far");
+    assert_eq!(told("memory", 1_999), None, "not worth a message");
+    assert_eq!(told("memory", 2_010), Some(2_000));
 }
 
 #[test]

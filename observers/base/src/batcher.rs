@@ -114,15 +114,15 @@ impl Batcher {
         clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut said = Instant::now();
         let mut linger: Option<Instant> = None;
+        let mut waiting = Vec::new();
         loop {
             let due = linger.unwrap_or_else(|| Instant::now() + BATCH_LINGER);
             tokio::select! {
-                message = self.queue.recv() => {
-                    let Some(message) = message else { break };
-                    let is_urgent = self.take(message);
-                    if self.events.len() >= BATCH_MAX_EVENTS || (is_urgent && self.queue.is_empty()) {
-                        self.flush().await;
+                received = self.queue.recv_many(&mut waiting, BATCH_MAX_EVENTS) => {
+                    if received == 0 {
+                        break;
                     }
+                    self.take_all(&mut waiting).await;
                 }
                 () = tokio::time::sleep_until(due), if linger.is_some() => self.flush().await,
                 now = clock.tick() => {
@@ -147,14 +147,31 @@ impl Batcher {
         self.flush().await;
     }
 
+    /// Takes what waits in the queue. It was observed at one time: a reading of the clock for each would tell no more, and is
+    /// most of what does not compress.
+    async fn take_all(&mut self, waiting: &mut Vec<Message>) {
+        let now_ns = self.clock.now_ns();
+        let mut is_urgent = false;
+        for message in waiting.drain(..) {
+            is_urgent |= self.take(message, now_ns);
+            if self.events.len() >= BATCH_MAX_EVENTS {
+                self.flush().await;
+                is_urgent = false;
+            }
+        }
+        if is_urgent {
+            self.flush().await;
+        }
+    }
+
     /// Takes a message; says whether it cannot wait.
-    fn take(&mut self, message: Message) -> bool {
+    fn take(&mut self, message: Message, now_ns: u64) -> bool {
         match message {
             Message::Event(draft) => {
                 self.metrics.events_received.inc();
                 let is_urgent =
                     draft.severity.is_urgent() || draft.window_ns == 0 && draft.severity >= Severity::Warning;
-                self.push(draft);
+                self.push(draft, now_ns);
                 is_urgent
             }
             Message::Capability(capability) => {
@@ -162,7 +179,7 @@ impl Batcher {
                     .capabilities
                     .insert(capability.hook.clone(), capability.clone());
                 if known.as_ref() != Some(&capability) {
-                    self.push_capability(capability);
+                    self.push_capability(capability, now_ns);
                 }
                 false
             }
@@ -173,7 +190,7 @@ impl Batcher {
         }
     }
 
-    fn push(&mut self, draft: Draft) {
+    fn push(&mut self, draft: Draft, observed_ns: u64) {
         let sequence = self.header.first_sequence + self.events.len() as u64;
         let Source {
             node, boot, observer, ..
@@ -181,7 +198,7 @@ impl Batcher {
         self.events.push(Event {
             id: EventId::of_event(draft.time_ns, node, boot, observer, sequence),
             time_ns: draft.time_ns,
-            observed_ns: self.clock.now_ns(),
+            observed_ns,
             severity: draft.severity,
             subject: draft.subject,
             object: draft.object,
@@ -192,28 +209,26 @@ impl Batcher {
         });
     }
 
-    fn push_capability(&mut self, capability: Capability) {
+    fn push_capability(&mut self, capability: Capability, now_ns: u64) {
         let severity = if capability.coverage == Coverage::Full {
             Severity::Info
         } else {
             Severity::Notice
         };
         let node = Entity::of_node(&self.source.node);
-        self.push(Draft::new(
-            self.clock.now_ns(),
-            severity,
-            node,
-            Body::Capability(capability),
-        ));
+        let draft = Draft::new(now_ns, severity, node, Body::Capability(capability));
+        self.push(draft, now_ns);
     }
 
     fn repeat_capabilities(&mut self) {
+        let now_ns = self.clock.now_ns();
         for capability in self.capabilities.values().cloned().collect::<Vec<_>>() {
-            self.push_capability(capability);
+            self.push_capability(capability, now_ns);
         }
     }
 
     fn report_losses(&mut self) {
+        let now_ns = self.clock.now_ns();
         for (reason, count) in self.losses.take() {
             self.header.dropped_total += count;
             self.metrics.drop_events(reason, count);
@@ -222,7 +237,8 @@ impl Batcher {
                 reason: reason.to_owned(),
             });
             let node = Entity::of_node(&self.source.node);
-            self.push(Draft::new(self.clock.now_ns(), Severity::Warning, node, loss).counting(count, 0));
+            let draft = Draft::new(now_ns, Severity::Warning, node, loss).counting(count, 0);
+            self.push(draft, now_ns);
         }
     }
 

@@ -63,8 +63,18 @@ pub fn listening(record: &raw::Listen, context: &Context) -> Draft {
     ))
 }
 
-/// What one edge's counters are added up by: second, control group, role, peer, port, network namespace.
+/// What one edge's counters are added up by: second, control group, role, peer, its port, network namespace.
 type Edge = (u32, u64, u32, [u32; 4], u32, u32);
+
+/// The edge that a row belongs to. A server's edge ends at a peer of any port, whichever of its own ports was called.
+fn edge_of(key: &raw::SumKey) -> Edge {
+    let port = if role(key.role) == Role::Server {
+        0
+    } else {
+        key.port
+    };
+    (key.second, key.cgroup_id, key.role, key.peer, port, key.netns)
+}
 
 /// The end of a UNIX second, ns.
 fn end_of(second: u32) -> u64 {
@@ -75,8 +85,7 @@ fn end_of(second: u32) -> u64 {
 pub fn edges(drained: &[(raw::SumKey, raw::Edge)], context: &Context) -> Vec<Draft> {
     let mut edges: BTreeMap<Edge, (EdgeStats, u64)> = BTreeMap::new();
     for (key, counters) in drained {
-        let edge = (key.second, key.cgroup_id, key.role, key.peer, key.port, key.netns);
-        let (stats, handshakes_ns) = edges.entry(edge).or_default();
+        let (stats, handshakes_ns) = edges.entry(edge_of(key)).or_default();
         stats.role = role(key.role);
         add(stats, key.outcome, counters);
         *handshakes_ns += if key.outcome == 0 {
@@ -90,11 +99,10 @@ pub fn edges(drained: &[(raw::SumKey, raw::Edge)], context: &Context) -> Vec<Dra
         (EdgeStats, u64),
     )| {
         stats.handshake_mean_ns = handshakes_ns.checked_div(stats.established).unwrap_or(0);
-        let peer_port = if stats.role == Role::Server { 0 } else { port };
         let entity = owner(cgroup_id, context);
         let (count, body) = (stats.attempts, Body::EdgeStats(stats));
         Draft::new(end_of(second), Severity::Info, entity, body)
-            .towards(address(peer, peer_port, netns))
+            .towards(address(peer, port, netns))
             .counting(count, WINDOW_NS)
     };
     edges.into_iter().map(draft).collect()
@@ -162,8 +170,7 @@ fn add_times(times: &mut Log2, counters: &raw::Http) {
 pub fn exchanges(drained: &[(raw::SumKey, raw::Http)], context: &Context) -> Vec<Draft> {
     let mut edges: BTreeMap<Edge, HttpStats> = BTreeMap::new();
     for (key, counters) in drained {
-        let edge = (key.second, key.cgroup_id, key.role, key.peer, key.port, key.netns);
-        let stats = edges.entry(edge).or_default();
+        let stats = edges.entry(edge_of(key)).or_default();
         stats.role = role(key.role);
         if key.outcome == NO_RESPONSE {
             add_times(&mut stats.unanswered, counters);
@@ -176,12 +183,37 @@ pub fn exchanges(drained: &[(raw::SumKey, raw::Http)], context: &Context) -> Vec
         add_times(&mut stats.latency, counters);
     }
     let draft = |((second, cgroup_id, _, peer, port, netns), stats): (Edge, HttpStats)| {
-        let peer_port = if stats.role == Role::Server { 0 } else { port };
         let entity = owner(cgroup_id, context);
         let (count, body) = (stats.requests(), Body::HttpStats(stats));
         Draft::new(end_of(second), Severity::Info, entity, body)
-            .towards(address(peer, peer_port, netns))
+            .towards(address(peer, port, netns))
             .counting(count, WINDOW_NS)
     };
     edges.into_iter().map(draft).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(role: raw::Role, peer: u32, port: u32) -> raw::SumKey {
+        raw::SumKey {
+            role: role as u32,
+            peer: [0, 0, 0, peer],
+            port,
+            cgroup_id: 7,
+            second: 8,
+            netns: 9,
+            outcome: 0,
+            pad: 0,
+        }
+    }
+
+    #[test]
+    fn all_ports_of_a_server_are_one_edge_and_those_of_a_callee_are_not() {
+        let edge = |role, peer, port| edge_of(&row(role, peer, port));
+        assert_eq!(edge(raw::Role::Server, 1, 80), edge(raw::Role::Server, 1, 81));
+        assert_ne!(edge(raw::Role::Server, 1, 80), edge(raw::Role::Server, 2, 80));
+        assert_ne!(edge(raw::Role::Client, 1, 80), edge(raw::Role::Client, 1, 81));
+    }
 }

@@ -80,7 +80,23 @@ async fn events_travel_together_until_they_are_many_or_have_waited_or_one_is_urg
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_quiet_observer_tells_its_time_as_soon_as_another_half_second_is_complete() {
+async fn what_waits_together_is_observed_at_one_time_and_what_comes_later_later() {
+    let (emitter, mut sent, _) = quiet().await;
+    let mut observed = async || {
+        (0..BATCH_MAX_EVENTS).for_each(|_| emitter.emit(draft(Severity::Info)));
+        let events = next(&mut sent).await.events;
+        assert_eq!(events.len(), BATCH_MAX_EVENTS);
+        let mut times: Vec<_> = events.iter().map(|event| event.observed_ns).collect();
+        times.dedup();
+        times
+    };
+    let (first, second) = (observed().await, observed().await);
+    assert_eq!((first.len(), second.len()), (1, 1));
+    assert!(first < second);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_quiet_observer_tells_its_time_as_soon_as_another_second_is_complete() {
     let (emitter, mut sent, _) = quiet().await;
     let mut codec = Codec::new().unwrap();
     let mut heartbeat = async |complete_ms: u64| {
@@ -91,10 +107,10 @@ async fn a_quiet_observer_tells_its_time_as_soon_as_another_half_second_is_compl
         assert_eq!(batch.events, []);
         Some(batch.header.watermark_ns / 1_000_000)
     };
-    assert_eq!(heartbeat(1_499).await, None);
-    assert_eq!(heartbeat(1_500).await, Some(1_500));
     assert_eq!(heartbeat(1_999).await, None);
-    assert_eq!(heartbeat(2_003).await, Some(2_003));
+    assert_eq!(heartbeat(2_000).await, Some(2_000));
+    assert_eq!(heartbeat(2_999).await, None);
+    assert_eq!(heartbeat(3_003).await, Some(3_003));
     assert_eq!(heartbeat(700).await, Some(700), "a clock that was set back");
 }
 
@@ -151,10 +167,11 @@ async fn a_batch_that_is_too_large_goes_in_parts_without_a_gap() {
     for _ in 0..BATCH_MAX_EVENTS {
         let name: String = (0..32).map(&mut random).collect();
         let subject = Entity::of_node(&name);
-        batcher.push(Draft {
+        let draft = Draft {
             subject,
             ..draft(Severity::Info)
-        });
+        };
+        batcher.push(draft, 0);
     }
     batcher.flush().await;
     let mut codec = Codec::new().unwrap();
