@@ -25,6 +25,14 @@ struct Segment {
     unread: VecDeque<u64>,
 }
 
+/// The oldest record, once it was asked for: it may be on its way, and is not lost when its segment makes room.
+#[derive(Debug)]
+struct Front {
+    record: Vec<u8>,
+    events: u64,
+    is_on_disk: bool,
+}
+
 /// The queue in one folder.
 #[derive(Debug)]
 pub struct Spool {
@@ -36,7 +44,7 @@ pub struct Spool {
     writer: Option<File>,
     /// Where the oldest segment is read.
     read_offset: u64,
-    front: Option<Vec<u8>>,
+    front: Option<Front>,
     losses: Losses,
 }
 
@@ -77,15 +85,14 @@ impl Spool {
 
     /// Whether nothing is waiting.
     pub fn is_empty(&self) -> bool {
-        self.segments.iter().all(|segment| segment.unread.is_empty())
+        self.front.is_none() && self.segments.iter().all(|segment| segment.unread.is_empty())
     }
 
     /// Records that wait.
     pub fn len(&self) -> u64 {
-        self.segments
-            .iter()
-            .map(|segment| segment.unread.len() as u64)
-            .sum()
+        let is_only_here = self.front.as_ref().is_some_and(|front| !front.is_on_disk);
+        let on_disk = self.segments.iter().map(|segment| segment.unread.len() as u64);
+        on_disk.sum::<u64>() + u64::from(is_only_here)
     }
 
     /// Appends a record of so many events, dropping the oldest segments while the queue or the disk is full.
@@ -110,11 +117,17 @@ impl Spool {
         while self.front.is_none() {
             let segment = self.segments.front()?;
             match read_record(&segment.path, self.read_offset) {
-                Ok(Some((record, _))) => self.front = Some(record),
+                Ok(Some((record, events))) => {
+                    self.front = Some(Front {
+                        record,
+                        events,
+                        is_on_disk: true,
+                    });
+                }
                 Ok(None) | Err(_) => self.drop_oldest(DISK),
             }
         }
-        self.front.as_deref()
+        self.front.as_ref().map(|front| front.record.as_slice())
     }
 
     /// Removes the oldest record.
@@ -130,16 +143,17 @@ impl Spool {
 
     /// Gives the events of the record.
     fn remove_front(&mut self) -> u64 {
-        let Some(record) = self.front.take() else { return 0 };
-        self.read_offset += (record.len() + RECORD_HEADER) as u64;
-        let Some(segment) = self.segments.front_mut() else {
-            return 0;
-        };
-        let events = segment.unread.pop_front();
-        if segment.unread.is_empty() {
-            self.drop_oldest(DISK);
+        let Some(front) = self.front.take() else { return 0 };
+        if front.is_on_disk
+            && let Some(segment) = self.segments.front_mut()
+        {
+            self.read_offset += (front.record.len() + RECORD_HEADER) as u64;
+            segment.unread.pop_front();
+            if segment.unread.is_empty() {
+                self.drop_oldest(DISK);
+            }
         }
-        events.unwrap_or(0)
+        front.events
     }
 
     fn bytes(&self) -> u64 {
@@ -195,7 +209,7 @@ impl Spool {
         }
     }
 
-    /// Removes the oldest segment and counts what it held unread.
+    /// Removes the oldest segment and counts what it held unread, but for the record that was asked for.
     fn drop_oldest(&mut self, reason: &'static str) {
         let Some(segment) = self.segments.pop_front() else {
             return;
@@ -204,9 +218,13 @@ impl Spool {
             self.writer = None;
         }
         self.read_offset = 0;
-        self.front = None;
         remove(&segment.path);
-        self.losses.add(reason, segment.unread.iter().sum());
+        let mut unread = segment.unread;
+        if let Some(front) = self.front.as_mut().filter(|front| front.is_on_disk) {
+            front.is_on_disk = false;
+            unread.pop_front();
+        }
+        self.losses.add(reason, unread.iter().sum());
     }
 }
 
@@ -317,6 +335,30 @@ mod tests {
         let kept = drain(&mut spool);
         assert_eq!(dropped + 7 * kept.len() as u64, 700);
         assert!(dropped > 0 && kept.last() == numbers(99..100).last());
+    }
+
+    #[test]
+    fn the_record_that_is_on_its_way_is_not_lost_when_its_segment_makes_room() {
+        let folder = tempfile::tempdir().unwrap();
+        let losses = Losses::default();
+        let mut spool = Spool::open(folder.path(), 10_000, losses.clone()).unwrap();
+        let records = numbers(0..100);
+        spool.append(&records[0], 7);
+        assert_eq!(spool.front(), Some(records[0].as_slice()));
+        for record in &records[1..] {
+            spool.append(record, 7);
+        }
+        let dropped = losses.take().get(FULL).copied().unwrap_or(0);
+        assert!(dropped > 0 && dropped + 7 * spool.len() == 700);
+        assert_eq!(
+            spool.front(),
+            Some(records[0].as_slice()),
+            "it may have to go again"
+        );
+        let kept = drain(&mut spool);
+        assert_eq!(dropped + 7 * kept.len() as u64, 700);
+        assert_eq!((&kept[0], kept.last()), (&records[0], records.last()));
+        assert!(spool.is_empty() && losses.take().is_empty());
     }
 
     #[test]
