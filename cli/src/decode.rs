@@ -7,12 +7,12 @@ use std::fmt::Write as _;
 use std::io::{Read, Write};
 use std::process::ExitCode;
 
+use bus_client::codec;
 use bus_schema::{EventId, Timestamp};
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
-const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 /// A message that unpacks to more than this is no message of ours.
 const MOST_BYTES: u64 = 64 * 1024 * 1024;
 
@@ -25,12 +25,9 @@ pub enum Error {
     /// Nobody takes the output.
     #[error("cannot write the JSON")]
     Write(#[source] std::io::Error),
-    /// Its compression is damaged.
-    #[error("zstd frame is damaged")]
-    Zstd(#[source] std::io::Error),
-    /// It unpacks to too much.
-    #[error("message is larger than {MOST_BYTES} bytes")]
-    TooLarge,
+    /// Its compression is damaged, hostile, or that of a later version.
+    #[error("cannot uncompress the message")]
+    Uncompress(#[source] std::io::Error),
     /// It begins like JSON and is none.
     #[error("not JSON")]
     Json(#[source] serde_json::Error),
@@ -53,34 +50,15 @@ pub(crate) fn run() -> Result<ExitCode, crate::Error> {
 
 /// The message as JSON values, one a line. An empty message has none.
 pub fn lines(bytes: &[u8]) -> Result<Vec<Value>, Error> {
-    let unpacked;
-    let bytes = if bytes.starts_with(&ZSTD_MAGIC) {
-        unpacked = unpack(bytes)?;
-        &unpacked
-    } else {
-        bytes
-    };
+    let bytes = codec::plain(bytes).map_err(Error::Uncompress)?;
     match bytes.iter().find(|byte| !byte.is_ascii_whitespace()) {
         None => Ok(Vec::new()),
-        Some(b'{' | b'[' | b'"') => serde_json::Deserializer::from_slice(bytes)
+        Some(b'{' | b'[' | b'"') => serde_json::Deserializer::from_slice(&bytes)
             .into_iter()
             .collect::<Result<_, _>>()
             .map_err(Error::Json),
-        Some(_) => message_pack(bytes),
+        Some(_) => message_pack(&bytes),
     }
-}
-
-fn unpack(bytes: &[u8]) -> Result<Vec<u8>, Error> {
-    let mut unpacked = Vec::new();
-    let decoder = zstd::Decoder::new(bytes).map_err(Error::Zstd)?;
-    decoder
-        .take(MOST_BYTES + 1)
-        .read_to_end(&mut unpacked)
-        .map_err(Error::Zstd)?;
-    if u64::try_from(unpacked.len()).is_ok_and(|length| length > MOST_BYTES) {
-        return Err(Error::TooLarge);
-    }
-    Ok(unpacked)
 }
 
 fn message_pack(bytes: &[u8]) -> Result<Vec<Value>, Error> {

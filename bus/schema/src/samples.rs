@@ -8,6 +8,10 @@ use crate::event::status::{HttpError, HttpStats};
 use crate::histogram::Log2;
 use crate::{Batch, Body, Entity, Event, EventId, Header, SCHEMA_VERSION, Severity};
 
+mod kinds;
+
+pub use kinds::body;
+
 const SECOND_NS: u64 = 1_000_000_000;
 /// Aggregates that one node sends a second.
 const EVENTS_PER_NODE_AND_SECOND: u64 = 1000;

@@ -6,16 +6,9 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use bus_schema::batch::DecodeError;
 use bus_schema::entity::{Address, Cgroup, Process, Workload};
-use bus_schema::event::container::OomKill;
-use bus_schema::event::kubernetes::ImageChanged;
-use bus_schema::event::memory::MemoryGrowth;
-use bus_schema::event::network::{ConnectFailed, ConnectFailure, EdgeStats, Listening, Role, TcpStats};
-use bus_schema::event::node::{Capability, Coverage, Loss, NodePressure};
-use bus_schema::event::process::{Executable, ExecutableChanged, ProcessExited, SignalSent};
-use bus_schema::event::status::{HttpError, HttpStats};
+use bus_schema::event::network::Listening;
 use bus_schema::event::{Body, Event, Kind, Trace};
-use bus_schema::histogram::Log2;
-use bus_schema::{Batch, Entity, EventId, Header, SCHEMA_VERSION, Severity};
+use bus_schema::{Batch, Entity, EventId, Header, SCHEMA_VERSION, Severity, samples};
 use serde::Serialize;
 
 const TIME_NS: u64 = 1_700_000_000_123_456_789;
@@ -35,101 +28,7 @@ fn header() -> Header {
 }
 
 fn bodies() -> Vec<Body> {
-    Kind::ALL.iter().map(|kind| body(*kind)).collect()
-}
-
-#[expect(clippy::too_many_lines, reason = "a table with one row per kind")]
-fn body(kind: Kind) -> Body {
-    let executable = |label: &str| Executable {
-        path: format!("/srv/{label}/cache"),
-        build_id: "00ff".into(),
-        content_hash: "ab".into(),
-        label: label.into(),
-    };
-    match kind {
-        Kind::ConnectFailed => Body::ConnectFailed(ConnectFailed {
-            failure: ConnectFailure::Refused,
-            errno: 111,
-            latency_ns: 5,
-        }),
-        Kind::Listening => Body::Listening(Listening { open: true }),
-        Kind::EdgeStats => Body::EdgeStats(EdgeStats {
-            role: Role::Client,
-            attempts: 9,
-            established: 8,
-            refused: 1,
-            ..EdgeStats::default()
-        }),
-        Kind::TcpStats => Body::TcpStats(TcpStats {
-            retransmits: Some(2),
-            established: 7,
-        }),
-        Kind::HttpError => Body::HttpError(HttpError {
-            role: Role::Server,
-            status: 503,
-            latency_ns: 6,
-        }),
-        Kind::HttpStats => Body::HttpStats(HttpStats {
-            role: Role::Server,
-            by_class: [0, 5, 0, 1, 2],
-            latency: Log2(vec![0, 3]),
-            ..HttpStats::default()
-        }),
-        Kind::MemoryGrowth => Body::MemoryGrowth(MemoryGrowth {
-            usage_bytes: 9,
-            start_bytes: 1,
-            rate_bytes_per_second: 1.5,
-            limit_bytes: Some(64),
-            time_to_limit_ns: Some(7),
-            fit: 0.5,
-        }),
-        Kind::ExecutableChanged => Body::ExecutableChanged(ExecutableChanged {
-            old: executable("v1"),
-            new: executable("v2"),
-        }),
-        Kind::SignalSent => Body::SignalSent(SignalSent {
-            signal: 9,
-            by_kernel: false,
-        }),
-        Kind::ProcessExited => Body::ProcessExited(ProcessExited {
-            code: 0,
-            signal: 9,
-            core_dumped: false,
-            main: true,
-        }),
-        Kind::OomKill => Body::OomKill(OomKill {
-            trigger: Process::default(),
-            limit_bytes: Some(64),
-            usage_bytes: 64,
-            rss_bytes: 63,
-            limited_cgroup: "/a".into(),
-            limit_unknown: false,
-        }),
-        Kind::ImageChanged => Body::ImageChanged(ImageChanged {
-            container: "c".into(),
-            old_image: "r:1".into(),
-            new_image: "r:2".into(),
-            generation: 2,
-            manager: "kubectl-set".into(),
-            rollback: false,
-        }),
-        Kind::NodePressure => Body::NodePressure(NodePressure {
-            memory_some_avg10: Some(0.5),
-            memory_total_bytes: 8,
-            ..NodePressure::default()
-        }),
-        Kind::Loss => Body::Loss(Loss {
-            observer: "network".into(),
-            reason: "ring_buffer".into(),
-        }),
-        Kind::Capability => Body::Capability(Capability {
-            observer: "network".into(),
-            hook: "h".into(),
-            rung: "tp_btf".into(),
-            coverage: Coverage::Full,
-            reason: String::new(),
-        }),
-    }
+    Kind::ALL.iter().map(|kind| samples::body(*kind)).collect()
 }
 
 fn event(sequence: u64, body: Body) -> Event {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use bus_client::codec::Codec;
+use bus_schema::batch::encode_events;
 use bus_schema::episode::Report;
 use bus_schema::event::container::OomKill;
 use bus_schema::event::{Body, Event};
@@ -74,7 +75,9 @@ fn of_a_newer_schema(first_sequence: u64) -> Vec<u8> {
 
 /// The same bytes, but the kind is one that nobody knows.
 fn of_an_unknown_kind(first_sequence: u64) -> Vec<u8> {
-    let mut bytes = batch(&header(first_sequence));
+    let mut bytes = Vec::new();
+    let event = oom_kill(u128::from(first_sequence));
+    encode_events(&header(first_sequence), &[event], &mut bytes).unwrap();
     let place = bytes.windows(8).position(|window| window == b"oom_kill").unwrap();
     bytes[place..place + 8].copy_from_slice(b"oom_kilt");
     bytes

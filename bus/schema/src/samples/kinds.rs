@@ -1,0 +1,108 @@
+//! A body of every kind, as an observer might tell it.
+
+use crate::Body;
+use crate::entity::Process;
+use crate::event::Kind;
+use crate::event::container::OomKill;
+use crate::event::kubernetes::ImageChanged;
+use crate::event::memory::MemoryGrowth;
+use crate::event::network::{ConnectFailed, ConnectFailure, EdgeStats, Listening, Role, TcpStats};
+use crate::event::node::{Capability, Coverage, Loss, NodePressure};
+use crate::event::process::{Executable, ExecutableChanged, ProcessExited, SignalSent};
+use crate::event::status::{HttpError, HttpStats};
+use crate::histogram::Log2;
+
+/// The same one in every run.
+#[expect(clippy::too_many_lines, reason = "a table with one row per kind")]
+pub fn body(kind: Kind) -> Body {
+    let executable = |label: &str| Executable {
+        path: format!("/srv/{label}/cache"),
+        build_id: "00ff".into(),
+        content_hash: "ab".into(),
+        label: label.into(),
+    };
+    match kind {
+        Kind::ConnectFailed => Body::ConnectFailed(ConnectFailed {
+            failure: ConnectFailure::Refused,
+            errno: 111,
+            latency_ns: 5,
+        }),
+        Kind::Listening => Body::Listening(Listening { open: true }),
+        Kind::EdgeStats => Body::EdgeStats(EdgeStats {
+            role: Role::Client,
+            attempts: 9,
+            established: 8,
+            refused: 1,
+            ..EdgeStats::default()
+        }),
+        Kind::TcpStats => Body::TcpStats(TcpStats {
+            retransmits: Some(2),
+            established: 7,
+        }),
+        Kind::HttpError => Body::HttpError(HttpError {
+            role: Role::Server,
+            status: 503,
+            latency_ns: 6,
+        }),
+        Kind::HttpStats => Body::HttpStats(HttpStats {
+            role: Role::Server,
+            by_class: [0, 5, 0, 1, 2],
+            latency: Log2(vec![0, 3]),
+            ..HttpStats::default()
+        }),
+        Kind::MemoryGrowth => Body::MemoryGrowth(MemoryGrowth {
+            usage_bytes: 9,
+            start_bytes: 1,
+            rate_bytes_per_second: 1.5,
+            limit_bytes: Some(64),
+            time_to_limit_ns: Some(7),
+            fit: 0.5,
+        }),
+        Kind::ExecutableChanged => Body::ExecutableChanged(ExecutableChanged {
+            old: executable("v1"),
+            new: executable("v2"),
+        }),
+        Kind::SignalSent => Body::SignalSent(SignalSent {
+            signal: 9,
+            by_kernel: false,
+        }),
+        Kind::ProcessExited => Body::ProcessExited(ProcessExited {
+            code: 0,
+            signal: 9,
+            core_dumped: false,
+            main: true,
+        }),
+        Kind::OomKill => Body::OomKill(OomKill {
+            trigger: Process::default(),
+            limit_bytes: Some(64),
+            usage_bytes: 64,
+            rss_bytes: 63,
+            limited_cgroup: "/a".into(),
+            limit_unknown: false,
+        }),
+        Kind::ImageChanged => Body::ImageChanged(ImageChanged {
+            container: "c".into(),
+            old_image: "r:1".into(),
+            new_image: "r:2".into(),
+            generation: 2,
+            manager: "kubectl-set".into(),
+            rollback: false,
+        }),
+        Kind::NodePressure => Body::NodePressure(NodePressure {
+            memory_some_avg10: Some(0.5),
+            memory_total_bytes: 8,
+            ..NodePressure::default()
+        }),
+        Kind::Loss => Body::Loss(Loss {
+            observer: "network".into(),
+            reason: "ring_buffer".into(),
+        }),
+        Kind::Capability => Body::Capability(Capability {
+            observer: "network".into(),
+            hook: "h".into(),
+            rung: "tp_btf".into(),
+            coverage: Coverage::Full,
+            reason: String::new(),
+        }),
+    }
+}
