@@ -12,10 +12,10 @@ use crate::port::Port;
 /// The observers that explain a host without Kubernetes.
 const OBSERVERS: [&str; 3] = ["tapio-network", "tapio-memory", "tapio-process"];
 const READY: &str = "/readyz";
-/// The server's Go runtime keeps its memory at this: without it, every stream's last block (8 MiB) and as much garbage
-/// gather for an hour. It collects only there, and so is there after some minutes. Whoever sets the first of these for
-/// `tapio` has his own way.
-const NATS_MEMORY: [(&str, &str); 2] = [("GOMEMLIMIT", "40MiB"), ("GOGC", "off")];
+/// The server's Go runtime lets garbage be a quarter of what is in use, and keeps both below this: without it, every
+/// stream's last block (8 MiB) and as much garbage gather for hours. Whoever sets the first of these for `tapio` has his own
+/// way.
+const NATS_MEMORY: [(&str, &str); 2] = [("GOMEMLIMIT", "40MiB"), ("GOGC", "25")];
 
 pub(super) struct Plan {
     pub(super) nats_url: String,
