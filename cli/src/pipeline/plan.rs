@@ -12,10 +12,10 @@ use crate::port::Port;
 /// The observers that explain a host without Kubernetes.
 const OBSERVERS: [&str; 3] = ["tapio-network", "tapio-memory", "tapio-process"];
 const READY: &str = "/readyz";
-/// The server's Go runtime lets garbage be a quarter of what is in use, and keeps both below this: without it, every
-/// stream's last block (8 MiB) and as much garbage gather for hours. Whoever sets the first of these for `tapio` has his own
-/// way.
-const NATS_MEMORY: [(&str, &str); 2] = [("GOMEMLIMIT", "40MiB"), ("GOGC", "25")];
+/// The server's Go runtime lets garbage be a quarter of what is in use, which costs a twentieth of the rate, and collects more
+/// eagerly where both would exceed the limit; by itself it would keep as much garbage as it uses. Whoever sets the first of
+/// these for `tapio` has his own way.
+const NATS_MEMORY: [(&str, &str); 2] = [("GOMEMLIMIT", "128MiB"), ("GOGC", "25")];
 
 pub(super) struct Plan {
     pub(super) nats_url: String,
