@@ -1,4 +1,4 @@
-//! A body of every kind, as an observer might tell it.
+//! A body of every kind of event.
 
 use crate::Body;
 use crate::entity::Process;
@@ -12,7 +12,7 @@ use crate::event::process::{Executable, ExecutableChanged, ProcessExited, Signal
 use crate::event::status::{HttpError, HttpStats};
 use crate::histogram::Log2;
 
-/// The same one in every run.
+/// What an observer might tell in an event of `kind`; the same in every run.
 #[expect(clippy::too_many_lines, reason = "a table with one row per kind")]
 pub fn body(kind: Kind) -> Body {
     let executable = |label: &str| Executable {
