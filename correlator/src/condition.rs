@@ -1,10 +1,13 @@
 //! What can hold on an entity, and the catalogue (`rules/conditions.yaml`) of how each is called and worded.
 
-use std::borrow::Cow;
-use std::collections::BTreeMap;
+mod facts;
 
-use bus_schema::episode::{Episode, Fact};
-use bus_schema::timestamp::Timestamp;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use bus_schema::episode::Episode;
+use facts::Facts;
 use minijinja::{Environment, Value};
 use serde::{Deserialize, Serialize};
 
@@ -121,7 +124,7 @@ pub struct Entry {
     pub applies: Applies,
 }
 
-/// Every condition's entry, and the means to fill its templates.
+/// Every condition's entry, and its templates. Each text is compiled once, and is the name of what it was compiled to.
 #[derive(Debug)]
 pub struct Catalogue {
     entries: BTreeMap<Condition, Entry>,
@@ -169,11 +172,11 @@ impl Catalogue {
         {
             return Err(Error::Missing(missing.token()));
         }
-        let catalogue = Self {
+        let mut catalogue = Self {
             entries,
             templates: environment(),
         };
-        catalogue.check_templates()?;
+        catalogue.compile_entries()?;
         Ok(catalogue)
     }
 
@@ -191,74 +194,89 @@ impl Catalogue {
 
     /// Fills a template with what is known of an episode. A template that fails at run time, because a fact is not of
     /// the expected type, gives the template itself rather than nothing.
-    pub fn render(&self, template: &str, episode: &Episode) -> String {
-        self.templates
-            .render_str(template, context(episode))
+    pub fn render(&self, template: &str, episode: &Arc<Episode>) -> String {
+        self.fill(template, Facts::of(episode))
             .unwrap_or_else(|_| template.to_owned())
     }
 
     /// Fills a template that needs only a value.
     pub fn render_value(&self, template: &str, value: f64) -> String {
-        let context = minijinja::context! { value };
-        self.templates
-            .render_str(template, context)
+        self.fill(template, minijinja::context! { value })
             .unwrap_or_else(|_| value.to_string())
     }
 
     /// Fills a template that needs only the name of whom it speaks.
     pub fn render_subject(&self, template: &str, subject: &str) -> String {
-        let context = minijinja::context! { subject, object => subject };
-        self.templates
-            .render_str(template, context)
+        self.fill(template, minijinja::context! { subject, object => subject })
             .unwrap_or_else(|_| template.to_owned())
     }
 
     /// Whether an expression over the facts of `effect`, and those of `cause` where there is one, is true. One that fails at
     /// run time, because a fact is not of the expected type, excludes nothing.
-    pub fn holds(&self, expression: &str, effect: &Episode, cause: Option<&Episode>) -> bool {
-        let facts = minijinja::context! { cause => cause.map(context), ..context(effect) };
-        let value = self
-            .templates
-            .compile_expression(expression)
-            .and_then(|expression| expression.eval(facts));
-        value.map_or(true, |value| value.is_true())
+    pub fn holds(&self, expression: &str, effect: &Arc<Episode>, cause: Option<&Arc<Episode>>) -> bool {
+        self.fill(expression, Facts::with_cause(effect, cause))
+            .map_or(true, |told| !told.is_empty())
     }
 
-    /// Whether `expression` is one.
-    pub fn parses(&self, expression: &str) -> bool {
-        self.templates.compile_expression(expression).is_ok()
+    fn fill(&self, text: &str, facts: Value) -> Result<String, minijinja::Error> {
+        self.templates.get_template(text)?.render(facts)
     }
 
-    fn check_templates(&self) -> Result<(), Error> {
-        for (condition, entry) in &self.entries {
-            let root = entry.root_phrase.as_ref();
-            for text in [
-                &entry.name,
-                &entry.text,
-                &entry.phrase,
-                &entry.hypothesis,
-                &entry.gauge_text,
-            ]
-            .into_iter()
-            .chain(root)
-            {
-                self.check_template(*condition, text)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Whether a template of something said about `condition` parses.
+    /// Compiles an expression for [`Self::holds`] and returns the facts that it names, of effect or cause.
     ///
     /// # Errors
     /// What is wrong with it.
-    pub fn check_template(&self, condition: Condition, text: &str) -> Result<(), Error> {
-        let parsed = self.templates.template_from_str(text);
-        parsed.map(drop).map_err(|source| Error::Template {
+    pub fn compile_expression(&mut self, expression: &str) -> Result<BTreeSet<String>, minijinja::Error> {
+        self.templates.compile_expression_owned(expression.to_owned())?;
+        let template = format!("{{% if {expression} %}}true{{% endif %}}");
+        self.templates
+            .add_template_owned(expression.to_owned(), template)?;
+        let named = self
+            .templates
+            .get_template(expression)?
+            .undeclared_variables(true);
+        let fact = |name: String| name.strip_prefix("cause.").map(ToOwned::to_owned).unwrap_or(name);
+        Ok(named.into_iter().map(fact).collect())
+    }
+
+    fn compile_entries(&mut self) -> Result<(), Error> {
+        let texts: Vec<_> = self
+            .entries
+            .iter()
+            .flat_map(|(condition, entry)| entry.templates().map(|text| (*condition, text.to_owned())))
+            .collect();
+        texts
+            .iter()
+            .try_for_each(|(condition, text)| self.compile(*condition, text))
+    }
+
+    /// Compiles a template of something said about `condition`, for [`Self::render`].
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn compile(&mut self, condition: Condition, text: &str) -> Result<(), Error> {
+        let compiled = self
+            .templates
+            .add_template_owned(text.to_owned(), text.to_owned());
+        compiled.map_err(|source| Error::Template {
             condition: condition.token(),
             text: text.to_owned(),
             source,
         })
+    }
+}
+
+impl Entry {
+    /// All its texts that are templates.
+    fn templates(&self) -> impl Iterator<Item = &str> {
+        let always = [
+            &self.name,
+            &self.text,
+            &self.phrase,
+            &self.hypothesis,
+            &self.gauge_text,
+        ];
+        always.into_iter().chain(&self.root_phrase).map(String::as_str)
     }
 }
 
@@ -289,44 +307,10 @@ pub fn bytes_text(bytes: f64) -> String {
     }
 }
 
-fn context(episode: &Episode) -> Value {
-    let mut values: BTreeMap<String, Value> = BTreeMap::new();
-    for (name, fact) in &episode.facts {
-        let value = match fact {
-            Fact::Number(number) => Value::from(*number),
-            Fact::Text(text) => Value::from(text.as_str()),
-        };
-        values.insert(name.clone(), value);
-    }
-    let workload_kind = episode
-        .subject
-        .workload
-        .as_ref()
-        .map_or("Service", |workload| workload.kind.as_str());
-    values.insert("subject".into(), Value::from(episode.subject.label()));
-    values.insert(
-        "object".into(),
-        Value::from(
-            episode
-                .object
-                .as_ref()
-                .map_or_else(String::new, bus_schema::Entity::label),
-        ),
-    );
-    values.insert("kind".into(), Value::from(workload_kind));
-    values.insert("namespace".into(), Value::from(episode.subject.namespace()));
-    values.insert("count".into(), Value::from(episode.count));
-    values.insert("clock".into(), Value::from(whole_seconds(episode.start_ns)));
-    Value::from_serialize(values)
-}
-
-fn whole_seconds(time_ns: u64) -> String {
-    let clock = Timestamp(time_ns).clock();
-    clock.split('.').next().unwrap_or(&clock).to_owned()
-}
-
 #[cfg(test)]
 mod tests {
+    use bus_schema::episode::Fact;
+
     use super::*;
 
     #[test]
@@ -347,12 +331,12 @@ mod tests {
             ..Episode::default()
         };
         assert_eq!(
-            catalogue.render(text, &episode),
+            catalogue.render(text, &Arc::new(episode.clone())),
             "OOM kill, pid 7, triggered by itself"
         );
         episode.facts.insert("rss_bytes".into(), Fact::Number(1024.0));
         assert_eq!(
-            catalogue.render(text, &episode),
+            catalogue.render(text, &Arc::new(episode.clone())),
             "OOM kill, pid 7 (rss 1.0 KiB), triggered by itself"
         );
     }
@@ -363,14 +347,20 @@ mod tests {
         let text = &catalogue.entry(Condition::Http5xx).text;
         let mut episode = Episode::default();
         assert_eq!(
-            catalogue.render(text, &episode),
+            catalogue.render(text, &Arc::new(episode.clone())),
             "HTTP 5xx",
             "a first error, no window yet"
         );
         episode.facts.insert("ratio".into(), Fact::Number(0.96));
-        assert_eq!(catalogue.render(text, &episode), "HTTP 5xx, 96 % of requests");
+        assert_eq!(
+            catalogue.render(text, &Arc::new(episode.clone())),
+            "HTTP 5xx, 96 % of requests"
+        );
         episode.facts.insert("status".into(), Fact::Number(503.0));
-        assert_eq!(catalogue.render(text, &episode), "HTTP 503, 96 % of requests");
+        assert_eq!(
+            catalogue.render(text, &Arc::new(episode.clone())),
+            "HTTP 503, 96 % of requests"
+        );
     }
 
     #[test]

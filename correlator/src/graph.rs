@@ -1,14 +1,20 @@
 //! Step two: episodes become causal incidents.
 //!
-//! The [`Graph`] keeps what was told of the last half hour, links each episode with what may have caused it, and lets the
-//! candidates compete (`posterior`). Each tree of the most probable causes that holds something alarming is an incident
-//! (`lifecycle`), written down for people (`compose`, `reject`, `narrative`).
+//! The [`Graph`] keeps what was told of the last half hour (`world`), links each episode with what may have caused it (`links`,
+//! `forest`), and lets the candidates compete (`posterior`). Each tree of the most probable causes that holds something alarming
+//! is an incident (`lifecycle`), written down for people (`compose`, `reject`, `narrative`).
+//!
+//! A look costs what changed since the one before: an episode that did not change, and whose possible causes did not, is not
+//! linked again; a tree in which nothing changed is not composed. A long look is cut into steps, between which the caller may
+//! publish; the world does not change meanwhile, so that the same log gives the same incidents however it is cut.
 
 mod compose;
 mod coverage;
+mod forest;
 mod index;
 mod lifecycle;
 mod links;
+mod look;
 #[cfg(test)]
 mod mechanisms;
 mod narrative;
@@ -23,25 +29,30 @@ use bus_schema::Incident;
 use bus_schema::episode::Report;
 use bus_schema::event::node::Loss;
 
+use forest::Forest;
+use index::Index;
 use lifecycle::Incidents;
-use posterior::Forest;
+use look::Look;
 use serde::{Deserialize, Serialize};
-use world::World;
+use world::{Changes, World};
 
 use crate::rules::RuleBook;
 
 /// While incidents are open, time alone is looked at this often.
 const LOOK_AGAIN_NS: u64 = 250_000_000;
-/// Up to so many episodes are looked at whenever there is news …
-const FEW: usize = 500;
-/// … and of more it is waited this long for each, so that a large outage is told a little later and not ever later.
-const NS_AN_EPISODE: u64 = 50_000;
 
 /// Everything the causal step knows.
 #[derive(Debug)]
 pub struct Graph {
     book: Arc<RuleBook>,
     state: State,
+    /// Derived from the state, and not written down with it.
+    index: Index,
+    forest: Forest,
+    changes: Changes,
+    look: Option<Look>,
+    /// What changed before the state was taken up is not known: the first look compares everything.
+    is_new: bool,
 }
 
 /// What a checkpoint holds.
@@ -49,16 +60,46 @@ pub struct Graph {
 pub struct State {
     world: World,
     incidents: Incidents,
+    cluster: String,
     looked_ns: u64,
+    /// For so long after the last look there is no other, ns of event time.
+    pause_ns: u64,
     /// Something was told since.
-    #[serde(default)]
     has_news: bool,
+}
+
+/// What parts of the graph read of each other.
+#[derive(Debug, Clone, Copy)]
+struct View<'a> {
+    book: &'a RuleBook,
+    world: &'a World,
+    index: &'a Index,
+    forest: &'a Forest,
 }
 
 impl Graph {
     /// A graph that takes up from `state`; [`State::default`] is the beginning.
     pub fn new(book: Arc<RuleBook>, state: State) -> Self {
-        Self { book, state }
+        let (mut index, mut forest) = (Index::default(), Forest::default());
+        let world = &state.world;
+        for (from, to) in world.calls() {
+            index.insert_call(from, to);
+        }
+        for episode in world.episodes.values() {
+            index.insert(episode);
+        }
+        for id in world.episodes.keys() {
+            forest.link(&book, world, &index, *id);
+        }
+        Self {
+            book,
+            state,
+            index,
+            forest,
+            changes: Changes::default(),
+            look: None,
+            is_new: true,
+        }
     }
 
     /// What a checkpoint must hold.
@@ -72,37 +113,117 @@ impl Graph {
             observer: stage.to_owned(),
             reason: reason.to_owned(),
         };
-        self.state.world.lost(loss, count);
+        self.state.world.lost(loss, count, &mut self.changes);
     }
 
-    /// Takes one report; returns the revisions of incidents that follow from it, in order.
+    /// Takes one report; returns the revisions of incidents that follow from it, in order: those of the first step of the
+    /// look. [`Self::resume`] gives the others.
     pub fn apply(&mut self, report: &Report) -> Vec<Incident> {
-        self.state.has_news |= self.state.world.take(report);
-        let now_ns = self.state.world.now_ns();
-        let since_ns = now_ns.saturating_sub(self.state.looked_ns);
-        let by_time = since_ns >= LOOK_AGAIN_NS && self.state.incidents.are_waiting();
-        let by_news = since_ns >= self.pause_ns() && self.state.has_news;
-        if !by_time && !by_news {
-            return Vec::new();
-        }
-        self.state.has_news = false;
-        self.state.looked_ns = now_ns;
-        let world = &self.state.world;
-        let forest = Forest::grow(&self.book, world);
-        let revisions = self
-            .state
-            .incidents
-            .follow(&self.book, world, &forest, &report.cluster);
-        if world.may_forget() {
-            let told = world.recent().chain(self.state.incidents.alarms(now_ns));
-            let kept = forest.with_causes(told);
-            self.state.world.forget(&kept);
+        let mut revisions = self.finish();
+        let state = &mut self.state;
+        state.has_news |= state.world.take(report, &mut self.changes);
+        state.cluster.clone_from(&report.cluster);
+        let now_ns = state.world.now_ns();
+        let since_ns = now_ns.saturating_sub(state.looked_ns);
+        let by_time = since_ns >= LOOK_AGAIN_NS.max(state.pause_ns) && state.incidents.are_waiting();
+        let by_news = since_ns >= state.pause_ns && state.has_news;
+        if by_time || by_news {
+            state.has_news = false;
+            state.looked_ns = now_ns;
+            self.begin_look();
+            revisions.extend(self.resume());
         }
         revisions
     }
 
-    fn pause_ns(&self) -> u64 {
-        self.episodes().saturating_sub(FEW) as u64 * NS_AN_EPISODE
+    /// Whether the look at the last report goes on with [`Self::resume`].
+    pub fn has_more(&self) -> bool {
+        self.look.is_some()
+    }
+
+    /// The next step of the look at the last report.
+    pub fn resume(&mut self) -> Vec<Incident> {
+        let Some(mut look) = self.look.take() else {
+            return Vec::new();
+        };
+        let mut revisions = Vec::new();
+        if look.link(&self.book, &self.state.world, &self.index, &mut self.forest) {
+            revisions = self.follow(&mut look);
+        }
+        if look.is_over() {
+            self.end_look(&look, &mut revisions);
+        } else {
+            self.look = Some(look);
+        }
+        revisions
+    }
+
+    /// What is left of a look.
+    fn finish(&mut self) -> Vec<Incident> {
+        let mut revisions = Vec::new();
+        while self.has_more() {
+            revisions.extend(self.resume());
+        }
+        revisions
+    }
+
+    fn begin_look(&mut self) {
+        let changes = std::mem::take(&mut self.changes);
+        let mut look = Look::default();
+        look.absorb(
+            &self.book,
+            &self.state.world,
+            &mut self.index,
+            &self.forest,
+            &changes,
+        );
+        if std::mem::take(&mut self.is_new) {
+            look.touch(&self.forest, self.forest.ids());
+        }
+        if changes.coverage {
+            let open = self.state.incidents.alarms();
+            look.touch(&self.forest, open);
+        }
+        look.touch(&self.forest, self.state.incidents.waiting());
+        self.look = Some(look);
+    }
+
+    /// The next trees that changed, as incidents.
+    fn follow(&mut self, look: &mut Look) -> Vec<Incident> {
+        let State {
+            world,
+            incidents,
+            cluster,
+            ..
+        } = &mut self.state;
+        let view = View {
+            book: &self.book,
+            world,
+            index: &self.index,
+            forest: &self.forest,
+        };
+        if look.is_unplanned() {
+            look.plan(view);
+            incidents.count(view.forest, look.counted());
+            look.add(view, incidents.recounts(world.now_ns()));
+        }
+        let mut revisions = Vec::new();
+        for tree in look.next_trees() {
+            revisions.extend(incidents.follow(view, &tree, cluster));
+        }
+        revisions
+    }
+
+    fn end_look(&mut self, look: &Look, revisions: &mut Vec<Incident>) {
+        let state = &mut self.state;
+        state.pause_ns = look.pause_ns();
+        revisions.extend(state.incidents.resolve(&state.world));
+        if state.world.may_forget() {
+            let now_ns = state.world.now_ns();
+            let told = state.world.recent(&self.book).chain(state.incidents.kept(now_ns));
+            let kept = self.forest.with_causes(told);
+            state.world.forget(&kept, &mut self.changes);
+        }
     }
 
     /// Episodes remembered, for a metric.
@@ -114,54 +235,12 @@ impl Graph {
     pub fn open_incidents(&self) -> usize {
         self.state.incidents.open()
     }
+
+    /// Episodes that made room for others before their time, for a metric.
+    pub fn evicted(&self) -> u64 {
+        self.state.world.evicted
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use bus_schema::episode::Episode;
-    use bus_schema::{Entity, EventId, Severity};
-
-    use super::*;
-    use crate::condition::Condition;
-
-    const START_NS: u64 = 1_700_000_000_000_000_000;
-
-    fn refused(number: u128, severity: Severity) -> Episode {
-        Episode {
-            id: EventId(number),
-            revision: 1,
-            condition: Condition::ConnectRefused.token().to_owned(),
-            severity,
-            subject: Entity::of_node(&number.to_string()),
-            start_ns: START_NS,
-            last_ns: START_NS,
-            count: 1,
-            ..Episode::default()
-        }
-    }
-
-    fn told(episodes: Vec<Episode>, after_ns: u64) -> Report {
-        Report {
-            episodes,
-            watermark_ns: START_NS + after_ns,
-            received_ns: START_NS + after_ns,
-            ..Report::default()
-        }
-    }
-
-    /// Incidents that an error opens beside so many warnings: at once, and at the heartbeat a second later.
-    fn opened_beside(warnings: u128) -> (usize, usize) {
-        let mut graph = Graph::new(Arc::new(RuleBook::embedded().unwrap()), State::default());
-        let warnings = (1..=warnings).map(|number| refused(number, Severity::Warning));
-        assert_eq!(graph.apply(&told(warnings.collect(), 1)), []);
-        let error = vec![refused(9_999, Severity::Error)];
-        let at_once = graph.apply(&told(error, 2)).len();
-        (at_once, graph.apply(&told(Vec::new(), 1_000_000_000)).len())
-    }
-
-    #[test]
-    fn a_small_world_is_looked_at_at_once_and_a_large_one_a_little_later() {
-        assert_eq!(opened_beside(FEW as u128 / 2), (1, 0));
-        assert_eq!(opened_beside(FEW as u128 * 2), (0, 1));
-    }
-}
+mod tests;

@@ -2,8 +2,9 @@
 //!
 //! A rule states a mechanism: *cause → effect, when this relation holds, within this lag, with this prior*.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::Arc;
 
 use serde::Deserialize;
 
@@ -35,6 +36,8 @@ pub enum Relation {
     CalleeOrSame,
     /// The effect's entity runs on the cause's node.
     Node,
+    /// Both call the same entity.
+    SharedCallee,
 }
 
 /// One mechanism.
@@ -61,6 +64,10 @@ pub struct Rule {
     /// The effect is the same happening seen from elsewhere: it counts as part of its cause, not as a step.
     #[serde(default)]
     pub absorbs: bool,
+    /// No cause, only company: what happens to both has one cause that nobody saw. They are told as one incident, without an
+    /// arrow between them.
+    #[serde(default)]
+    pub joins: bool,
     /// Why, in words.
     pub mechanism: String,
 }
@@ -88,9 +95,12 @@ pub struct RuleBook {
     /// Wording and weights of conditions.
     pub catalogue: Catalogue,
     /// All mechanisms.
-    pub rules: Vec<Rule>,
+    pub rules: Vec<Arc<Rule>>,
     /// All recommendations.
     pub advice: Vec<Advice>,
+    by_cause: BTreeMap<Condition, Vec<Arc<Rule>>>,
+    by_effect: BTreeMap<Condition, Vec<Arc<Rule>>>,
+    named_facts: BTreeSet<String>,
 }
 
 /// Why rules cannot be used.
@@ -114,6 +124,15 @@ pub enum Error {
         #[source]
         source: Box<serde_saphyr::Error>,
     },
+    /// What a mechanism leaves behind is no expression.
+    #[error("rule {rule}: when is no expression")]
+    When {
+        /// Which.
+        rule: String,
+        /// What the template engine says.
+        #[source]
+        source: minijinja::Error,
+    },
     /// The catalogue or a template is not valid.
     #[error(transparent)]
     Catalogue(#[from] condition::Error),
@@ -136,7 +155,7 @@ impl RuleBook {
     /// The built-in rules, each file replaced by the one of the same name in `folder`, where there is one; further
     /// `*.yaml` files there are further packs.
     pub fn load(folder: Option<&Path>) -> Result<Self, Error> {
-        let catalogue = Catalogue::parse(&text_of(CONDITIONS, folder)?)?;
+        let mut catalogue = Catalogue::parse(&text_of(CONDITIONS, folder)?)?;
         let advice: Vec<Advice> = parse("recommendations.yaml", &text_of(RECOMMENDATIONS, folder)?)?;
         for advice in &advice {
             for text in [
@@ -145,7 +164,7 @@ impl RuleBook {
                 &advice.precheck,
                 &advice.healed_when,
             ] {
-                catalogue.check_template(advice.root, text)?;
+                catalogue.compile(advice.root, text)?;
             }
         }
         let mut rules: Vec<Rule> = Vec::new();
@@ -155,20 +174,67 @@ impl RuleBook {
         for (name, text) in further_packs(folder)? {
             rules.extend(parse::<Vec<Rule>>(&name, &text)?);
         }
-        check(&rules, &catalogue)?;
+        check(&rules)?;
+        let mut named_facts = BTreeSet::new();
+        for rule in &rules {
+            if let Some(when) = &rule.when {
+                let named = catalogue.compile_expression(when);
+                named_facts.extend(named.map_err(|source| Error::When {
+                    rule: rule.id.clone(),
+                    source,
+                })?);
+            }
+        }
+        let rules: Vec<_> = rules.into_iter().map(Arc::new).collect();
         Ok(Self {
             catalogue,
-            rules,
             advice,
+            by_cause: by_condition(&rules, |rule| &rule.cause),
+            by_effect: by_condition(&rules, |rule| &rule.effect),
+            rules,
+            named_facts,
         })
     }
 
     /// Rules whose effect is `condition`.
-    pub fn explaining(&self, condition: Condition) -> impl Iterator<Item = &Rule> {
-        self.rules
-            .iter()
-            .filter(move |rule| rule.effect.contains(&condition))
+    pub fn explaining(&self, condition: Condition) -> &[Arc<Rule>] {
+        self.by_effect
+            .get(&condition)
+            .map(Vec::as_slice)
+            .unwrap_or_default()
     }
+
+    /// Rules of which `condition` is a cause.
+    pub fn following(&self, condition: Condition) -> &[Arc<Rule>] {
+        self.by_cause
+            .get(&condition)
+            .map(Vec::as_slice)
+            .unwrap_or_default()
+    }
+
+    /// Whether an expression of a rule asks for this fact.
+    pub fn asks_for(&self, fact: &str) -> bool {
+        self.named_facts.contains(fact)
+    }
+
+    /// After this long what `condition` brings about has shown, seconds; 0 where it brings nothing about.
+    pub fn longest_seconds(&self, condition: Condition) -> f64 {
+        let rules = self.following(condition).iter();
+        rules.map(|rule| rule.longest_seconds).fold(0.0, f64::max)
+    }
+}
+
+fn by_condition(
+    rules: &[Arc<Rule>],
+    side: impl Fn(&Rule) -> &[Condition],
+) -> BTreeMap<Condition, Vec<Arc<Rule>>> {
+    let mut sorted: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for rule in rules {
+        for condition in side(rule) {
+            sorted.entry(*condition).or_default().push(Arc::clone(rule));
+        }
+    }
+    sorted
 }
 
 fn parse<T: serde::de::DeserializeOwned>(file: &str, yaml: &str) -> Result<T, Error> {
@@ -224,7 +290,7 @@ fn further_packs(folder: Option<&Path>) -> Result<Vec<(String, String)>, Error> 
     Ok(packs)
 }
 
-fn check(rules: &[Rule], catalogue: &Catalogue) -> Result<(), Error> {
+fn check(rules: &[Rule]) -> Result<(), Error> {
     let mut ids = BTreeSet::new();
     for rule in rules {
         let refuse = |problem| {
@@ -248,8 +314,8 @@ fn check(rules: &[Rule], catalogue: &Catalogue) -> Result<(), Error> {
         if rule.relation == Relation::Same && rule.cause.iter().any(|cause| rule.effect.contains(cause)) {
             return refuse("a condition cannot cause itself on the same entity");
         }
-        if rule.when.as_ref().is_some_and(|when| !catalogue.parses(when)) {
-            return refuse("when is no expression");
+        if rule.joins && rule.absorbs {
+            return refuse("what only keeps company is no part of it");
         }
     }
     Ok(())
@@ -268,6 +334,7 @@ mod tests {
         let book = RuleBook::embedded().unwrap();
         assert!(
             book.explaining(Condition::OomKill)
+                .iter()
                 .any(|rule| rule.id == "growth-reaches-limit")
         );
     }
@@ -280,7 +347,7 @@ mod tests {
             .iter()
             .filter(|condition| !condition.is_point() && !exogenous.contains(condition))
         {
-            assert!(book.explaining(*condition).next().is_some(), "{condition:?}");
+            assert!(!book.explaining(*condition).is_empty(), "{condition:?}");
         }
     }
 
@@ -309,7 +376,7 @@ mod tests {
             ..Episode::default()
         };
         let advice = book.advice.iter().find(|advice| advice.root == root).unwrap();
-        book.catalogue.render(&advice.command, &episode)
+        book.catalogue.render(&advice.command, &Arc::new(episode))
     }
 
     #[test]

@@ -51,6 +51,9 @@ pub struct Incident {
     /// Incident that continues this one, when it was merged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub merged_into: Option<EventId>,
+    /// What happened besides the steps, where there is more than an incident holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub omitted: Option<Omitted>,
 }
 
 /// Life cycle: open → updated* → resolved, or merged into another.
@@ -140,6 +143,19 @@ pub struct CausedBy {
     pub mechanism: String,
     /// Probability of the link on its own, 0 to 1.
     pub strength: f64,
+}
+
+/// Steps that are counted instead of told, because there are too many.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Omitted {
+    /// How many steps.
+    pub steps: u64,
+    /// Occurrences in all of them.
+    pub count: u64,
+    /// On which workloads; the first few hundred.
+    pub workloads: Vec<String>,
+    /// The first event of each, as proof; the first few hundred.
+    pub evidence: Vec<EventId>,
 }
 
 /// A hypothesis that was considered and dropped.

@@ -12,8 +12,13 @@ use serde::{Deserialize, Serialize};
 const RECENT_NS: u64 = 60_000_000_000;
 /// Hooks are told again every minute; one that was not for this long is not there any more.
 const SILENT_NS: u64 = 180_000_000_000;
-/// Most losses remembered.
-const MOST_LOSSES: usize = 10_000;
+/// A node that no observer told of for this long is gone, and so is what was lost before.
+const GONE_NS: u64 = 3600 * 1_000_000_000;
+/// Most observers and nodes of which losses are remembered, and most of one; the oldest is forgotten first.
+const MOST_LOSERS: usize = 10_000;
+const MOST_LOSSES: usize = 1_000;
+/// Where a stage has lost something.
+const NO_NODE: &str = "";
 /// Even the best observer misses something now and then.
 const RESIDUAL: f64 = 0.02;
 /// A lower rung sees most, not all.
@@ -26,8 +31,12 @@ const LOSSY: f64 = 0.3;
 pub(super) struct Coverage {
     /// By observer, then node, then hook.
     hooks: BTreeMap<String, BTreeMap<String, BTreeMap<String, Hook>>>,
-    losses: Vec<Loss>,
+    /// By observer, then node; a stage, which reads everybody's events and does not know whose it lost, has none.
+    losses: BTreeMap<String, BTreeMap<String, Losses>>,
 }
+
+/// Events lost by when, UNIX ns.
+type Losses = BTreeMap<u64, u64>;
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Hook {
@@ -38,43 +47,62 @@ struct Hook {
     told_ns: u64,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct Loss {
-    node: String,
-    observer: String,
-    time_ns: u64,
-    count: u64,
-    reason: String,
-}
-
 impl Coverage {
-    /// Takes one report of loss or capability.
-    pub(super) fn take(&mut self, blindness: &Blindness) {
-        if let Some(capability) = &blindness.capability {
-            let nodes = self.hooks.entry(capability.observer.clone()).or_default();
-            let hooks = nodes.entry(blindness.node.clone()).or_default();
-            let known = hooks.get(&capability.hook);
-            let hook = Hook {
-                coverage: capability.coverage,
-                reason: capability.reason.clone(),
-                since_ns: known.map_or(blindness.time_ns, |known| known.since_ns),
-                told_ns: blindness.time_ns,
-            };
-            hooks.insert(capability.hook.clone(), hook);
-        }
+    /// Takes one report of loss or capability. Says whether an observer sees more or less than was known.
+    pub(super) fn take(&mut self, blindness: &Blindness) -> bool {
+        let capability = blindness.capability.as_ref();
+        let is_seen_otherwise = capability.is_some_and(|told| self.take_capability(blindness, told));
         if let Some((loss, count)) = &blindness.loss {
-            if self.losses.len() >= MOST_LOSSES {
-                self.losses.remove(0);
-            }
-            let (observer, reason) = (loss.observer.clone(), loss.reason.clone());
-            self.losses.push(Loss {
-                node: blindness.node.clone(),
-                observer,
-                time_ns: blindness.time_ns,
-                count: *count,
-                reason,
+            self.take_loss(&blindness.node, blindness.time_ns, loss, *count);
+        }
+        is_seen_otherwise || blindness.loss.is_some()
+    }
+
+    fn take_capability(&mut self, blindness: &Blindness, capability: &node::Capability) -> bool {
+        let nodes = self.hooks.entry(capability.observer.clone()).or_default();
+        let hooks = nodes.entry(blindness.node.clone()).or_default();
+        let known = hooks.get(&capability.hook);
+        let is_as_known = known.is_some_and(|known| {
+            known.coverage == capability.coverage
+                && known.reason == capability.reason
+                && !known.is_silent(blindness.time_ns)
+        });
+        let hook = Hook {
+            coverage: capability.coverage,
+            reason: capability.reason.clone(),
+            since_ns: known.map_or(blindness.time_ns, |known| known.since_ns),
+            told_ns: blindness.time_ns,
+        };
+        hooks.insert(capability.hook.clone(), hook);
+        !is_as_known
+    }
+
+    fn take_loss(&mut self, node: &str, time_ns: u64, loss: &node::Loss, count: u64) {
+        let nodes = self.losses.entry(loss.observer.clone()).or_default();
+        if nodes.len() >= MOST_LOSERS && !nodes.contains_key(node) {
+            nodes.pop_first();
+        }
+        let losses = nodes.entry(node.to_owned()).or_default();
+        *losses.entry(time_ns).or_default() += count;
+        if losses.len() > MOST_LOSSES {
+            losses.pop_first();
+        }
+    }
+
+    /// Forgets nodes that are gone, and what was lost long ago.
+    pub(super) fn forget(&mut self, now_ns: u64) {
+        let oldest_ns = now_ns.saturating_sub(GONE_NS);
+        for nodes in self.hooks.values_mut() {
+            nodes.retain(|_, hooks| hooks.values().any(|hook| hook.told_ns >= oldest_ns));
+        }
+        self.hooks.retain(|_, nodes| !nodes.is_empty());
+        for nodes in self.losses.values_mut() {
+            nodes.retain(|_, losses| {
+                *losses = losses.split_off(&oldest_ns);
+                !losses.is_empty()
             });
         }
+        self.losses.retain(|_, nodes| !nodes.is_empty());
     }
 
     /// Probability that `observer` would have missed something on `entity` around `time_ns`.
@@ -115,19 +143,23 @@ impl Coverage {
 
     /// Events known to be lost around `time_ns` that may have been those of `observer` on `node`.
     fn lost(&self, node: &str, observer: &str, time_ns: u64) -> u64 {
-        let near = |loss: &&Loss| {
-            let is_its_own = loss.observer == observer && loss.node == node;
-            (is_its_own || loss.is_of_a_stage()) && loss.time_ns.abs_diff(time_ns) <= RECENT_NS
-        };
-        self.losses.iter().filter(near).map(|loss| loss.count).sum()
+        let near = time_ns.saturating_sub(RECENT_NS)..=time_ns.saturating_add(RECENT_NS);
+        let own = self.losses.get(observer).and_then(|nodes| nodes.get(node));
+        let of_stages = self.losses.values().filter_map(|nodes| nodes.get(NO_NODE));
+        own.into_iter()
+            .chain(of_stages)
+            .flat_map(|losses| losses.range(near.clone()))
+            .map(|(_, count)| count)
+            .sum()
     }
 
     /// Events known to be lost by anybody between two times.
     pub(super) fn lost_between(&self, from_ns: u64, to_ns: u64) -> u64 {
-        self.losses
-            .iter()
-            .filter(|loss| (from_ns..=to_ns).contains(&loss.time_ns))
-            .map(|loss| loss.count)
+        let all = self.losses.values().flat_map(BTreeMap::values);
+        let between = all.filter(|_| from_ns <= to_ns);
+        between
+            .flat_map(|losses| losses.range(from_ns..=to_ns))
+            .map(|(_, count)| count)
             .sum()
     }
 
@@ -145,13 +177,6 @@ impl Coverage {
                 .trim_end()
                 .to_owned(),
         )
-    }
-}
-
-impl Loss {
-    /// A stage reads everybody's events and does not know whose it lost.
-    fn is_of_a_stage(&self) -> bool {
-        self.node.is_empty()
     }
 }
 
@@ -216,6 +241,32 @@ mod tests {
         assert!(blindness_after("enricher", "") >= LOSSY);
         assert!(blindness_after("memory", "n") < LOSSY, "another observer's loss");
         assert!(blindness_after("network", "m") < LOSSY, "another node's loss");
+    }
+
+    #[test]
+    fn a_node_that_is_gone_is_forgotten_and_one_that_is_silent_is_not() {
+        let mut coverage = Coverage::default();
+        let told = |node: &str| Blindness {
+            node: node.to_owned(),
+            time_ns: TIME_NS,
+            capability: Some(node::Capability {
+                observer: "network".to_owned(),
+                ..node::Capability::default()
+            }),
+            loss: Some((node::Loss::default(), 1)),
+        };
+        assert!(coverage.take(&told("n")), "it is news");
+        let again = Blindness {
+            loss: None,
+            ..told("n")
+        };
+        assert!(!coverage.take(&again), "it is as known");
+        coverage.forget(TIME_NS + GONE_NS);
+        assert!(coverage.looking("network", &Entity::of_node("n")).is_some());
+        assert_eq!(coverage.lost_between(0, u64::MAX), 1);
+        coverage.forget(TIME_NS + GONE_NS + 1);
+        assert!(coverage.looking("network", &Entity::of_node("n")).is_none());
+        assert_eq!(coverage.lost_between(0, u64::MAX), 0);
     }
 
     #[test]

@@ -1,103 +1,239 @@
-//! Episodes by condition and by who they happened to, so that a rule looks only at what its relation allows.
+//! Episodes by condition and by who they happened to, so that a rule looks only at what its relation allows, in both
+//! directions: who may have caused this, and what may this have caused.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
+use std::sync::Arc;
 
-use bus_schema::Entity;
 use bus_schema::episode::Episode;
+use bus_schema::{Entity, EventId};
 
 use super::world::World;
 use crate::condition::Condition;
 use crate::rules::Relation;
 
-/// All episodes of the world.
+/// Beginning (UNIX ns) and id: episodes in order of time.
+type Place = (u64, EventId);
+/// Episodes by the name of somebody.
+type Names = BTreeMap<Arc<str>, BTreeSet<Place>>;
+
+/// All episodes of the world. Nothing in it is written down: it follows from the world.
 #[derive(Debug, Default)]
-pub(super) struct Index<'a> {
-    by_condition: BTreeMap<Condition, Shelf<'a>>,
+pub(super) struct Index {
+    entries: BTreeMap<EventId, Entry>,
+    by_condition: BTreeMap<Condition, Sorted>,
+    /// Who was seen to call this one.
+    callers: BTreeMap<String, BTreeSet<String>>,
 }
 
-/// Those of one condition.
-#[derive(Debug, Default)]
-struct Shelf<'a> {
-    by_subject: BTreeMap<String, Vec<&'a Episode>>,
-    by_node: BTreeMap<&'a str, Vec<&'a Episode>>,
+/// The names of an episode, written once.
+#[derive(Debug, Clone)]
+pub(super) struct Entry {
+    pub(super) condition: Condition,
+    pub(super) subject: Arc<str>,
+    pub(super) object: Option<Arc<str>>,
+    node: Option<Arc<str>>,
+    start_ns: u64,
 }
 
-impl<'a> Index<'a> {
-    /// Sorts the episodes of the world.
-    pub(super) fn of(world: &'a World) -> Self {
-        let mut index = Self::default();
-        for episode in world.episodes.values() {
-            let Some(condition) = Condition::parse(&episode.condition) else {
-                continue;
-            };
-            let shelf = index.by_condition.entry(condition).or_default();
-            shelf
-                .by_subject
-                .entry(episode.subject.key())
-                .or_default()
-                .push(episode);
-            if let Some(node) = &episode.subject.node {
-                shelf.by_node.entry(node).or_default().push(episode);
+/// The episodes of one condition.
+#[derive(Debug, Default)]
+struct Sorted {
+    subjects: Names,
+    objects: Names,
+    nodes: Names,
+}
+
+impl Index {
+    /// Sorts an episode in, or anew where it begins earlier than was known.
+    pub(super) fn insert(&mut self, episode: &Episode) {
+        let Some(condition) = Condition::parse(&episode.condition) else {
+            return;
+        };
+        let known = self.entries.get(&episode.id);
+        if known.is_some_and(|known| known.start_ns == episode.start_ns) {
+            return;
+        }
+        self.remove(episode.id);
+        let entry = Entry {
+            condition,
+            subject: episode.subject.key().into(),
+            object: episode.object.as_ref().map(|object| object.key().into()),
+            node: episode.subject.node.as_deref().map(Into::into),
+            start_ns: episode.start_ns,
+        };
+        let place = (entry.start_ns, episode.id);
+        let sorted = self.by_condition.entry(condition).or_default();
+        for (names, name) in sorted.of(&entry) {
+            names.entry(Arc::clone(name)).or_default().insert(place);
+        }
+        self.entries.insert(episode.id, entry);
+    }
+
+    /// Takes an episode out.
+    pub(super) fn remove(&mut self, id: EventId) {
+        let Some(entry) = self.entries.remove(&id) else {
+            return;
+        };
+        let place = (entry.start_ns, id);
+        let sorted = self.by_condition.entry(entry.condition).or_default();
+        for (names, name) in sorted.of(&entry) {
+            if let Some(places) = names.get_mut(name) {
+                places.remove(&place);
+                if places.is_empty() {
+                    names.remove(name);
+                }
             }
         }
-        index
     }
 
-    /// Episodes of `condition` that happened to what has this key.
-    pub(super) fn about(&self, condition: Condition, key: &str) -> &[&'a Episode] {
-        self.by_condition
-            .get(&condition)
-            .and_then(|shelf| shelf.by_subject.get(key))
-            .map(Vec::as_slice)
-            .unwrap_or_default()
+    /// A call that was seen.
+    pub(super) fn insert_call(&mut self, from: &str, to: &str) {
+        self.callers
+            .entry(to.to_owned())
+            .or_default()
+            .insert(from.to_owned());
     }
 
-    fn on_node(&self, condition: Condition, node: Option<&str>) -> &[&'a Episode] {
-        self.by_condition
-            .get(&condition)
-            .zip(node)
-            .and_then(|(shelf, node)| shelf.by_node.get(node))
-            .map(Vec::as_slice)
-            .unwrap_or_default()
+    /// A call that is remembered no more.
+    pub(super) fn remove_call(&mut self, from: &str, to: &str) {
+        if let Some(callers) = self.callers.get_mut(to) {
+            callers.remove(from);
+            if callers.is_empty() {
+                self.callers.remove(to);
+            }
+        }
     }
 
-    /// Episodes of `condition` that stand in this relation to the effect; `key` is that of the effect's subject.
-    pub(super) fn related(
+    /// The names of an episode.
+    pub(super) fn entry(&self, id: EventId) -> Option<&Entry> {
+        self.entries.get(&id)
+    }
+
+    /// Episodes of `condition` that happened to what has this key, and began within `time` (UNIX ns).
+    pub(super) fn about(
+        &self,
+        condition: Condition,
+        key: &str,
+        time: RangeInclusive<u64>,
+    ) -> impl Iterator<Item = EventId> {
+        self.on(condition, |sorted| &sorted.subjects, key, time)
+    }
+
+    /// Episodes of `condition` that began within `time` and whose subject stands as cause in this relation to `effect`.
+    pub(super) fn causes(
+        &self,
+        world: &World,
+        relation: Relation,
+        condition: Condition,
+        effect: &Entry,
+        time: RangeInclusive<u64>,
+    ) -> BTreeSet<EventId> {
+        let mut causes = BTreeSet::new();
+        if matches!(
+            relation,
+            Relation::Same | Relation::Process | Relation::CalleeOrSame
+        ) {
+            causes.extend(self.about(condition, &effect.subject, time.clone()));
+        }
+        if matches!(relation, Relation::Callee | Relation::CalleeOrSame) {
+            match &effect.object {
+                Some(object) => causes.extend(self.about(condition, object, time.clone())),
+                // whom it called is not known: any of those that it calls
+                None => {
+                    for callee in world.callees(&effect.subject) {
+                        causes.extend(self.about(condition, callee, time.clone()));
+                    }
+                }
+            }
+        }
+        if let (Relation::Node, Some(node)) = (relation, &effect.node) {
+            causes.extend(self.on(condition, |sorted| &sorted.nodes, node, time.clone()));
+        }
+        if let (Relation::SharedCallee, Some(object)) = (relation, &effect.object) {
+            causes.extend(self.on(condition, |sorted| &sorted.objects, object, time));
+        }
+        causes
+    }
+
+    /// Episodes of `condition` that began within `time` and stand as effect in this relation to `cause`: the opposite of
+    /// [`Self::causes`].
+    pub(super) fn effects(
         &self,
         relation: Relation,
         condition: Condition,
-        world: &World,
-        effect: &Episode,
-        key: &str,
-    ) -> Vec<&'a Episode> {
-        let same = || self.about(condition, key).iter().copied();
-        let callees = || {
-            let keys = callees(world, effect, key);
-            keys.into_iter()
-                .flat_map(|callee| self.about(condition, &callee).to_vec())
-        };
-        match relation {
-            Relation::Same => same().collect(),
-            Relation::Process => same()
-                .filter(|cause| is_same_process(&cause.subject, &effect.subject))
-                .collect(),
-            Relation::Callee => callees().collect(),
-            Relation::CalleeOrSame => same().chain(callees()).collect(),
-            Relation::Node => self.on_node(condition, effect.subject.node.as_deref()).to_vec(),
+        cause: &Entry,
+        time: RangeInclusive<u64>,
+    ) -> BTreeSet<EventId> {
+        let mut effects = BTreeSet::new();
+        if matches!(
+            relation,
+            Relation::Same | Relation::Process | Relation::CalleeOrSame
+        ) {
+            effects.extend(self.about(condition, &cause.subject, time.clone()));
         }
+        if matches!(relation, Relation::Callee | Relation::CalleeOrSame) {
+            effects.extend(self.on(condition, |sorted| &sorted.objects, &cause.subject, time.clone()));
+            for caller in self.callers.get(&*cause.subject).into_iter().flatten() {
+                effects.extend(self.without_object(condition, caller, time.clone()));
+            }
+        }
+        if let (Relation::Node, Some(node)) = (relation, &cause.node) {
+            effects.extend(self.on(condition, |sorted| &sorted.nodes, node, time.clone()));
+        }
+        if let (Relation::SharedCallee, Some(object)) = (relation, &cause.object) {
+            effects.extend(self.on(condition, |sorted| &sorted.objects, object, time));
+        }
+        effects
+    }
+
+    /// Episodes of `subject` that do not say whom it called.
+    pub(super) fn without_object(
+        &self,
+        condition: Condition,
+        subject: &str,
+        time: RangeInclusive<u64>,
+    ) -> impl Iterator<Item = EventId> {
+        let says_nobody = |id: &EventId| self.entry(*id).is_some_and(|entry| entry.object.is_none());
+        self.about(condition, subject, time).filter(says_nobody)
+    }
+
+    fn on(
+        &self,
+        condition: Condition,
+        names: impl Fn(&Sorted) -> &Names,
+        name: &str,
+        time: RangeInclusive<u64>,
+    ) -> impl Iterator<Item = EventId> {
+        let places = self
+            .by_condition
+            .get(&condition)
+            .and_then(|sorted| names(sorted).get(name));
+        let (from, to) = ((*time.start(), EventId(0)), (*time.end(), EventId(u128::MAX)));
+        // a range that ends before it begins holds nothing
+        let places = places.filter(|_| from <= to).into_iter();
+        places
+            .flat_map(move |places| places.range(from..=to))
+            .map(|(_, id)| *id)
     }
 }
 
-/// Whom the effect's subject called when it suffered; all that it calls, where that is not known.
-fn callees(world: &World, effect: &Episode, key: &str) -> Vec<String> {
-    match &effect.object {
-        Some(object) => vec![object.key()],
-        None => world.callees(key).map(ToOwned::to_owned).collect(),
+impl Sorted {
+    /// Where an episode with these names stands, and by which name.
+    fn of<'a>(&mut self, entry: &'a Entry) -> impl Iterator<Item = (&mut Names, &'a Arc<str>)> {
+        let places = [
+            (&mut self.subjects, Some(&entry.subject)),
+            (&mut self.objects, entry.object.as_ref()),
+            (&mut self.nodes, entry.node.as_ref()),
+        ];
+        places
+            .into_iter()
+            .filter_map(|(names, name)| Some((names, name?)))
     }
 }
 
-/// The keys are equal already.
-fn is_same_process(one: &Entity, other: &Entity) -> bool {
+/// Whether both are one process; a node has its own numbers.
+pub(super) fn is_same_process(one: &Entity, other: &Entity) -> bool {
     let (Some(one_process), Some(other_process)) = (&one.process, &other.process) else {
         return false;
     };

@@ -1,21 +1,22 @@
-//! The life of incidents: a tree of causes that holds something alarming opens one; it grows, merges and resolves.
+//! The life of incidents: a tree of causes that holds something alarming opens one; it grows, merges, parts and resolves.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use bus_schema::episode::Episode;
 use bus_schema::incident::State;
-use bus_schema::{EventId, Incident, Severity};
+use bus_schema::{EventId, Incident};
 use serde::{Deserialize, Serialize};
 
-use super::compose::{Tree, compose};
-use super::posterior::Forest;
+use super::View;
+use super::compose::compose;
+use super::forest::{Forest, Tree};
 use super::world::World;
 use crate::condition::Condition;
-use crate::rules::RuleBook;
 
 const SECOND_NS: u64 = 1_000_000_000;
 /// Symptoms that stay away for this long are gone.
 const RESOLVED_AFTER_NS: u64 = 30 * SECOND_NS;
-/// New symptoms of the same root within this time continue a resolved incident.
+/// New symptoms of the same root within this time continue a resolved incident; a merged one may part again.
 const REOPENED_WITHIN_NS: u64 = 15 * 60 * SECOND_NS;
 /// Counts alone are worth a revision this often at most …
 const RECOUNT_NS: u64 = 10 * SECOND_NS;
@@ -24,213 +25,272 @@ const RECOUNTS_OF_AGE: u64 = 8;
 /// A confidence that moved by less tells nobody anything.
 const CONFIDENCE_STEP: f64 = 0.05;
 
-/// All incidents that are open, or were resolved so recently that they may continue.
+/// All incidents that are open, or were resolved or merged so recently that they may continue, by the episode for which each
+/// was opened.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct Incidents {
     live: BTreeMap<EventId, Live>,
+    /// Alarms that nobody was told of yet, because something that came before them may still be told.
+    waiting: BTreeSet<EventId>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Live {
     /// Newest published revision.
     incident: Incident,
-    /// Episode for which it was opened.
-    alarm: EventId,
     /// Episodes of its tree.
     members: BTreeSet<EventId>,
     published_ns: u64,
+    /// When the last of its symptoms was last seen, UNIX ns.
+    last_symptom_ns: u64,
+    /// Something was counted since it was published.
+    has_counted: bool,
 }
 
 impl Live {
-    fn recount_ns(&self, now_ns: u64) -> u64 {
-        let age_ns = now_ns.saturating_sub(self.incident.opened_at.as_ns());
-        RECOUNT_NS.max(age_ns / RECOUNTS_OF_AGE)
+    fn is_open(&self) -> bool {
+        matches!(self.incident.state, State::Open | State::Updated)
+    }
+
+    fn is_quiet(&self, now_ns: u64) -> bool {
+        now_ns >= self.last_symptom_ns + RESOLVED_AFTER_NS
     }
 
     fn may_continue(&self, now_ns: u64) -> bool {
-        self.incident.state != State::Resolved || now_ns < self.published_ns + REOPENED_WITHIN_NS
+        self.is_open() || now_ns < self.published_ns + REOPENED_WITHIN_NS
+    }
+
+    /// Whether it is time to tell how often things have happened by now.
+    fn is_recount_due(&self, now_ns: u64) -> bool {
+        let age_ns = now_ns.saturating_sub(self.incident.opened_at.as_ns());
+        let pause_ns = RECOUNT_NS.max(age_ns / RECOUNTS_OF_AGE);
+        self.has_counted && !self.is_quiet(now_ns) && now_ns >= self.published_ns + pause_ns
+    }
+
+    /// The next revision, in another state.
+    fn end(&mut self, state: State, now_ns: u64) -> Incident {
+        self.incident.revision += 1;
+        self.incident.state = state;
+        self.incident.updated_at.0 = now_ns;
+        self.published_ns = now_ns;
+        self.incident.clone()
     }
 }
 
 impl Incidents {
     /// Incidents that are not resolved.
     pub(super) fn open(&self) -> usize {
-        self.live
-            .values()
-            .filter(|live| live.incident.state != State::Resolved)
-            .count()
+        self.live.values().filter(|live| live.is_open()).count()
     }
 
     /// Whether time alone may change something.
     pub(super) fn are_waiting(&self) -> bool {
-        !self.live.is_empty()
+        self.live.values().any(Live::is_open) || !self.waiting.is_empty()
     }
 
-    /// The alarms of incidents that are not resolved, or may still continue.
-    pub(super) fn alarms(&self, now_ns: u64) -> impl Iterator<Item = EventId> {
-        let continuing = self.live.values().filter(move |live| live.may_continue(now_ns));
-        continuing.map(|live| live.alarm)
+    /// Alarms of incidents that are open, and of those that wait to be.
+    pub(super) fn alarms(&self) -> impl Iterator<Item = EventId> {
+        let open = self.live.iter().filter(|(_, live)| live.is_open());
+        open.map(|(alarm, _)| *alarm).chain(self.waiting())
     }
 
-    /// Compares the incidents with the forest and returns the revisions to publish.
-    pub(super) fn follow(
-        &mut self,
-        book: &RuleBook,
-        world: &World,
-        forest: &Forest<'_>,
-        cluster: &str,
-    ) -> Vec<Incident> {
-        let mut revisions = Vec::new();
-        let mut taken = BTreeSet::new();
-        for tree in alarming_trees(forest) {
-            let owners = self.owners(&tree, &taken);
-            let id = match owners.first() {
-                Some(id) => *id,
-                None if may_open(forest, world, &tree) => new_id(forest, &tree),
-                None => continue,
-            };
-            taken.insert(id);
-            revisions.extend(
-                owners
-                    .iter()
-                    .skip(1)
-                    .filter_map(|merged| self.merge(*merged, id, world)),
-            );
-            let composed = compose(book, world, forest, &tree, cluster, id);
-            revisions.extend(self.revise(id, &tree, composed, world));
+    /// Alarms that wait to be told.
+    pub(super) fn waiting(&self) -> impl Iterator<Item = EventId> {
+        self.waiting.iter().copied()
+    }
+
+    /// Alarms of open incidents that are told anew because things have happened again.
+    pub(super) fn recounts(&self, now_ns: u64) -> impl Iterator<Item = EventId> {
+        let due = self
+            .live
+            .iter()
+            .filter(move |(_, live)| live.is_open() && live.is_recount_due(now_ns));
+        due.map(|(alarm, _)| *alarm)
+    }
+
+    /// Episodes that have to be remembered: of open incidents all, of those that may continue the alarm.
+    pub(super) fn kept(&self, now_ns: u64) -> impl Iterator<Item = EventId> {
+        let continuing = self
+            .live
+            .iter()
+            .filter(move |(_, live)| live.may_continue(now_ns));
+        let kept = continuing.flat_map(|(alarm, live)| {
+            let members = live.members.iter().filter(|_| live.is_open());
+            members.copied().chain([*alarm])
+        });
+        kept.chain(self.waiting())
+    }
+
+    /// These episodes were seen again.
+    pub(super) fn count<'a>(&mut self, forest: &Forest, episodes: impl Iterator<Item = &'a Episode>) {
+        let open = self.live.iter().filter(|(_, live)| live.is_open());
+        let by_root: BTreeMap<_, _> = open.map(|(alarm, _)| (forest.root_of(*alarm), *alarm)).collect();
+        for episode in episodes {
+            let alarm = by_root.get(&forest.root_of(episode.id));
+            if let Some(live) = alarm.and_then(|alarm| self.live.get_mut(alarm)) {
+                live.has_counted = true;
+                live.last_symptom_ns = live.last_symptom_ns.max(symptom_ns(episode));
+            }
         }
-        revisions.extend(self.resolve(world));
+    }
+
+    /// Compares the incidents with a tree that has changed and returns the revisions to publish.
+    pub(super) fn follow(&mut self, view: View<'_>, tree: &Tree, cluster: &str) -> Vec<Incident> {
+        let owners = self.owners(view.world, tree);
+        for alarm in &tree.members {
+            self.waiting.remove(alarm);
+        }
+        let alarm = match owners.first() {
+            Some(alarm) => *alarm,
+            None => match opening(view, tree) {
+                Opening::Now => tree.alarm,
+                Opening::Later => {
+                    self.waiting.insert(tree.alarm);
+                    return Vec::new();
+                }
+                Opening::Never => return Vec::new(),
+            },
+        };
+        let id = self
+            .live
+            .get(&alarm)
+            .map_or_else(|| new_id(view.world, tree), |live| live.incident.id);
+        let others = owners.iter().skip(1);
+        let mut revisions: Vec<_> = others
+            .filter_map(|other| self.merge(*other, id, view.world.now_ns()))
+            .collect();
+        revisions.extend(self.revise(view, tree, alarm, compose(view, tree, cluster, id)));
         revisions
     }
 
-    /// Incidents that share episodes with the tree, oldest first.
-    fn owners(&self, tree: &Tree, taken: &BTreeSet<EventId>) -> Vec<EventId> {
-        let shares = |live: &Live| tree.members.contains(&live.alarm) || live.members.contains(&tree.alarm);
-        self.live
-            .iter()
-            .filter(|(id, live)| !taken.contains(id) && shares(live))
-            .map(|(id, _)| *id)
-            .collect()
+    /// Alarms of the incidents that the tree belongs to, the oldest incident first: those whose alarm it holds. One whose
+    /// alarm is remembered no more goes on with its other episodes.
+    fn owners(&self, world: &World, tree: &Tree) -> Vec<EventId> {
+        let live = tree.members.iter().filter_map(|id| self.live.get_key_value(id));
+        let mut owners: Vec<_> = live.collect();
+        if owners.is_empty() {
+            let goes_on = |(alarm, live): &(&EventId, &Live)| {
+                !world.episodes.contains_key(alarm) && live.members.contains(&tree.alarm)
+            };
+            owners.extend(self.live.iter().filter(goes_on));
+        }
+        // one that was merged is told by another as long as that one is here too
+        owners.sort_by_key(|(_, live)| (live.incident.state == State::Merged, live.incident.id));
+        owners.into_iter().map(|(alarm, _)| *alarm).collect()
     }
 
-    fn revise(&mut self, id: EventId, tree: &Tree, mut next: Incident, world: &World) -> Option<Incident> {
-        let now_ns = world.now_ns();
-        if let Some(live) = self.live.get(&id) {
+    fn revise(
+        &mut self,
+        view: View<'_>,
+        tree: &Tree,
+        alarm: EventId,
+        mut next: Incident,
+    ) -> Option<Incident> {
+        let now_ns = view.world.now_ns();
+        let last_symptom_ns = last_symptom_ns(view.world, &tree.members);
+        if let Some(live) = self.live.get_mut(&alarm) {
+            live.members.clone_from(&tree.members);
+            live.last_symptom_ns = last_symptom_ns;
             let last = &live.incident;
             next.opened_at = last.opened_at;
             next.first_symptom_at = next.first_symptom_at.min(last.first_symptom_at);
             next.revision = last.revision + 1;
             next.state = State::Updated;
-            let is_quiet = now_ns >= last_symptom_ns(world, &tree.members) + RESOLVED_AFTER_NS;
-            let recount = now_ns >= live.published_ns + live.recount_ns(now_ns)
-                && counts(last) != counts(&next)
-                && !is_quiet;
-            if (last.state == State::Resolved && is_quiet) || !(is_material(last, &next) || recount) {
-                self.live.get_mut(&id)?.members.extend(&tree.members);
+            let is_over = !live.is_open() && live.is_quiet(now_ns);
+            let recount = live.is_recount_due(now_ns) && counts(last) != counts(&next);
+            if is_over || !(is_material(last, &next) || recount) {
                 return None;
             }
         }
-        let live = Live {
-            incident: next.clone(),
-            alarm: tree.alarm,
-            members: tree.members.clone(),
-            published_ns: now_ns,
-        };
-        let alarm = self.live.get(&id).map_or(tree.alarm, |live| live.alarm);
-        self.live.insert(id, Live { alarm, ..live });
+        self.live.insert(
+            alarm,
+            Live {
+                incident: next.clone(),
+                members: tree.members.clone(),
+                published_ns: now_ns,
+                last_symptom_ns,
+                has_counted: false,
+            },
+        );
         Some(next)
     }
 
-    fn merge(&mut self, id: EventId, into: EventId, world: &World) -> Option<Incident> {
-        let mut incident = self.live.remove(&id)?.incident;
-        incident.revision += 1;
-        incident.state = State::Merged;
-        incident.merged_into = Some(into);
-        incident.updated_at.0 = world.now_ns();
-        Some(incident)
+    fn merge(&mut self, alarm: EventId, into: EventId, now_ns: u64) -> Option<Incident> {
+        let live = self.live.get_mut(&alarm)?;
+        live.members.clear();
+        if live.incident.state == State::Merged && live.incident.merged_into == Some(into) {
+            return None;
+        }
+        live.incident.merged_into = Some(into);
+        Some(live.end(State::Merged, now_ns))
     }
 
     /// Resolves what has been quiet, and forgets what was resolved long ago.
-    fn resolve(&mut self, world: &World) -> Vec<Incident> {
+    pub(super) fn resolve(&mut self, world: &World) -> Vec<Incident> {
         let now_ns = world.now_ns();
-        let mut resolved = Vec::new();
-        for live in self
+        let over = self
             .live
             .values_mut()
-            .filter(|live| live.incident.state != State::Resolved)
-        {
-            if now_ns >= last_symptom_ns(world, &live.members) + RESOLVED_AFTER_NS {
-                live.incident.revision += 1;
-                live.incident.state = State::Resolved;
-                live.incident.updated_at.0 = now_ns;
-                live.published_ns = now_ns;
-                resolved.push(live.incident.clone());
-            }
-        }
-        for live in self.live.values_mut() {
-            live.members.retain(|id| world.episodes.contains_key(id));
-        }
-        // While its alarm is remembered, whatever shares it is this incident.
+            .filter(|live| live.is_open() && live.is_quiet(now_ns));
+        let resolved = over.map(|live| live.end(State::Resolved, now_ns)).collect();
+        // While its alarm is remembered, whatever holds it is this incident.
         self.live
-            .retain(|_, live| live.may_continue(now_ns) || world.episodes.contains_key(&live.alarm));
+            .retain(|alarm, live| live.may_continue(now_ns) || world.episodes.contains_key(alarm));
+        self.waiting.retain(|alarm| world.episodes.contains_key(alarm));
         resolved
     }
 }
 
-/// Trees of the forest that hold an error, oldest first.
-fn alarming_trees(forest: &Forest<'_>) -> Vec<Tree> {
-    let mut trees: BTreeMap<EventId, Tree> = BTreeMap::new();
-    let mut order: Vec<_> = forest.nodes.values().map(|node| node.episode).collect();
-    order.sort_by_key(|episode| (episode.start_ns, episode.id));
-    for episode in order {
-        let root = forest.root_of(episode.id);
-        let tree = trees.entry(root).or_insert_with(|| Tree {
-            root,
-            alarm: EventId::default(),
-            members: BTreeSet::new(),
-        });
-        tree.members.insert(episode.id);
-        if tree.alarm == EventId::default() && episode.severity >= Severity::Error {
-            tree.alarm = episode.id;
-        }
-    }
-    let mut trees: Vec<_> = trees
-        .into_values()
-        .filter(|tree| tree.alarm != EventId::default())
-        .collect();
-    trees.sort_by_key(|tree| tree.alarm);
-    trees
+/// When an alarm becomes an incident.
+enum Opening {
+    Now,
+    Later,
+    Never,
 }
 
-/// An alarm with a cause opens at once. One without waits until everything that may have come before it has been told.
-fn may_open(forest: &Forest<'_>, world: &World, tree: &Tree) -> bool {
-    let Some(alarm) = forest.nodes.get(&tree.alarm) else {
-        return false;
-    };
-    let is_over = world.now_ns() >= last_symptom_ns(world, &tree.members) + RESOLVED_AFTER_NS;
-    !is_over && (alarm.is_explained || world.now_ns() >= alarm.episode.start_ns)
-}
-
-fn new_id(forest: &Forest<'_>, tree: &Tree) -> EventId {
-    let start_ns = forest
-        .nodes
+/// An alarm with a cause opens at once. One without waits until everything that may have come before it has been told. What
+/// has been quiet for long by then is over.
+fn opening(view: View<'_>, tree: &Tree) -> Opening {
+    let now_ns = view.world.now_ns();
+    let is_explained = view
+        .forest
+        .node(tree.alarm)
+        .is_some_and(super::forest::Node::is_explained);
+    let start_ns = view
+        .world
+        .episodes
         .get(&tree.alarm)
-        .map_or(0, |node| node.episode.start_ns);
+        .map_or(0, |alarm| alarm.start_ns);
+    if now_ns >= last_symptom_ns(view.world, &tree.members) + RESOLVED_AFTER_NS {
+        Opening::Never
+    } else if is_explained || now_ns >= start_ns {
+        Opening::Now
+    } else {
+        Opening::Later
+    }
+}
+
+fn new_id(world: &World, tree: &Tree) -> EventId {
+    let start_ns = world.episodes.get(&tree.alarm).map_or(0, |alarm| alarm.start_ns);
     EventId::of_parts(start_ns, &["incident", &tree.alarm.to_string()])
 }
 
 /// When the last thing happened that was not somebody's deed.
 fn last_symptom_ns(world: &World, members: &BTreeSet<EventId>) -> u64 {
     let episodes = members.iter().filter_map(|id| world.episodes.get(id));
-    let symptoms =
-        episodes.filter(|episode| !Condition::parse(&episode.condition).is_some_and(Condition::is_point));
-    symptoms.map(|episode| episode.last_ns).max().unwrap_or(0)
+    episodes.map(|episode| symptom_ns(episode)).max().unwrap_or(0)
+}
+
+/// When it was last seen, where it is not somebody's deed.
+fn symptom_ns(episode: &Episode) -> u64 {
+    let is_deed = Condition::parse(&episode.condition).is_some_and(Condition::is_point);
+    if is_deed { 0 } else { episode.last_ns }
 }
 
 fn is_material(last: &Incident, next: &Incident) -> bool {
     let shape =
         |incident: &Incident| -> Vec<_> { incident.steps.iter().map(|step| (step.id, step.role)).collect() };
-    last.state == State::Resolved
+    matches!(last.state, State::Resolved | State::Merged)
         || last.severity != next.severity
         || (last.confidence - next.confidence).abs() >= CONFIDENCE_STEP
         || shape(last) != shape(next)

@@ -1,11 +1,13 @@
 //! Which episodes may have caused which: rules, relations and lags turned into weights.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+use std::sync::Arc;
 
-use bus_schema::Entity;
 use bus_schema::episode::{Episode, Fact};
+use bus_schema::{Entity, EventId};
 
-use super::index::Index;
+use super::index::{Index, is_same_process};
 use super::world::World;
 use crate::condition::Condition;
 use crate::fold::{ENDED_BY_LISTENING, OTHERS_LISTENING, WAITED_SECONDS};
@@ -20,63 +22,103 @@ const CLOCK_ERROR_NS: u64 = 100_000_000;
 const READINESS_NS: u64 = 30_000_000_000;
 /// A different pod of the same workload is half a step away.
 const OTHER_POD: f64 = 0.6;
+/// A change that comes again within this time is one of several.
+const AGAIN_NS: u64 = 30 * 60 * 1_000_000_000;
 
 /// A possible cause of an episode.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Link<'a> {
+#[derive(Debug, Clone)]
+pub(super) struct Link {
     /// What may have caused it.
-    pub(super) cause: &'a Episode,
+    pub(super) cause: EventId,
     /// By which mechanism.
-    pub(super) rule: &'a Rule,
+    pub(super) rule: Arc<Rule>,
     /// prior × lag likelihood × freshness × proximity × share gone × rarity, 0 to 1.
     pub(super) weight: f64,
 }
 
-/// Everything that may have caused `effect`; of several links to one cause only the strongest.
-pub(super) fn candidates<'a>(
-    book: &'a RuleBook,
-    world: &'a World,
-    index: &Index<'a>,
-    effect: &Episode,
-) -> Vec<Link<'a>> {
-    let Some(condition) = Condition::parse(&effect.condition) else {
+/// Everything that may have caused the episode `id`, strongest first; of several links to one cause only the strongest.
+pub(super) fn candidates(book: &RuleBook, world: &World, index: &Index, id: EventId) -> Vec<Link> {
+    let (Some(effect), Some(entry)) = (world.episodes.get(&id), index.entry(id)) else {
         return Vec::new();
     };
-    let key = effect.subject.key();
-    let mut best: BTreeMap<_, Link<'a>> = BTreeMap::new();
-    for rule in book.explaining(condition) {
-        let related = |cause: &Condition| index.related(rule.relation, *cause, world, effect, &key);
-        for cause in rule.cause.iter().flat_map(related) {
-            let weight = if fits(book, rule, effect, Some(cause)) {
-                weight(rule, index, cause, effect)
-            } else {
-                0.0
-            };
-            let better = best.get(&cause.id).is_none_or(|link| link.weight < weight);
-            if weight > 0.0 && better {
-                best.insert(cause.id, Link { cause, rule, weight });
+    let mut best: BTreeMap<EventId, Link> = BTreeMap::new();
+    for rule in book.explaining(entry.condition) {
+        for condition in &rule.cause {
+            let time = causing(*condition, rule, effect);
+            let related = index.causes(world, rule.relation, *condition, entry, time);
+            for cause in related.iter().filter_map(|cause| world.episodes.get(cause)) {
+                let weight = weight(rule, index, *condition, cause, effect);
+                let better = best.get(&cause.id).is_none_or(|link| link.weight < weight);
+                if weight > 0.0 && better && fits(book, rule, effect, Some(cause)) {
+                    let (cause, rule) = (cause.id, Arc::clone(rule));
+                    best.insert(cause, Link { cause, rule, weight });
+                }
             }
         }
     }
-    best.into_values().collect()
+    let mut links: Vec<_> = best.into_values().collect();
+    links.sort_by(|one, other| {
+        other
+            .weight
+            .total_cmp(&one.weight)
+            .then(one.cause.cmp(&other.cause))
+    });
+    links
+}
+
+/// All episodes of which a link to `cause` may have to be weighed again, where they began at `from_ns` or later (UNIX).
+pub(super) fn affected(book: &RuleBook, index: &Index, cause: &Episode, from_ns: u64) -> Vec<EventId> {
+    let Some(entry) = index.entry(cause.id) else {
+        return Vec::new();
+    };
+    let early_ns = CLOCK_ERROR_NS.max(waited_ns(cause).unwrap_or(0));
+    let time = from_ns.max(cause.start_ns.saturating_sub(early_ns))..=u64::MAX;
+    let mut affected = Vec::new();
+    for rule in book.following(entry.condition) {
+        for condition in &rule.effect {
+            affected.extend(index.effects(rule.relation, *condition, entry, time.clone()));
+        }
+    }
+    affected
+}
+
+/// When a cause of `condition` must have begun to be one of `effect` by `rule`, UNIX ns.
+fn causing(condition: Condition, rule: &Rule, effect: &Episode) -> RangeInclusive<u64> {
+    // Who waits for somebody who waits may give up first, and long before.
+    let latest_ns = match waited_ns(effect) {
+        Some(_) => u64::MAX,
+        None => effect.start_ns + CLOCK_ERROR_NS,
+    };
+    // A state may have begun long ago and still hold.
+    let earliest_ns = if condition.is_point() {
+        effect.start_ns.saturating_sub(nanoseconds(rule.longest_seconds))
+    } else {
+        0
+    };
+    earliest_ns..=latest_ns
 }
 
 /// Whether the effect looks as the mechanism would have left it.
-pub(super) fn fits(book: &RuleBook, rule: &Rule, effect: &Episode, cause: Option<&Episode>) -> bool {
+pub(super) fn fits(
+    book: &RuleBook,
+    rule: &Rule,
+    effect: &Arc<Episode>,
+    cause: Option<&Arc<Episode>>,
+) -> bool {
     let when = rule.when.as_ref();
     when.is_none_or(|when| book.catalogue.holds(when, effect, cause))
 }
-
-fn weight(rule: &Rule, index: &Index<'_>, cause: &Episode, effect: &Episode) -> f64 {
-    if is_over(cause, effect) || !precedes(rule, cause, effect) {
+fn weight(rule: &Rule, index: &Index, condition: Condition, cause: &Episode, effect: &Episode) -> f64 {
+    let is_process = rule.relation != Relation::Process || is_same_process(&cause.subject, &effect.subject);
+    if cause.id == effect.id || !is_process || is_over(cause, effect) || !precedes(rule, cause, effect) {
         return 0.0;
     }
     rule.prior
-        * lag_likelihood(rule, cause, effect)
+        * lag_likelihood(rule, condition, cause, effect)
         * freshness(rule, cause, effect)
         * proximity(&cause.subject, &effect.subject)
         * share_gone(rule.relation, cause)
-        * rarity(index, cause)
+        * rarity(index, condition, cause, effect)
 }
 
 /// Whether the cause held no more when the effect began; what was waited for in vain began with the waiting. Who calls a
@@ -119,12 +161,16 @@ fn share_gone(relation: Relation, cause: &Episode) -> f64 {
 /// the other, and so it is with two ends that see one message: who has sent it may be put aside before he is seen to have,
 /// and its receiver already runs. Who waits for somebody who waits may give up first.
 fn precedes(rule: &Rule, cause: &Episode, effect: &Episode) -> bool {
+    let in_order = (cause.start_ns, cause.id) < (effect.start_ns, effect.id);
+    if rule.joins {
+        return in_order;
+    }
     if let (Some(waited_ns), Some(_)) = (waited_ns(cause), waited_ns(effect)) {
         return cause.start_ns <= effect.start_ns + waited_ns;
     }
     let sees_the_same = rule.absorbs && rule.relation == Relation::Callee;
     if cause.subject.node == effect.subject.node && !sees_the_same {
-        (cause.start_ns, cause.id) < (effect.start_ns, effect.id)
+        in_order
     } else {
         cause.start_ns <= effect.start_ns + CLOCK_ERROR_NS
     }
@@ -144,9 +190,12 @@ fn waited_ns(episode: &Episode) -> Option<u64> {
 }
 
 /// 1 within the typical lag, then falling with its inverse (no scale is preferred), 0 beyond the longest.
-fn lag_likelihood(rule: &Rule, cause: &Episode, effect: &Episode) -> f64 {
-    let is_point = Condition::parse(&cause.condition).is_some_and(Condition::is_point);
-    let since_ns = if is_point { cause.start_ns } else { cause.last_ns };
+fn lag_likelihood(rule: &Rule, condition: Condition, cause: &Episode, effect: &Episode) -> f64 {
+    let since_ns = if condition.is_point() {
+        cause.start_ns
+    } else {
+        cause.last_ns
+    };
     #[expect(clippy::cast_precision_loss, reason = "a lag in seconds")]
     let lag_seconds = effect.start_ns.saturating_sub(since_ns) as f64 / 1e9;
     if lag_seconds > rule.longest_seconds {
@@ -169,14 +218,25 @@ fn proximity(cause: &Entity, effect: &Entity) -> f64 {
     }
 }
 
-/// What happens all the time explains little: the weight of a change falls with the logarithm of how often it happens.
-fn rarity(index: &Index<'_>, cause: &Episode) -> f64 {
-    let Some(condition) = Condition::parse(&cause.condition).filter(|condition| condition.is_point()) else {
+/// What happens all the time explains little: the weight of a change falls with the logarithm of how often it had happened
+/// by the time of the effect.
+fn rarity(index: &Index, condition: Condition, cause: &Episode, effect: &Episode) -> f64 {
+    let Some(entry) = index.entry(cause.id).filter(|_| condition.is_point()) else {
         return 1.0;
     };
+    let lately = effect.start_ns.saturating_sub(AGAIN_NS)..=effect.start_ns;
     #[expect(clippy::cast_precision_loss, reason = "a small count")]
-    let occurrences = index.about(condition, &cause.subject.key()).len().max(1) as f64;
+    let occurrences = index.about(condition, &entry.subject, lately).count().max(1) as f64;
     1.0 / (1.0 + occurrences.ln())
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "seconds of a rule: a cast ends at zero and at the largest"
+)]
+fn nanoseconds(seconds: f64) -> u64 {
+    (seconds * 1e9) as u64
 }
 
 #[cfg(test)]

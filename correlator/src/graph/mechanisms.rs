@@ -6,7 +6,7 @@ use bus_schema::{Entity, EventId};
 
 use super::index::Index;
 use super::links::candidates;
-use super::world::World;
+use super::world::{Changes, World};
 use crate::condition::Condition;
 use crate::fold::WAITED_SECONDS;
 use crate::rules::{Relation, Rule, RuleBook};
@@ -52,10 +52,17 @@ impl Pair {
             caused.clone()
         };
         let suspends = rule.when.as_ref().is_some_and(|when| when == SUSPENDS);
+        let shared = (rule.relation == Relation::SharedCallee).then(|| process("n1", "store", 3));
         let mut pair = Self {
             call: callee.then(|| (suffers.clone(), caused.clone())),
-            cause: episode(1, cause, caused),
-            effect: episode(2, effect, suffers),
+            cause: Episode {
+                object: shared.clone(),
+                ..episode(1, cause, caused)
+            },
+            effect: Episode {
+                object: shared,
+                ..episode(2, effect, suffers)
+            },
         };
         if suspends {
             pair.cause
@@ -84,13 +91,16 @@ impl Pair {
             first_ns: START,
             last_ns: START,
         });
-        let mut world = World::default();
-        world.take(&Report {
+        let (mut world, mut index) = (World::default(), Index::default());
+        let report = Report {
             episodes: vec![self.cause.clone(), self.effect.clone()],
             edges: call.into_iter().collect(),
             ..Report::default()
-        });
-        let links = candidates(book, &world, &Index::of(&world), &self.effect);
+        };
+        world.take(&report, &mut Changes::default());
+        world.calls().for_each(|(from, to)| index.insert_call(from, to));
+        world.episodes.values().for_each(|episode| index.insert(episode));
+        let links = candidates(book, &world, &index, self.effect.id);
         links.iter().any(|link| link.rule.id == rule.id)
     }
 }
@@ -133,7 +143,8 @@ fn each_mechanism_links_what_it_speaks_of() {
 fn no_mechanism_links_strangers() {
     let book = RuleBook::embedded().unwrap();
     every_pair(&book, |rule, mut pair| {
-        pair.effect.subject = process("n2", "stranger", 3);
+        pair.effect.subject = process("n2", "stranger", 4);
+        pair.effect.object = None;
         !pair.is_linked(&book, rule)
     });
 }

@@ -3,23 +3,27 @@
 use std::collections::BTreeMap;
 
 use bus_schema::EventId;
-use bus_schema::incident::Step;
+use bus_schema::incident::{Role, Step};
 
-use super::posterior::Forest;
+use super::View;
 use crate::condition::Condition;
-use crate::rules::RuleBook;
 
 /// Between the beginning and its first, second, third … effects; the last one is always `resulting in`.
 const CONNECTIVES: [&str; 3] = [" caused ", ", triggering ", ", leading to "];
 const LAST_CONNECTIVE: &str = ", resulting in ";
 
 /// One sentence over the steps, root cause first.
-pub(super) fn sentence(book: &RuleBook, forest: &Forest<'_>, steps: &[Step]) -> String {
-    let Some(root) = steps.iter().find(|step| step.depth == 0) else {
+pub(super) fn sentence(view: View<'_>, steps: &[Step]) -> String {
+    let Some(root) = steps.iter().find(|step| step.role == Role::RootCause) else {
         return String::new();
     };
-    let mut sentence = phrase(book, forest, root.id, true);
-    let levels = levels(book, forest, steps);
+    let mut sentence = phrase(view, root.id, true);
+    let company = company(view, steps);
+    if !company.is_empty() {
+        sentence.push_str(", together with ");
+        sentence.push_str(&company.join(" and "));
+    }
+    let levels = levels(view, steps);
     for (place, level) in levels.iter().enumerate() {
         let is_last = place + 1 == levels.len() && place > 0;
         let connective = if is_last && place >= 2 {
@@ -34,12 +38,27 @@ pub(super) fn sentence(book: &RuleBook, forest: &Forest<'_>, steps: &[Step]) -> 
     sentence
 }
 
+/// What happened beside the beginning, by the same cause that nobody saw.
+fn company(view: View<'_>, steps: &[Step]) -> Vec<String> {
+    /// More would bury the sentence; the steps name them all.
+    const MOST: usize = 3;
+    let beside = |step: &&Step| step.depth == 0 && step.role != Role::RootCause;
+    let mut company: Vec<_> = steps
+        .iter()
+        .filter(beside)
+        .map(|step| phrase(view, step.id, false))
+        .collect();
+    company.dedup();
+    company.truncate(MOST);
+    company
+}
+
 /// Phrases by depth; what would be said several times is said where it was worst.
-fn levels(book: &RuleBook, forest: &Forest<'_>, steps: &[Step]) -> Vec<Vec<String>> {
+fn levels(view: View<'_>, steps: &[Step]) -> Vec<Vec<String>> {
     let deepest = steps.iter().map(|step| step.depth).max().unwrap_or(0);
     let mut worst: BTreeMap<String, &Step> = BTreeMap::new();
     for step in steps {
-        let known = worst.entry(phrase(book, forest, step.id, false)).or_insert(step);
+        let known = worst.entry(phrase(view, step.id, false)).or_insert(step);
         if (step.severity, step.count) > (known.severity, known.count) {
             *known = step;
         }
@@ -48,7 +67,7 @@ fn levels(book: &RuleBook, forest: &Forest<'_>, steps: &[Step]) -> Vec<Vec<Strin
     for depth in 1..=deepest {
         let mut level = Vec::new();
         for step in steps.iter().filter(|step| step.depth == depth) {
-            let phrase = phrase(book, forest, step.id, false);
+            let phrase = phrase(view, step.id, false);
             if worst.get(&phrase).is_some_and(|worst| worst.id == step.id) {
                 level.push(phrase);
             }
@@ -62,18 +81,18 @@ fn levels(book: &RuleBook, forest: &Forest<'_>, steps: &[Step]) -> Vec<Vec<Strin
     levels
 }
 
-fn phrase(book: &RuleBook, forest: &Forest<'_>, id: EventId, is_root: bool) -> String {
-    let Some(node) = forest.nodes.get(&id) else {
+fn phrase(view: View<'_>, id: EventId, is_root: bool) -> String {
+    let Some(episode) = view.world.episodes.get(&id) else {
         return String::new();
     };
-    let Some(condition) = Condition::parse(&node.episode.condition) else {
+    let Some(condition) = Condition::parse(&episode.condition) else {
         return String::new();
     };
-    let entry = book.catalogue.entry(condition);
+    let entry = view.book.catalogue.entry(condition);
     let template = entry
         .root_phrase
         .as_ref()
         .filter(|_| is_root)
         .unwrap_or(&entry.phrase);
-    book.catalogue.render(template, node.episode)
+    view.book.catalogue.render(template, episode)
 }

@@ -1,4 +1,4 @@
-//! Candidates compete: for each episode, how probable is each cause, and so each root.
+//! Candidates compete: for each episode of a tree, how probable is each cause, and so each root.
 //!
 //! Every episode has one immediate cause: one of its candidate links, nothing at all (its condition's spontaneous weight),
 //! or something that no observer could see (the priors of its rules, times the blindness of whoever would have seen it).
@@ -7,225 +7,140 @@
 //! away for the others.
 //! Roots follow by walking the causes before their effects: P(root of e is r) = Σ over causes c of P(c causes e) · P(root of c is r).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bus_schema::EventId;
 use bus_schema::entity::HOST_NAMESPACE;
 use bus_schema::episode::Episode;
 
-use super::index::Index;
-use super::links::{Link, candidates, fits};
-use super::world::World;
+use super::View;
+use super::forest::Node;
+use super::links::{Link, fits};
 use crate::condition::{Applies, Condition};
 use crate::rules::{Rule, RuleBook};
 
-/// Chains that run against the clocks are as short as the clocks' error; longer ones are cut.
-const MOST_PLANTING: usize = 32;
+/// Chains of candidates are followed this far; what is beyond counts as a root.
+const LONGEST_CHAIN: usize = 64;
+/// A root with less than this changes no figure that anybody is told.
+const LEAST_PROBABILITY: f64 = 1e-6;
 
-/// One episode with its candidate causes.
-#[derive(Debug)]
-pub(super) struct Node<'a> {
-    /// The episode.
-    pub(super) episode: &'a Episode,
-    /// What may have caused it, strongest first.
-    pub(super) links: Vec<Link<'a>>,
-    /// Whether the strongest link is more probable than no cause at all.
-    pub(super) is_explained: bool,
+/// Probabilities of some episodes and of all that may have caused them.
+#[derive(Debug, Default)]
+pub(super) struct Posterior {
+    weighed: BTreeMap<EventId, Weighed>,
+}
+
+#[derive(Debug, Default)]
+struct Weighed {
     /// Sum of all weights.
     total: f64,
-    /// Probability that none of the links was at work.
-    none: f64,
     /// Probability of each root.
     roots: BTreeMap<EventId, f64>,
 }
 
-/// All episodes with their most probable causes: a forest, whose trees are candidates for incidents.
-#[derive(Debug)]
-pub(super) struct Forest<'a> {
-    /// By episode.
-    pub(super) nodes: BTreeMap<EventId, Node<'a>>,
-}
-
-impl<'a> Forest<'a> {
-    /// Links all episodes of the world and lets the candidates compete.
-    pub(super) fn grow(book: &'a RuleBook, world: &'a World) -> Self {
-        let index = Index::of(world);
-        let mut order: Vec<&Episode> = world.episodes.values().collect();
-        order.sort_by_key(|episode| (episode.start_ns, episode.id));
-        let mut forest = Self {
-            nodes: BTreeMap::new(),
-        };
-        for episode in order {
-            forest.plant(book, world, &index, episode, &mut BTreeSet::new());
+impl Posterior {
+    /// Weighs these episodes.
+    pub(super) fn of(view: View<'_>, ids: impl IntoIterator<Item = EventId>) -> Self {
+        let mut posterior = Self::default();
+        for id in ids {
+            posterior.weigh(view, id, LONGEST_CHAIN);
         }
-        forest
+        posterior
     }
 
-    /// Links an episode, and before it those of its causes that another node's clock puts after it. Where two seem to cause
-    /// each other, the one that is planted first, `planting` its causes, is the effect.
-    fn plant(
-        &mut self,
-        book: &'a RuleBook,
-        world: &'a World,
-        index: &Index<'a>,
-        episode: &'a Episode,
-        planting: &mut BTreeSet<EventId>,
-    ) {
-        if self.nodes.contains_key(&episode.id) {
+    fn weigh(&mut self, view: View<'_>, id: EventId, further: usize) {
+        if self.weighed.contains_key(&id) {
             return;
         }
-        planting.insert(episode.id);
-        let mut links = candidates(book, world, index, episode);
-        for link in &links {
-            if planting.len() < MOST_PLANTING && !planting.contains(&link.cause.id) {
-                self.plant(book, world, index, link.cause, planting);
+        let (Some(node), Some(episode)) = (view.forest.node(id), view.world.episodes.get(&id)) else {
+            return;
+        };
+        let unseen: f64 = unseen_causes(view, episode, &node.links)
+            .map(|(_, _, weight)| weight)
+            .sum();
+        let alone = node.spontaneous * node.none;
+        let total = node.links.iter().map(|link| link.weight).sum::<f64>() + alone + unseen * node.none;
+        // Meanwhile it is its own root: where candidates go round in a circle, the way ends here.
+        let roots = BTreeMap::from([(id, 1.0)]);
+        self.weighed.insert(id, Weighed { total, roots });
+        let mut roots = BTreeMap::from([(id, alone / total)]);
+        for link in &node.links {
+            if let Some(further) = further.checked_sub(1) {
+                self.weigh(view, link.cause, further);
+            }
+            let itself = BTreeMap::from([(link.cause, 1.0)]);
+            let of_cause = self
+                .weighed
+                .get(&link.cause)
+                .map_or(&itself, |cause| &cause.roots);
+            for (root, probability) in of_cause {
+                *roots.entry(*root).or_default() += link.weight / total * probability;
             }
         }
-        links.retain(|link| self.nodes.contains_key(&link.cause.id));
-        planting.remove(&episode.id);
-        let node = self.node(book, world, episode, links);
-        self.nodes.insert(episode.id, node);
-    }
-
-    /// The end of the chain of most probable causes.
-    pub(super) fn root_of(&self, id: EventId) -> EventId {
-        let mut root = id;
-        while let Some(cause) = self.cause_of(root) {
-            root = cause.cause.id;
-        }
-        root
-    }
-
-    /// The most probable cause, where one is more probable than none. Causes were planted first, so following them ends.
-    pub(super) fn cause_of(&self, id: EventId) -> Option<&Link<'a>> {
-        let node = self.nodes.get(&id)?;
-        node.links.first().filter(|_| node.is_explained)
-    }
-
-    /// These and the chains of their most probable causes.
-    pub(super) fn with_causes(&self, ids: impl IntoIterator<Item = EventId>) -> BTreeSet<EventId> {
-        let mut all = BTreeSet::new();
-        for id in ids {
-            let mut next = Some(id);
-            while let Some(id) = next.filter(|id| all.insert(*id)) {
-                next = self.cause_of(id).map(|link| link.cause.id);
-            }
-        }
-        all
+        roots.retain(|_, probability| *probability >= LEAST_PROBABILITY);
+        self.weighed.insert(id, Weighed { total, roots });
     }
 
     /// Probability that `root` is the root of `id`.
     pub(super) fn probability(&self, id: EventId, root: EventId) -> f64 {
-        self.nodes
-            .get(&id)
-            .and_then(|node| node.roots.get(&root))
+        let weighed = self.weighed.get(&id);
+        weighed
+            .and_then(|weighed| weighed.roots.get(&root))
             .copied()
             .unwrap_or(0.0)
     }
 
     /// Probability of each immediate cause of `id`, by link.
-    pub(super) fn shares(&self, id: EventId) -> impl Iterator<Item = (&Link<'a>, f64)> {
-        self.nodes
+    pub(super) fn shares<'a>(&self, view: View<'a>, id: EventId) -> impl Iterator<Item = (&'a Link, f64)> {
+        let total = self.total(id);
+        let links = view.forest.node(id).into_iter().flat_map(|node| &node.links);
+        links.map(move |link| (link, link.weight / total))
+    }
+
+    /// Probability of a cause of `id` that nobody saw, of this weight.
+    pub(super) fn share_of_unseen(&self, node: &Node, id: EventId, weight: f64) -> f64 {
+        weight * node.none / self.total(id)
+    }
+
+    fn total(&self, id: EventId) -> f64 {
+        self.weighed
             .get(&id)
-            .into_iter()
-            .flat_map(|node| node.links.iter().map(|link| (link, link.weight / node.total)))
-    }
-
-    /// The same happening seen from elsewhere counts as what it is part of.
-    pub(super) fn absorbed_by(&self, id: EventId) -> Option<EventId> {
-        self.cause_of(id)
-            .filter(|link| link.rule.absorbs)
-            .map(|link| link.cause.id)
-    }
-
-    /// What people are told instead of an absorbed episode; itself otherwise.
-    pub(super) fn told_as(&self, id: EventId) -> EventId {
-        let mut told = id;
-        while let Some(whole) = self.absorbed_by(told) {
-            told = whole;
-        }
-        told
-    }
-
-    fn node(
-        &self,
-        book: &'a RuleBook,
-        world: &'a World,
-        episode: &'a Episode,
-        mut links: Vec<Link<'a>>,
-    ) -> Node<'a> {
-        links.sort_by(|one, other| {
-            other
-                .weight
-                .total_cmp(&one.weight)
-                .then(one.cause.id.cmp(&other.cause.id))
-        });
-        let spontaneous = Condition::parse(&episode.condition)
-            .map_or(1.0, |condition| book.catalogue.entry(condition).spontaneous);
-        let unseen: f64 = unseen_causes(book, world, episode, &links)
-            .map(|(_, _, weight)| weight)
-            .sum();
-        let none: f64 = links.iter().map(|link| 1.0 - link.weight).product();
-        let total = links.iter().map(|link| link.weight).sum::<f64>() + (spontaneous + unseen) * none;
-        let mut roots = BTreeMap::from([(episode.id, spontaneous * none / total)]);
-        for link in &links {
-            for (root, probability) in self
-                .nodes
-                .get(&link.cause.id)
-                .into_iter()
-                .flat_map(|cause| &cause.roots)
-            {
-                *roots.entry(*root).or_default() += link.weight / total * probability;
-            }
-        }
-        let is_explained = links.first().is_some_and(|link| link.weight > spontaneous * none);
-        Node {
-            episode,
-            links,
-            is_explained,
-            total,
-            none,
-            roots,
-        }
-    }
-}
-
-impl Node<'_> {
-    /// Probability of a cause that nobody saw, of this weight.
-    pub(super) fn share_of_unseen(&self, weight: f64) -> f64 {
-        weight * self.none / self.total
+            .map_or(f64::INFINITY, |weighed| weighed.total)
     }
 }
 
 /// Rules whose causes were not seen: rule, cause, and the weight that remains because nobody sees everything.
 pub(super) fn unseen_causes<'a>(
-    book: &'a RuleBook,
-    world: &'a World,
-    effect: &'a Episode,
-    links: &'a [Link<'a>],
+    view: View<'a>,
+    effect: &'a Arc<Episode>,
+    links: &'a [Link],
 ) -> impl Iterator<Item = (&'a Rule, Condition, f64)> {
     let rules = Condition::parse(&effect.condition)
         .into_iter()
-        .flat_map(|condition| book.explaining(condition));
-    let possible = rules.filter(|rule| fits(book, rule, effect, None));
+        .flat_map(|condition| view.book.explaining(condition));
+    let possible = rules.filter(|rule| !rule.joins && fits(view.book, rule, effect, None));
     possible.filter_map(move |rule| {
-        let seen = |cause: &Condition| links.iter().any(|link| link.cause.condition == cause.token());
+        let seen = |cause: Condition| {
+            let is_it = |link: &Link| {
+                view.index
+                    .entry(link.cause)
+                    .is_some_and(|entry| entry.condition == cause)
+            };
+            links.iter().any(is_it)
+        };
         let unseen = rule
             .cause
             .iter()
-            .filter(|cause| applies(book, **cause, effect) && !seen(cause));
+            .filter(|cause| applies(view.book, **cause, effect) && !seen(**cause));
         let weighed = unseen.map(|cause| {
-            let observer = &book.catalogue.entry(*cause).observer;
-            (
-                *cause,
-                rule.prior
-                    * world
-                        .coverage
-                        .blindness(observer, &effect.subject, effect.start_ns),
-            )
+            let observer = &view.book.catalogue.entry(*cause).observer;
+            let coverage = &view.world.coverage;
+            let blindness = coverage.blindness(observer, &effect.subject, effect.start_ns);
+            (*cause, rule.prior * blindness)
         });
         let (cause, weight) = weighed.max_by(|one, other| one.1.total_cmp(&other.1))?;
-        Some((rule, cause, weight))
+        Some((&**rule, cause, weight))
     })
 }
 

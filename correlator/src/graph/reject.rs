@@ -1,17 +1,19 @@
 //! What else could have been: causes that were considered, and the observation that speaks against each.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bus_schema::Entity;
 use bus_schema::episode::Episode;
 use bus_schema::incident::Rejected;
 
-use super::compose::Tree;
+use super::View;
+use super::compose::Told;
+use super::forest::Tree;
 use super::links;
-use super::posterior::{Forest, Node, unseen_causes};
-use super::world::World;
+use super::posterior::{Posterior, unseen_causes};
 use crate::condition::{Condition, Entry};
-use crate::rules::{Relation, Rule, RuleBook};
+use crate::rules::{Relation, Rule};
 
 /// More than these nobody reads at three in the morning.
 const MOST_SHOWN: usize = 6;
@@ -21,16 +23,15 @@ const LEAST_SPONTANEOUS: f64 = 0.1;
 const EXCLUDED_BELOW: f64 = 0.05;
 
 /// Hypotheses about the steps of the tree that did not win, most plausible mechanism first.
-pub(super) fn rejected(book: &RuleBook, world: &World, forest: &Forest<'_>, tree: &Tree) -> Vec<Rejected> {
+pub(super) fn rejected(view: View<'_>, posterior: &Posterior, tree: &Tree, told: &Told) -> Vec<Rejected> {
     let mut found: BTreeMap<String, (f64, Rejected)> = BTreeMap::new();
-    let shown = tree
-        .members
-        .iter()
-        .filter(|id| **id != tree.root && forest.absorbed_by(**id).is_none());
-    for node in shown.filter_map(|id| forest.nodes.get(id)) {
-        for (prior, hypothesis) in outcompeted(book, forest, tree, node)
+    let shown = told
+        .members()
+        .filter(|id| *id != tree.root && view.forest.absorbed_by(*id).is_none());
+    for episode in shown.filter_map(|id| view.world.episodes.get(&id)) {
+        for (prior, hypothesis) in outcompeted(view, posterior, tree, episode)
             .into_iter()
-            .chain(unseen(book, world, tree, forest, node))
+            .chain(unseen(view, posterior, tree, episode))
         {
             let known = found
                 .entry(hypothesis.hypothesis.clone())
@@ -54,18 +55,24 @@ pub(super) fn rejected(book: &RuleBook, world: &World, forest: &Forest<'_>, tree
 }
 
 /// Causes that were seen, outside of this tree, and explain less.
-fn outcompeted(book: &RuleBook, forest: &Forest<'_>, tree: &Tree, node: &Node<'_>) -> Vec<(f64, Rejected)> {
-    let others = forest
-        .shares(node.episode.id)
-        .filter(|(link, _)| !tree.members.contains(&link.cause.id));
+fn outcompeted(
+    view: View<'_>,
+    posterior: &Posterior,
+    tree: &Tree,
+    effect: &Arc<Episode>,
+) -> Vec<(f64, Rejected)> {
+    let others = posterior
+        .shares(view, effect.id)
+        .filter(|(link, _)| !link.rule.joins && !tree.members.contains(&link.cause));
     let rejected = others.filter_map(|(link, share)| {
-        let entry = book.catalogue.entry(Condition::parse(&link.cause.condition)?);
+        let cause = view.world.episodes.get(&link.cause)?;
+        let entry = view.book.catalogue.entry(Condition::parse(&cause.condition)?);
         let because = format!(
             "another cause explains more; {} fits with {:.0} %",
             link.rule.mechanism,
             share * 100.0
         );
-        let hypothesis = book.catalogue.render(&entry.hypothesis, link.cause);
+        let hypothesis = view.book.catalogue.render(&entry.hypothesis, cause);
         Some((
             link.rule.prior,
             Rejected {
@@ -80,29 +87,29 @@ fn outcompeted(book: &RuleBook, forest: &Forest<'_>, tree: &Tree, node: &Node<'_
 }
 
 /// Causes that a rule knows and nobody saw.
-fn unseen(
-    book: &RuleBook,
-    world: &World,
-    tree: &Tree,
-    forest: &Forest<'_>,
-    node: &Node<'_>,
-) -> Vec<(f64, Rejected)> {
+fn unseen(view: View<'_>, posterior: &Posterior, tree: &Tree, effect: &Arc<Episode>) -> Vec<(f64, Rejected)> {
     let mut rejected = Vec::new();
-    for (rule, cause, weight) in unseen_causes(book, world, node.episode, &node.links) {
-        let entry = book.catalogue.entry(cause);
+    let Some(node) = view.forest.node(effect.id) else {
+        return rejected;
+    };
+    for (rule, cause, weight) in unseen_causes(view, effect, &node.links) {
+        let entry = view.book.catalogue.entry(cause);
         // What hardly ever happens by itself would be a step on the way, not another beginning.
         if entry.spontaneous < LEAST_SPONTANEOUS {
             continue;
         }
-        let Some(subject) = suspect(rule, cause, node.episode) else {
+        let Some(subject) = suspect(rule, cause, effect) else {
             continue;
         };
-        if already_in(forest, tree, cause, &subject.key()) {
+        if already_in(view, tree, cause, &subject.key()) {
             continue;
         }
-        let probability = node.share_of_unseen(weight);
-        let because = evidence_against(book, world, rule, (cause, entry), &subject, node.episode);
-        let hypothesis = book.catalogue.render_subject(&entry.hypothesis, &subject.label());
+        let probability = posterior.share_of_unseen(node, effect.id, weight);
+        let because = evidence_against(view, rule, (cause, entry), &subject, effect);
+        let hypothesis = view
+            .book
+            .catalogue
+            .render_subject(&entry.hypothesis, &subject.label());
         rejected.push((
             rule.prior,
             Rejected {
@@ -120,38 +127,33 @@ fn unseen(
 fn suspect(rule: &Rule, cause: Condition, effect: &Episode) -> Option<Entity> {
     match rule.relation {
         Relation::Node => effect.subject.node.as_deref().map(Entity::of_node),
-        Relation::Callee => effect.object.clone(),
+        Relation::Callee | Relation::SharedCallee => effect.object.clone(),
         Relation::CalleeOrSame if cause == Condition::Http5xx => effect.object.clone(),
         Relation::Same | Relation::Process | Relation::CalleeOrSame => Some(effect.subject.clone()),
     }
 }
 
 /// The tree itself holds such a cause: it is no rival.
-fn already_in(forest: &Forest<'_>, tree: &Tree, cause: Condition, subject: &str) -> bool {
-    let episodes = tree
-        .members
-        .iter()
-        .filter_map(|id| forest.nodes.get(id))
-        .map(|node| node.episode);
-    let mut same = episodes.filter(|episode| episode.condition == cause.token());
-    same.any(|episode| episode.subject.key() == subject)
+fn already_in(view: View<'_>, tree: &Tree, cause: Condition, subject: &str) -> bool {
+    let mut same = view.index.about(cause, subject, 0..=u64::MAX);
+    same.any(|id| tree.members.contains(&id))
 }
 
 fn evidence_against(
-    book: &RuleBook,
-    world: &World,
+    view: View<'_>,
     rule: &Rule,
     (cause, entry): (Condition, &Entry),
     subject: &Entity,
     effect: &Episode,
 ) -> String {
+    let View { book, world, .. } = view;
     if let Some(complaint) = world
         .coverage
         .complaint(&entry.observer, subject, effect.start_ns)
     {
         return format!("not excluded: {complaint}");
     }
-    if let Some(seconds) = seconds_since_over(world, cause, subject, effect) {
+    if let Some(seconds) = seconds_since_over(view, cause, subject, effect) {
         return format!("over {seconds:.1} s before");
     }
     let node = effect.subject.node.as_deref().unwrap_or_default();
@@ -180,17 +182,15 @@ fn span(seconds: f64) -> String {
 }
 
 /// Such a thing did happen there, but had ended: how long before the effect began.
-fn seconds_since_over(world: &World, cause: Condition, subject: &Entity, effect: &Episode) -> Option<f64> {
-    let same =
-        |episode: &&Episode| episode.condition == cause.token() && episode.subject.key() == subject.key();
-    let ends = world
-        .episodes
-        .values()
-        .filter(same)
+fn seconds_since_over(view: View<'_>, cause: Condition, subject: &Entity, effect: &Episode) -> Option<f64> {
+    let key = subject.key();
+    let same = view.index.about(cause, &key, 0..=effect.start_ns);
+    let ends = same
+        .filter_map(|id| view.world.episodes.get(&id))
         .filter(|episode| links::is_over(episode, effect))
         .filter_map(|episode| episode.over_ns);
     let last_ns = ends.max()?;
     #[expect(clippy::cast_precision_loss, reason = "seconds for a sentence")]
-    let seconds = (effect.start_ns - last_ns) as f64 / 1e9;
+    let seconds = effect.start_ns.saturating_sub(last_ns) as f64 / 1e9;
     Some(seconds)
 }

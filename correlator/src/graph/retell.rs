@@ -2,6 +2,7 @@
 //! of its own for the search for causes; people read one line with a count. What has another cause is another line.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bus_schema::EventId;
 use bus_schema::episode::Episode;
@@ -17,7 +18,7 @@ type Key = (String, String, String, Option<EventId>, Option<EventId>);
 /// Episodes that say the same of the same, told as the first of them.
 #[derive(Debug, Default)]
 pub(super) struct Retold {
-    told: BTreeMap<Key, Episode>,
+    told: BTreeMap<Key, Arc<Episode>>,
     by: BTreeMap<EventId, EventId>,
 }
 
@@ -25,7 +26,7 @@ impl Retold {
     /// The root is told as itself, whatever else says the same. Causes begin before their effects.
     pub(super) fn new<'a>(
         root: EventId,
-        episodes: impl Iterator<Item = &'a Episode>,
+        episodes: impl Iterator<Item = &'a Arc<Episode>>,
         cause_of: impl Fn(EventId) -> Option<EventId>,
     ) -> Self {
         let mut episodes: Vec<_> = episodes.collect();
@@ -38,7 +39,7 @@ impl Retold {
         retold
     }
 
-    fn tell(&mut self, episode: &Episode, cause: Option<EventId>) {
+    fn tell(&mut self, episode: &Arc<Episode>, cause: Option<EventId>) {
         let is_point = Condition::parse(&episode.condition).is_some_and(Condition::is_point);
         let key = (
             episode.condition.clone(),
@@ -55,6 +56,7 @@ impl Retold {
             .told
             .entry(key)
             .and_modify(|told| {
+                let told = Arc::make_mut(told);
                 told.start_ns = told.start_ns.min(episode.start_ns);
                 told.last_ns = told.last_ns.max(episode.last_ns);
                 told.count += episode.count;
@@ -62,12 +64,12 @@ impl Retold {
                 let room = MOST_EVIDENCE.saturating_sub(told.evidence.len());
                 told.evidence.extend(episode.evidence.iter().take(room));
             })
-            .or_insert_with(|| episode.clone());
+            .or_insert_with(|| Arc::clone(episode));
         self.by.insert(episode.id, told.id);
     }
 
     /// What is told.
-    pub(super) fn episodes(&self) -> impl Iterator<Item = &Episode> {
+    pub(super) fn episodes(&self) -> impl Iterator<Item = &Arc<Episode>> {
         self.told.values()
     }
 
@@ -83,8 +85,8 @@ mod tests {
 
     use super::*;
 
-    fn episode(id: u128, condition: &str, start_ns: u64) -> Episode {
-        Episode {
+    fn episode(id: u128, condition: &str, start_ns: u64) -> Arc<Episode> {
+        Arc::new(Episode {
             id: EventId(id),
             condition: condition.into(),
             subject: Entity::of_node("n"),
@@ -93,7 +95,7 @@ mod tests {
             count: 1,
             evidence: vec![EventId(id)],
             ..Episode::default()
-        }
+        })
     }
 
     #[test]

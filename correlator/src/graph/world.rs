@@ -1,6 +1,10 @@
-//! What was told: episodes, calls, measurements, blindness, each bounded in number and age.
+//! What was told: episodes, calls, measurements, blindness, each bounded in number and age. It notes what changes, for those
+//! who derive something from it.
+
+mod changes;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use bus_schema::episode::{Blindness, Episode, Report};
 use bus_schema::event::node::Loss;
@@ -8,11 +12,17 @@ use bus_schema::{Entity, EventId};
 use bus_stage::watermark::Watermark;
 use serde::{Deserialize, Serialize};
 
+pub(super) use changes::{Changes, Revision};
+
 use super::coverage::Coverage;
 use crate::condition::Condition;
+use crate::rules::RuleBook;
 
-/// An episode that has been quiet for this long explains nothing new. What it has explained keeps it.
-const REMEMBER_NS: u64 = 30 * 60 * 1_000_000_000;
+const SECOND_NS: u64 = 1_000_000_000;
+/// An episode that has been quiet for this long is of no more use as evidence that something was over.
+const LEAST_REMEMBERED_NS: u64 = 120 * SECOND_NS;
+/// A call that was not seen for this long is none any more.
+const CALL_NS: u64 = 3600 * SECOND_NS;
 /// Most episodes remembered; the one quiet for longest is forgotten first.
 const MOST_EPISODES: usize = 20_000;
 /// Most entities remembered that call somebody, or have a gauge.
@@ -24,12 +34,16 @@ const MOST_CALLEES: usize = 1_000;
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct World {
     /// Newest revision of each episode.
-    pub(super) episodes: BTreeMap<EventId, Episode>,
+    #[serde(with = "shared")]
+    pub(super) episodes: BTreeMap<EventId, Arc<Episode>>,
     calls: BTreeMap<String, BTreeMap<String, u64>>,
     gauges: BTreeMap<String, BTreeMap<String, Reading>>,
     pub(super) coverage: Coverage,
     watermark: Watermark,
     forgot_ns: u64,
+    /// Episodes that made room for others before their time.
+    #[serde(default)]
+    pub(super) evicted: u64,
 }
 
 /// The newest value of a gauge, and the largest one of the last minutes.
@@ -42,37 +56,30 @@ pub(super) struct Reading {
 }
 
 impl World {
-    /// Takes a report; says whether it told anything new.
-    pub(super) fn take(&mut self, report: &Report) -> bool {
+    /// Takes a report; says whether it told anything new, and notes what.
+    pub(super) fn take(&mut self, report: &Report, changes: &mut Changes) -> bool {
         let partition = format!("partition/{}", report.partition);
         self.watermark
             .note(partition, report.watermark_ns, report.received_ns);
-        for episode in report
-            .episodes
-            .iter()
-            .filter(|episode| Condition::parse(&episode.condition).is_some())
-        {
-            let newest = self.episodes.entry(episode.id).or_default();
-            if episode.revision >= newest.revision {
-                newest.clone_from(episode);
-            }
+        for episode in &report.episodes {
+            self.take_episode(episode, changes);
         }
         for edge in report.edges.iter().filter(|edge| edge.relation == "calls") {
-            self.note_call(edge.from.key(), edge.to.key(), edge.last_ns);
+            self.note_call(edge.from.key(), edge.to.key(), edge.last_ns, changes);
         }
         for gauge in &report.gauges {
             self.measure(&gauge.subject.key(), &gauge.name, gauge.time_ns, gauge.value);
         }
         for blindness in &report.blindness {
-            self.coverage.take(blindness);
+            changes.coverage |= self.coverage.take(blindness);
         }
-        self.make_room();
+        self.make_room(changes);
         !report.episodes.is_empty()
     }
 
     /// Takes note of `count` messages that a stage lost just now.
-    pub(super) fn lost(&mut self, loss: Loss, count: u64) {
-        self.coverage.take(&Blindness {
+    pub(super) fn lost(&mut self, loss: Loss, count: u64, changes: &mut Changes) {
+        changes.coverage |= self.coverage.take(&Blindness {
             time_ns: self.now_ns(),
             loss: Some((loss, count)),
             ..Blindness::default()
@@ -90,24 +97,50 @@ impl World {
         callees.flat_map(|callees| callees.keys().map(String::as_str))
     }
 
+    /// Every caller with everybody it was seen to call.
+    pub(super) fn calls(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.calls
+            .iter()
+            .flat_map(|(from, callees)| callees.keys().map(move |to| (from.as_str(), to.as_str())))
+    }
+
     /// The largest recent value of a gauge on `node`.
     pub(super) fn reading(&self, node: &str, name: &str) -> Option<Reading> {
         self.gauges.get(&Entity::of_node(node).key())?.get(name).copied()
     }
 
-    fn note_call(&mut self, from: String, to: String, last_ns: u64) {
+    fn take_episode(&mut self, episode: &Episode, changes: &mut Changes) {
+        if Condition::parse(&episode.condition).is_none() {
+            return;
+        }
+        let before = self.episodes.get(&episode.id).cloned();
+        if before
+            .as_ref()
+            .is_some_and(|before| episode.revision < before.revision)
+        {
+            return;
+        }
+        let now = Arc::new(episode.clone());
+        self.episodes.insert(episode.id, Arc::clone(&now));
+        changes.revised.push(Revision { before, now });
+    }
+
+    fn note_call(&mut self, from: String, to: String, last_ns: u64, changes: &mut Changes) {
         if self.calls.len() >= MOST_CALLERS && !self.calls.contains_key(&from) {
             return;
         }
-        let callees = self.calls.entry(from).or_default();
-        if callees.len() < MOST_CALLEES || callees.contains_key(&to) {
-            callees.insert(to, last_ns);
+        let callees = self.calls.entry(from.clone()).or_default();
+        if let Some(known_ns) = callees.get_mut(&to) {
+            *known_ns = last_ns;
+        } else if callees.len() < MOST_CALLEES {
+            callees.insert(to.clone(), last_ns);
+            changes.calls_seen.push((from, to));
         }
     }
 
     fn measure(&mut self, subject: &str, name: &str, time_ns: u64, value: f64) {
         /// A peak counts for as long as a cause may precede its effect.
-        const PEAK_NS: u64 = 2 * 60 * 1_000_000_000;
+        const PEAK_NS: u64 = 2 * 60 * SECOND_NS;
         if self.gauges.len() >= MOST_CALLERS && !self.gauges.contains_key(subject) {
             return;
         }
@@ -124,29 +157,43 @@ impl World {
 
     /// Whether it is time to [`Self::forget`].
     pub(super) fn may_forget(&self) -> bool {
-        const EVERY_NS: u64 = 10_000_000_000;
+        const EVERY_NS: u64 = 10 * SECOND_NS;
         self.now_ns() >= self.forgot_ns + EVERY_NS
     }
 
-    /// Episodes of which something was heard lately.
-    pub(super) fn recent(&self) -> impl Iterator<Item = EventId> {
+    /// Episodes that may still explain something: they were not quiet for longer than any mechanism takes that they set off.
+    pub(super) fn recent(&self, book: &RuleBook) -> impl Iterator<Item = EventId> {
         let now_ns = self.now_ns();
-        let recent = move |episode: &&Episode| now_ns < episode.last_ns + REMEMBER_NS;
-        self.episodes.values().filter(recent).map(|episode| episode.id)
+        let is_recent =
+            move |episode: &&Arc<Episode>| now_ns < episode.last_ns + remembered_ns(book, episode);
+        self.episodes.values().filter(is_recent).map(|episode| episode.id)
     }
 
-    /// Forgets all episodes but these, and old calls.
-    pub(super) fn forget(&mut self, kept: &BTreeSet<EventId>) {
+    /// Forgets all episodes but these; calls and observers that were not heard of for long.
+    pub(super) fn forget(&mut self, kept: &BTreeSet<EventId>, changes: &mut Changes) {
         let now_ns = self.now_ns();
         self.forgot_ns = now_ns;
-        self.episodes.retain(|id, _| kept.contains(id));
-        self.calls.retain(|_, callees| {
-            callees.retain(|_, last_ns| now_ns < *last_ns + 2 * REMEMBER_NS);
+        self.episodes.retain(|id, episode| {
+            let keeps = kept.contains(id);
+            if !keeps {
+                changes.forgotten.push(Arc::clone(episode));
+            }
+            keeps
+        });
+        self.calls.retain(|from, callees| {
+            callees.retain(|to, last_ns| {
+                let is_call = now_ns < *last_ns + CALL_NS;
+                if !is_call {
+                    changes.calls_forgotten.push((from.clone(), to.clone()));
+                }
+                is_call
+            });
             !callees.is_empty()
         });
+        self.coverage.forget(now_ns);
     }
 
-    fn make_room(&mut self) {
+    fn make_room(&mut self, changes: &mut Changes) {
         if self.episodes.len() <= MOST_EPISODES {
             return;
         }
@@ -158,7 +205,46 @@ impl World {
             .collect();
         by_age.sort_unstable();
         for (_, id) in by_age.iter().take(MOST_EPISODES / 16) {
-            self.episodes.remove(id);
+            changes.forgotten.extend(self.episodes.remove(id));
+            self.evicted += 1;
         }
+    }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "seconds of a rule: a cast ends at zero and at the largest"
+)]
+fn remembered_ns(book: &RuleBook, episode: &Episode) -> u64 {
+    let longest =
+        Condition::parse(&episode.condition).map_or(0.0, |condition| book.longest_seconds(condition));
+    LEAST_REMEMBERED_NS.max((longest * 1e9) as u64)
+}
+
+/// Shared episodes are written as episodes.
+mod shared {
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+
+    use bus_schema::EventId;
+    use bus_schema::episode::Episode;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(
+        episodes: &BTreeMap<EventId, Arc<Episode>>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(episodes.iter().map(|(id, episode)| (id, &**episode)))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<BTreeMap<EventId, Arc<Episode>>, D::Error> {
+        let episodes = BTreeMap::<EventId, Episode>::deserialize(deserializer)?;
+        Ok(episodes
+            .into_iter()
+            .map(|(id, episode)| (id, Arc::new(episode)))
+            .collect())
     }
 }

@@ -56,6 +56,9 @@ impl Log {
                 },
             );
             incidents.extend(report.iter().flat_map(|report| graph.apply(report)));
+            while graph.has_more() {
+                incidents.extend(graph.resume());
+            }
             (folder, graph) = between(folder, graph);
         }
         incidents

@@ -119,6 +119,7 @@ fn incident(revision: u32) -> Incident {
         recommendation: None,
         narrative: "Story.".into(),
         merged_into: None,
+        omitted: None,
     }
 }
 

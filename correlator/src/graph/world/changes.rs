@@ -1,0 +1,59 @@
+//! What changed in the world since it was last looked at.
+
+use std::sync::Arc;
+
+use bus_schema::episode::Episode;
+
+use crate::fold::{OTHERS_LISTENING, WAITED_SECONDS};
+use crate::rules::RuleBook;
+
+/// Everything that links, trees and incidents are derived from, as far as it is not as it was.
+#[derive(Debug, Default)]
+pub(in crate::graph) struct Changes {
+    /// Episodes that are new, or have a new revision.
+    pub(in crate::graph) revised: Vec<Revision>,
+    /// Episodes that are remembered no more.
+    pub(in crate::graph) forgotten: Vec<Arc<Episode>>,
+    /// Caller and callee, where the call was seen for the first time.
+    pub(in crate::graph) calls_seen: Vec<(String, String)>,
+    /// Caller and callee, where the call is remembered no more.
+    pub(in crate::graph) calls_forgotten: Vec<(String, String)>,
+    /// An observer sees more or less than before, or something was lost.
+    pub(in crate::graph) coverage: bool,
+}
+
+/// An episode before and after a report.
+#[derive(Debug)]
+pub(in crate::graph) struct Revision {
+    pub(in crate::graph) before: Option<Arc<Episode>>,
+    pub(in crate::graph) now: Arc<Episode>,
+}
+
+impl Revision {
+    /// Whether anything differs by which links are weighed, besides when it was last seen.
+    pub(in crate::graph) fn changes_links(&self, book: &RuleBook) -> bool {
+        let Some(before) = &self.before else {
+            return true;
+        };
+        let now = &self.now;
+        let is_weighed =
+            |fact: &str| book.asks_for(fact) || [OTHERS_LISTENING, WAITED_SECONDS].contains(&fact);
+        let differs = |fact: &String| before.facts.get(fact) != now.facts.get(fact);
+        before.start_ns != now.start_ns
+            || before.over_ns != now.over_ns
+            || before.subject != now.subject
+            || before.object != now.object
+            || now
+                .facts
+                .keys()
+                .chain(before.facts.keys())
+                .any(|fact| is_weighed(fact) && differs(fact))
+    }
+
+    /// Whether it is told otherwise than before, in more than its counts.
+    pub(in crate::graph) fn changes_story(&self) -> bool {
+        self.before
+            .as_ref()
+            .is_none_or(|before| before.severity != self.now.severity)
+    }
+}
