@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod controls;
+mod fragments;
 mod leak;
 mod log;
 mod nodes;

@@ -1,0 +1,97 @@
+//! One fault is one incident, even where nobody saw its cause.
+
+use std::collections::BTreeSet;
+
+use bus_schema::event::Body;
+use bus_schema::event::network::Role;
+use bus_schema::event::status::{HttpError, HttpStats};
+use bus_schema::histogram::Log2;
+use bus_schema::{EventId, Severity};
+
+use super::log::{Log, process, service};
+use super::{MILLI, SECOND};
+
+impl Log {
+    /// For five seconds from `at`, and for as long before without a failure, `caller` asks `callee` ten times a second; the
+    /// callee does not answer.
+    fn is_silent(&mut self, caller: &str, callee: &str, at: u64) {
+        let window = |answered: u64, unanswered: u64| {
+            let mut waited = Log2::default();
+            waited.record(50 * MILLI, unanswered);
+            HttpStats {
+                role: Role::Client,
+                by_class: [0, answered, 0, 0, 0],
+                unanswered: waited,
+                ..HttpStats::default()
+            }
+        };
+        let mut second = |end: u64, answered, unanswered| {
+            let stats = Body::HttpStats(window(answered, unanswered));
+            self.add(end, Severity::Info, service(caller), Some(service(callee)), stats);
+        };
+        (1..=10).for_each(|number| second(number * SECOND, 10, 0));
+        let first = at / SECOND + 1;
+        (first..first + 5).for_each(|number| second(number * SECOND, 0, 10));
+        for tenth in 0..50 {
+            let error = HttpError {
+                role: Role::Client,
+                status: 0,
+                latency_ns: 50 * MILLI,
+            };
+            self.add(
+                at + tenth * 100 * MILLI,
+                Severity::Warning,
+                process(caller, 1),
+                Some(service(callee)),
+                Body::HttpError(error),
+            );
+        }
+    }
+}
+
+/// Incidents, and the narrative of the last revision of the first one.
+fn told(mut log: Log) -> (BTreeSet<EventId>, String) {
+    // time goes on after the last failure
+    (20..24).for_each(|second| log.second(second * SECOND, 10, 0, 10, 0));
+    let incidents = log.replay();
+    let ids: BTreeSet<_> = incidents
+        .iter()
+        .filter(|incident| incident.merged_into.is_none())
+        .map(|incident| incident.id)
+        .collect();
+    let first = ids.first().copied();
+    let last = incidents.iter().rfind(|incident| Some(incident.id) == first);
+    (ids, last.map(|last| last.narrative.clone()).unwrap_or_default())
+}
+
+#[test]
+fn several_callers_of_one_silent_callee_are_one_incident() {
+    let mut log = Log::default();
+    log.is_silent("cart", "stock", 11 * SECOND);
+    log.is_silent("search", "stock", 11 * SECOND + 300 * MILLI);
+    let (incidents, narrative) = told(log);
+    assert_eq!(incidents.len(), 1, "{narrative}");
+    assert!(
+        narrative.starts_with("Unanswered requests from cart to stock")
+            && narrative.contains("together with unanswered requests from search"),
+        "{narrative}"
+    );
+}
+
+#[test]
+fn callers_of_different_callees_are_different_incidents() {
+    let mut log = Log::default();
+    log.is_silent("cart", "stock", 11 * SECOND);
+    log.is_silent("search", "index", 11 * SECOND + 300 * MILLI);
+    assert_eq!(told(log).0.len(), 2);
+}
+
+#[test]
+fn a_row_of_callers_is_one_incident_that_begins_with_the_deepest() {
+    let mut log = Log::default();
+    log.is_silent("edge", "cart", 11 * SECOND);
+    log.is_silent("cart", "stock", 11 * SECOND + 10 * MILLI);
+    let (incidents, narrative) = told(log);
+    assert_eq!(incidents.len(), 1, "{narrative}");
+    assert!(narrative.contains("requests from cart to stock"), "{narrative}");
+}
