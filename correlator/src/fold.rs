@@ -6,6 +6,7 @@
 mod conditions;
 mod crowds;
 mod episodes;
+mod evicted;
 mod evidence;
 mod gauges;
 mod instances;
@@ -110,6 +111,19 @@ impl Folder {
     /// Open episodes, for a metric.
     pub fn open_episodes(&self) -> usize {
         self.episodes.len()
+    }
+
+    /// Episodes, baselines and seconds that made room for others since this was last asked: more happens than can be
+    /// remembered.
+    pub fn take_evicted(&mut self) -> u64 {
+        let all = [
+            &mut self.crowds.evicted,
+            &mut self.episodes.evicted,
+            &mut self.instances.evicted,
+            &mut self.ratios.evicted,
+            &mut self.storms.evicted,
+        ];
+        all.into_iter().map(evicted::Evicted::take).sum()
     }
 
     fn fold(&mut self, event: &Event, node: &str, report: &mut Report) {

@@ -53,6 +53,7 @@ pub struct Graph {
     look: Option<Look>,
     /// What changed before the state was taken up is not known: the first look compares everything.
     is_new: bool,
+    evicted: u64,
 }
 
 /// What a checkpoint holds.
@@ -99,6 +100,7 @@ impl Graph {
             changes: Changes::default(),
             look: None,
             is_new: true,
+            evicted: 0,
         }
     }
 
@@ -123,6 +125,12 @@ impl Graph {
         let state = &mut self.state;
         state.has_news |= state.world.take(report, &mut self.changes);
         state.cluster.clone_from(&report.cluster);
+        let evicted = std::mem::take(&mut state.world.evicted);
+        if evicted > 0 {
+            self.evicted += evicted;
+            self.lost("correlator", "evicted", evicted);
+        }
+        let state = &mut self.state;
         let now_ns = state.world.now_ns();
         let since_ns = now_ns.saturating_sub(state.looked_ns);
         let by_time = since_ns >= LOOK_AGAIN_NS.max(state.pause_ns) && state.incidents.are_waiting();
@@ -236,9 +244,9 @@ impl Graph {
         self.state.incidents.open()
     }
 
-    /// Episodes that made room for others before their time, for a metric.
+    /// Episodes that made room for others before their time since this process took the work up, for a metric.
     pub fn evicted(&self) -> u64 {
-        self.state.world.evicted
+        self.evicted
     }
 }
 

@@ -27,6 +27,8 @@ pub struct Metrics {
     pub events_dropped: Family<Reason, Counter>,
     /// Things that went wrong.
     pub errors: Family<Reason, Counter>,
+    /// Partitions that somebody else took, or may have taken, while this process worked on them.
+    pub leases_lost: Counter,
     /// Messages behind the reader, or waiting to be sent.
     pub queue_depth: Gauge,
     /// Event time behind the clock, milliseconds.
@@ -42,6 +44,7 @@ impl Metrics {
             events_sent: Counter::default(),
             events_dropped: Family::default(),
             errors: Family::default(),
+            leases_lost: Counter::default(),
             queue_depth: Gauge::default(),
             lag_milliseconds: Gauge::default(),
         };
@@ -61,6 +64,11 @@ impl Metrics {
             metrics.events_dropped.clone(),
         );
         metrics.register("errors", "Things that went wrong", metrics.errors.clone());
+        metrics.register(
+            "leases_lost",
+            "Partitions taken over while this process worked on them",
+            metrics.leases_lost.clone(),
+        );
         metrics.register("queue_depth", "Messages that wait", metrics.queue_depth.clone());
         metrics.register(
             "lag_milliseconds",

@@ -3,8 +3,13 @@
 //!
 //! The work is a function of the messages and its state. Its effects are published under ids that follow from the input,
 //! and only then does the checkpoint move; so whatever is killed at whatever moment, the same effects follow, once.
+//!
+//! Leases, heartbeats and reading never wait for work: it runs on threads for what blocks, and partitions are handed over
+//! while leases go on being renewed. What a worker has not published when its lease is lost, it never publishes.
 
+mod behind;
 mod delivery;
+mod job;
 mod worker;
 
 use std::collections::BTreeMap;
@@ -24,7 +29,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::Process;
 
-/// Partitions that are handed over in good order have this long for their last checkpoints. Meanwhile no lease is renewed.
+/// Partitions that are handed over in good order have this long for their last checkpoints.
 const HANDOVER_TIMEOUT: Duration = Duration::from_secs(2);
 /// Delay before the bus is asked again whether the streams are there.
 const PROVISION_RETRY: Duration = Duration::from_secs(1);
@@ -60,6 +65,9 @@ pub struct Applied {
     pub time_ns: u64,
     /// Events skipped, by reason; those that the work has to tell of, it has taken note of itself.
     pub skipped: Vec<(&'static str, u64)>,
+    /// More follows from the same message: [`Work::resume`] gives it, before the next message. What is here is published
+    /// meanwhile.
+    pub more: bool,
 }
 
 /// A message that cannot be worked on. It is counted, logged once per kind and minute, and skipped.
@@ -76,6 +84,11 @@ pub struct Reject {
 pub trait Work: Send + 'static {
     /// Takes the next message.
     fn apply(&mut self, message: &Incoming) -> Result<Applied, Reject>;
+
+    /// What else follows from the last message, where [`Applied::more`] has said so.
+    fn resume(&mut self) -> Result<Applied, Reject> {
+        Ok(Applied::default())
+    }
 
     /// Takes note that `count` messages or events were lost for `reason`, to be told downstream with what follows.
     fn lost(&mut self, reason: &'static str, count: u64);
@@ -122,6 +135,7 @@ pub async fn run<S: Stage>(process: Process, stage: S, member: &str) {
     };
     tokio::spawn(keep_streams(process.clone(), connection));
     let mut running: BTreeMap<u16, Running> = BTreeMap::new();
+    let mut leaving: BTreeMap<u16, JoinHandle<()>> = BTreeMap::new();
     let mut rounds = tokio::time::interval(membership.interval());
     rounds.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -130,11 +144,15 @@ pub async fn run<S: Stage>(process: Process, stage: S, member: &str) {
             () = process.stop.cancelled() => break,
         }
         let changes = membership.round(Instant::now()).await;
-        follow(&process, &stage, &mut membership, &mut running, changes).await;
-        restart_ended(&mut membership, &mut running).await;
+        follow(&process, &stage, &mut running, &mut leaving, changes);
+        release_ended(&mut membership, &mut running, &mut leaving).await;
         process.readiness.ready(S::NAME);
     }
-    finish(running.into_values()).await;
+    let ending = running.into_values().map(|worker| tokio::spawn(finish(worker)));
+    for ended in leaving.into_values().chain(ending).collect::<Vec<_>>() {
+        // it ends by itself or is cut off, and has nothing to say
+        drop(ended.await);
+    }
     membership.leave().await;
 }
 
@@ -180,26 +198,28 @@ async fn keep_streams(process: Process, mut connection: watch::Receiver<Status>)
     stop.run_until_cancelled(keeping).await;
 }
 
-async fn follow<S: Stage>(
+fn follow<S: Stage>(
     process: &Process,
     stage: &Arc<S>,
-    membership: &mut Member,
     running: &mut BTreeMap<u16, Running>,
+    leaving: &mut BTreeMap<u16, JoinHandle<()>>,
     changes: Changes,
 ) {
     for partition in changes.lost {
         tracing::warn!(stage = S::NAME, partition, "lease lost");
+        process.metrics.leases_lost.inc();
         if let Some(worker) = running.remove(&partition) {
             worker.task.abort();
         }
+        if let Some(ending) = leaving.remove(&partition) {
+            ending.abort();
+        }
     }
-    if !changes.surplus.is_empty() {
-        tracing::info!(stage = S::NAME, partitions = ?changes.surplus, "handing over");
-    }
-    let surplus = &changes.surplus;
-    finish(surplus.iter().filter_map(|partition| running.remove(partition))).await;
     for partition in changes.surplus {
-        membership.release(partition).await;
+        if let Some(worker) = running.remove(&partition) {
+            tracing::info!(stage = S::NAME, partition, "handing over");
+            leaving.insert(partition, tokio::spawn(finish(worker)));
+        }
     }
     for lease in changes.gained {
         tracing::info!(
@@ -212,15 +232,25 @@ async fn follow<S: Stage>(
     }
 }
 
-/// A worker that ended by itself has given up its partition; somebody takes it up from the last checkpoint.
-async fn restart_ended(membership: &mut Member, running: &mut BTreeMap<u16, Running>) {
-    let ended: Vec<u16> = running
+/// Gives back the partitions whose workers have come to an end: those that are handed over, and those whose worker gave up.
+/// Somebody takes them up from their last checkpoints.
+async fn release_ended(
+    membership: &mut Member,
+    running: &mut BTreeMap<u16, Running>,
+    leaving: &mut BTreeMap<u16, JoinHandle<()>>,
+) {
+    let gave_up = running
         .iter()
         .filter(|(_, worker)| worker.task.is_finished())
-        .map(|(partition, _)| *partition)
-        .collect();
+        .map(|(partition, _)| *partition);
+    let handed_over = leaving
+        .iter()
+        .filter(|(_, ending)| ending.is_finished())
+        .map(|(partition, _)| *partition);
+    let ended: Vec<u16> = gave_up.chain(handed_over).collect();
     for partition in ended {
         running.remove(&partition);
+        leaving.remove(&partition);
         membership.release(partition).await;
     }
 }
@@ -231,16 +261,11 @@ fn begin<S: Stage>(process: Process, stage: Arc<S>, lease: Lease) -> Running {
     Running { stop, task }
 }
 
-/// Ends workers, all at the same time; who does not come to an end is cut off.
-async fn finish(workers: impl Iterator<Item = Running>) {
-    let ending: Vec<Running> = workers.collect();
-    for worker in &ending {
-        worker.stop.cancel();
-    }
-    let deadline = Instant::now() + HANDOVER_TIMEOUT;
-    for Running { mut task, .. } in ending {
-        if tokio::time::timeout_at(deadline, &mut task).await.is_err() {
-            task.abort();
-        }
+/// Ends a worker; one that does not come to an end is cut off.
+async fn finish(worker: Running) {
+    let Running { stop, mut task } = worker;
+    stop.cancel();
+    if tokio::time::timeout(HANDOVER_TIMEOUT, &mut task).await.is_err() {
+        task.abort();
     }
 }

@@ -11,6 +11,7 @@ use bus_schema::event::network::Role;
 use bus_schema::event::{Body, Event};
 use serde::{Deserialize, Serialize};
 
+use super::evicted::Evicted;
 use super::seen::Name;
 
 /// Addresses of one caller that have names of their own: as many as a person would look at one by one.
@@ -24,6 +25,8 @@ const MOST_CALLERS: usize = 20_000;
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct Crowds {
     callers: BTreeMap<Name, BTreeMap<Name, u64>>,
+    #[serde(default)]
+    pub(super) evicted: Evicted,
 }
 
 impl Crowds {
@@ -45,9 +48,7 @@ impl Crowds {
 
     fn has_place(&mut self, event: &Event, object: &Entity) -> bool {
         let (caller, address) = (Name::of(Some(&event.subject)), Name::of(Some(object)));
-        if self.callers.len() >= MOST_CALLERS && !self.callers.contains_key(&caller) {
-            self.callers.pop_first();
-        }
+        self.evicted.make_room(&mut self.callers, &caller, MOST_CALLERS);
         let named = self.callers.entry(caller).or_default();
         if let Some(last_ns) = named.get_mut(&address) {
             *last_ns = event.time_ns.max(*last_ns);

@@ -7,6 +7,7 @@ use bus_schema::{EventId, Severity};
 use serde::{Deserialize, Serialize};
 
 use super::conditions::{must_last, quiet_gap_ns};
+use super::evicted::Evicted;
 use super::evidence::SURPRISING_BITS;
 use super::seen::{Ends, Name};
 use super::sighting::Sighting;
@@ -75,6 +76,8 @@ pub(super) struct Episodes {
     ended: Vec<Episode>,
     /// When each service was last seen to listen, UNIX ns.
     ups: BTreeMap<Name, u64>,
+    #[serde(default)]
+    pub(super) evicted: Evicted,
 }
 
 /// After these a process listens no more; they are over when its service listens again.
@@ -135,9 +138,7 @@ impl Episodes {
 
     /// The service listens (again): what had ended it is over.
     pub(super) fn is_up(&mut self, subject: &Name, time_ns: u64) {
-        if self.ups.len() >= MOST_OPEN && !self.ups.contains_key(subject) {
-            self.ups.pop_first();
-        }
+        self.evicted.make_room(&mut self.ups, subject, MOST_OPEN);
         let up_ns = self.ups.entry(subject.clone()).or_default();
         *up_ns = time_ns.max(*up_ns);
         for condition in ENDED_BY_LISTENING {
@@ -196,6 +197,7 @@ impl Episodes {
         by_age.sort_unstable();
         for (_, key) in by_age.iter().take(MOST_OPEN / 16) {
             self.open.remove(key);
+            self.evicted.add(1);
         }
     }
 }

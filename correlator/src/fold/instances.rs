@@ -6,6 +6,7 @@ use bus_schema::Entity;
 use bus_schema::event::Event;
 use serde::{Deserialize, Serialize};
 
+use super::evicted::Evicted;
 use super::seen::Name;
 
 /// Listeners are told again every minute; one that was not for this long is gone with its node.
@@ -22,6 +23,8 @@ type Socket = (String, u16);
 pub(super) struct Instances {
     #[serde(with = "super::pairs")]
     sockets: BTreeMap<Name, Vec<(Socket, u64)>>,
+    #[serde(default)]
+    pub(super) evicted: Evicted,
 }
 
 impl Instances {
@@ -33,9 +36,7 @@ impl Instances {
         let address = event.object.as_ref().and_then(|object| object.address.as_ref());
         let socket = (instance, address.map_or(0, |address| address.port));
         let service = Name::of(Some(&event.subject));
-        if self.sockets.len() >= MOST_SERVICES && !self.sockets.contains_key(&service) {
-            self.sockets.pop_first();
-        }
+        self.evicted.make_room(&mut self.sockets, &service, MOST_SERVICES);
         let sockets = self.sockets.entry(service.clone()).or_default();
         sockets.retain(|(_, told_ns)| event.time_ns < told_ns + SILENT_NS);
         let before = sockets.len();

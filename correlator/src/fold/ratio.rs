@@ -12,6 +12,7 @@ use bus_schema::{Entity, EventId, Severity};
 use serde::{Deserialize, Serialize};
 
 use super::episodes::Episodes;
+use super::evicted::Evicted;
 use super::evidence::{Evidence, SURPRISING_BITS, share};
 use super::seen::{Ends, Name, Seen};
 use super::sighting::{Facts, Sighting};
@@ -93,6 +94,8 @@ pub(super) struct Ratios {
     baselines: BTreeMap<(Traffic, Ends), Normal>,
     /// Second in which old baselines were last forgotten.
     forgot: u64,
+    #[serde(default)]
+    pub(super) evicted: Evicted,
 }
 
 /// The normal share of each way to fail, `None` where nothing was learned yet; and what speaks for a change of it.
@@ -211,16 +214,12 @@ impl Ratios {
     }
 
     fn tally(&mut self, key: Key) -> &mut Tally {
-        if self.tallies.len() >= MOST_TALLIES && !self.tallies.contains_key(&key) {
-            self.tallies.pop_first();
-        }
+        self.evicted.make_room(&mut self.tallies, &key, MOST_TALLIES);
         self.tallies.entry(key).or_default()
     }
 
     fn normal(&mut self, key: (Traffic, Ends)) -> &mut Normal {
-        if self.baselines.len() >= MOST_TALLIES && !self.baselines.contains_key(&key) {
-            self.baselines.pop_first();
-        }
+        self.evicted.make_room(&mut self.baselines, &key, MOST_TALLIES);
         self.baselines.entry(key).or_default()
     }
 

@@ -12,6 +12,7 @@ use bus_schema::{Entity, EventId, Severity};
 use serde::{Deserialize, Serialize};
 
 use super::episodes::Episodes;
+use super::evicted::Evicted;
 use super::seen::{Ends, Name, Seen};
 use super::sighting::{Facts, Sighting};
 use crate::condition::Condition;
@@ -64,6 +65,8 @@ pub(super) struct Storms {
     baselines: BTreeMap<Name, Baseline>,
     /// Second in which old baselines were last forgotten.
     forgot: u64,
+    #[serde(default)]
+    pub(super) evicted: Evicted,
 }
 
 impl Storms {
@@ -138,9 +141,8 @@ impl Storms {
 
     /// What is normal for a service that was asked so often in this second.
     fn baseline(&mut self, number: u64, service: Name, inbound: u64) -> &mut Baseline {
-        if self.baselines.len() >= MOST_SERVICES && !self.baselines.contains_key(&service) {
-            self.baselines.pop_first();
-        }
+        self.evicted
+            .make_room(&mut self.baselines, &service, MOST_SERVICES);
         let baseline = self.baselines.entry(service).or_default();
         if inbound > 0 && !baseline.is_asked {
             // What was learned so far is a rate, and no number of attempts per request.
@@ -158,9 +160,7 @@ impl Storms {
             seen.event.time_ns.saturating_sub(1) / SECOND_NS,
             seen.ends.subject.clone(),
         );
-        if self.seconds.len() >= MOST_SERVICES && !self.seconds.contains_key(&key) {
-            self.seconds.pop_first();
-        }
+        self.evicted.make_room(&mut self.seconds, &key, MOST_SERVICES);
         self.seconds.entry(key).or_default()
     }
 }

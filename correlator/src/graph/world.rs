@@ -41,7 +41,7 @@ pub(super) struct World {
     pub(super) coverage: Coverage,
     watermark: Watermark,
     forgot_ns: u64,
-    /// Episodes that made room for others before their time.
+    /// Episodes that made room for others before their time, and were not told of yet.
     #[serde(default)]
     pub(super) evicted: u64,
 }

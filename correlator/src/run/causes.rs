@@ -52,15 +52,22 @@ impl Stage for Causes {
 impl Work for Cell {
     fn apply(&mut self, message: &Incoming) -> Result<Applied, Reject> {
         let report = Report::decode(&message.payload).map_err(|error| reject(&error))?;
-        let mut outputs = Vec::new();
-        for incident in self.graph.apply(&report) {
-            outputs.push(output(&incident)?);
-        }
+        let revisions = self.graph.apply(&report);
         Ok(Applied {
-            outputs,
+            outputs: outputs(&revisions)?,
             received: report.episodes.len() as u64,
             time_ns: report.watermark_ns,
             skipped: Vec::new(),
+            more: self.graph.has_more(),
+        })
+    }
+
+    fn resume(&mut self) -> Result<Applied, Reject> {
+        let revisions = self.graph.resume();
+        Ok(Applied {
+            outputs: outputs(&revisions)?,
+            more: self.graph.has_more(),
+            ..Applied::default()
         })
     }
 
@@ -71,6 +78,10 @@ impl Work for Cell {
     fn snapshot(&self) -> Result<Vec<u8>, String> {
         rmp_serde::to_vec_named(self.graph.state()).map_err(|error| error.to_string())
     }
+}
+
+fn outputs(revisions: &[Incident]) -> Result<Vec<Output>, Reject> {
+    revisions.iter().map(output).collect()
 }
 
 fn output(incident: &Incident) -> Result<Output, Reject> {

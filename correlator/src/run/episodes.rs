@@ -86,6 +86,8 @@ impl Work for Partition {
         }
         self.lost(UNKNOWN_KIND, unknown);
         let mut report = self.state.folder.apply(message.sequence, &batch);
+        let evicted = self.state.folder.take_evicted();
+        self.lost("evicted", evicted);
         if let Some(report) = &mut report {
             let losses = self.state.losses.due(Episodes::NAME, message.stored_ns);
             let blindness = losses.into_iter().map(|loss| Blindness {
@@ -118,6 +120,7 @@ impl Work for Partition {
             received,
             time_ns: batch.header.watermark_ns,
             skipped,
+            more: false,
         })
     }
 

@@ -12,9 +12,9 @@ use super::log::{Log, process, service};
 use super::{MILLI, SECOND};
 
 impl Log {
-    /// For five seconds from `at`, and for as long before without a failure, `caller` asks `callee` ten times a second; the
-    /// callee does not answer.
-    fn is_silent(&mut self, caller: &str, callee: &str, at: u64) {
+    /// For five seconds from `at`, and for as long before without a failure, `asking` asks `asked` ten times a second,
+    /// which does not answer.
+    fn is_silent(&mut self, asking: &str, asked: &str, at: u64) {
         let window = |answered: u64, unanswered: u64| {
             let mut waited = Log2::default();
             waited.record(50 * MILLI, unanswered);
@@ -27,7 +27,7 @@ impl Log {
         };
         let mut second = |end: u64, answered, unanswered| {
             let stats = Body::HttpStats(window(answered, unanswered));
-            self.add(end, Severity::Info, service(caller), Some(service(callee)), stats);
+            self.add(end, Severity::Info, service(asking), Some(service(asked)), stats);
         };
         (1..=10).for_each(|number| second(number * SECOND, 10, 0));
         let first = at / SECOND + 1;
@@ -41,8 +41,8 @@ impl Log {
             self.add(
                 at + tenth * 100 * MILLI,
                 Severity::Warning,
-                process(caller, 1),
-                Some(service(callee)),
+                process(asking, 1),
+                Some(service(asked)),
                 Body::HttpError(error),
             );
         }
