@@ -1,0 +1,1 @@
+//! Truths and hand-written incidents against the rows that they give.

@@ -1,0 +1,1 @@
+//! Rows and costs against their bounds.
