@@ -135,11 +135,11 @@ pub async fn run(options: &Options, stop: &CancellationToken) -> Result<Outcome>
         player.usual_seconds()
     ));
     let (leases_before, sampler) = (leases_lost().await?, Sampler::start());
-    let played = play_all(options, &scenarios, &mut player, &incidents, stop).await;
+    let plays = play_all(options, &scenarios, &mut player, &incidents, stop).await;
     if !stop.is_cancelled() {
         sleep(LAST_WORDS).await;
     }
-    let rows = rows(&scenarios, &played, &incidents);
+    let rows = rows(&scenarios, &plays, &incidents);
     let lost = leases_lost().await?.saturating_sub(leases_before);
     let (costs, remarks) = (sampler.costs(), sums::remarks(&rows));
     let checks = sums::checks(&rows, &costs, lost);
@@ -172,37 +172,32 @@ async fn play_all(
     let end = options
         .minutes
         .map(|minutes| Instant::now() + Duration::from_secs(60 * minutes));
-    let mut order = Order::new(scenarios.len(), options.seed);
-    let mut plays = Plays::new();
-    while let Some((number, pause)) = order.next() {
-        let is_over = end.map_or(plays.len() >= scenarios.len(), |end| Instant::now() >= end);
+    let mut so_far = Plays::new();
+    for (number, pause) in Order::new(scenarios.len(), options.seed) {
+        let is_over = end.map_or(so_far.len() >= scenarios.len(), |end| Instant::now() >= end);
         let Some((kind, scenario)) = scenarios.get(number).filter(|_| !is_over) else {
             break;
         };
-        let play = async {
-            player.pause(pause).await?;
-            say(&format!(
-                "{} {}: {}",
-                kind.folder(),
-                scenario.name,
-                scenario.summary
-            ));
-            Ok::<Played, anyhow::Error>(player.play(scenario, incidents).await)
-        };
-        match stop.run_until_cancelled(Box::pin(play)).await {
-            Some(Ok(played)) => {
-                say_played(&played);
-                plays.push((number, played));
-            }
+        match stop.run_until_cancelled(player.pause(pause)).await {
+            Some(Ok(())) => {}
             Some(Err(error)) => {
                 say(&format!("{error:#}; what follows is not played"));
-                plays.push((number, not_played(&error)));
+                so_far.push((number, not_played(&error)));
                 break;
             }
             None => break,
         }
+        say(&format!(
+            "{} {}: {}",
+            kind.folder(),
+            scenario.name,
+            scenario.summary
+        ));
+        let played = Box::pin(player.play(scenario, incidents, stop)).await;
+        say_played(&played);
+        so_far.push((number, played));
     }
-    plays
+    so_far
 }
 
 fn not_played(error: &anyhow::Error) -> Played {

@@ -24,9 +24,13 @@ impl Order {
             round: Vec::new(),
         }
     }
+}
+
+impl Iterator for Order {
+    type Item = (usize, Duration);
 
     /// The next scenario's number and the pause before it; nothing when there is none at all.
-    pub fn next(&mut self) -> Option<(usize, Duration)> {
+    fn next(&mut self) -> Option<Self::Item> {
         if self.round.is_empty() {
             self.round = (0..self.count).collect();
             self.chance.shuffle(&mut self.round);
@@ -41,8 +45,7 @@ mod tests {
     use super::*;
 
     fn numbers(seed: u64, of: usize) -> Vec<usize> {
-        let mut order = Order::new(8, seed);
-        (0..of).map(|_| order.next().unwrap().0).collect()
+        Order::new(8, seed).take(of).map(|(number, _)| number).collect()
     }
 
     #[test]
@@ -59,8 +62,10 @@ mod tests {
 
     #[test]
     fn pauses_are_ten_to_thirty_seconds() {
-        let mut order = Order::new(3, 7);
-        let pauses: Vec<_> = (0..300).map(|_| order.next().unwrap().1.as_secs_f64()).collect();
+        let pauses: Vec<_> = Order::new(3, 7)
+            .take(300)
+            .map(|(_, pause)| pause.as_secs_f64())
+            .collect();
         assert!(
             pauses.iter().all(|pause| (10.0..=30.0).contains(pause)),
             "{pauses:?}"

@@ -3,10 +3,11 @@
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use bus_stage::clock::now_ns;
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
 
 use super::incidents::Incidents;
 use super::scenario::Scenario;
@@ -88,9 +89,15 @@ impl Player {
     }
 
     /// Plays a scenario to its end. What fails on the way is told by what is returned; it is taken back all the same.
-    pub async fn play(&mut self, scenario: &Scenario, incidents: &Incidents) -> Played {
+    /// So does `stop`.
+    pub async fn play(
+        &mut self,
+        scenario: &Scenario,
+        incidents: &Incidents,
+        stop: &CancellationToken,
+    ) -> Played {
         let mut played = Played::default();
-        let result = self.attempt(scenario, incidents, &mut played).await;
+        let result = self.attempt(scenario, incidents, &mut played, stop).await;
         played.failure = result.err().map(|error| format!("{error:#}"));
         let well = seconds(now_ns());
         if let Ok(requests) = self.log.read() {
@@ -104,18 +111,20 @@ impl Player {
         scenario: &Scenario,
         incidents: &Incidents,
         played: &mut Played,
+        stop: &CancellationToken,
     ) -> Result<()> {
         let state = TempDir::new().context("cannot make a folder for the snippets")?;
         let state = state.path();
         played.at_ns = now_ns();
-        let broken = self.break_it(scenario, state, played).await;
-        let held = match broken {
-            Ok(()) => self.hold(scenario, incidents, played).await,
-            Err(error) => Err(error),
+        let broken = async {
+            self.break_it(scenario, state, played).await?;
+            self.hold(scenario, incidents, played).await
         };
+        let stopped = || Err(anyhow!("stopped before the end"));
+        let held = stop.run_until_cancelled(broken).await.unwrap_or_else(stopped);
         let undone = self.run(scenario, "undo", &scenario.undo, state, played).await;
-        let well = self.well_within(WELL_WITHIN).await;
-        held.and(undone).and(well)
+        let well = stop.run_until_cancelled(self.well_within(WELL_WITHIN)).await;
+        held.and(undone).and(well.unwrap_or_else(stopped))
     }
 
     async fn break_it(&mut self, scenario: &Scenario, state: &Path, played: &mut Played) -> Result<()> {

@@ -250,5 +250,5 @@ fn symptom_ns(played: &Played, first: &Revision) -> u64 {
     reason = "a difference of seconds, to the millisecond"
 )]
 fn seconds_between(from_ns: u64, until_ns: u64) -> f64 {
-    (until_ns as i128 - i128::from(from_ns)) as f64 / 1e9
+    (i128::from(until_ns) - i128::from(from_ns)) as f64 / 1e9
 }

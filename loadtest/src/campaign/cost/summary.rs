@@ -69,7 +69,7 @@ impl Cost {
 /// Samples of each ten minutes.
 fn spans(samples: &[Sample], begin: f64) -> impl Iterator<Item = &[Sample]> {
     let number = move |sample: &Sample| ((sample.second - begin) / SPAN_SECONDS).floor();
-    samples.chunk_by(move |a, b| number(a) == number(b))
+    samples.chunk_by(move |a, b| number(a).total_cmp(&number(b)).is_eq())
 }
 
 /// Processor time by time. A process that replaced another began at zero, and what the other did after the last look at it
@@ -145,7 +145,9 @@ mod tests {
     fn who_was_not_seen_has_no_cost_and_who_has_no_lag_tells_none() {
         assert_eq!(Cost::of("c", &[]), None);
         let mut samples = growing();
-        samples.iter_mut().for_each(|sample| sample.lag_ms = None);
+        for sample in &mut samples {
+            sample.lag_ms = None;
+        }
         assert_eq!(Cost::of("c", &samples).unwrap().lag_first, None);
     }
 }

@@ -57,13 +57,10 @@ pub(super) fn chain_found(truth: &Truth, incident: &Incident) -> usize {
     best.last().copied().unwrap_or_default()
 }
 
-/// Whether action and command contain what would heal. Where nothing would, a command that is given all the same is wrong,
-/// and its absence needs no praise.
+/// Whether action and command contain what would heal; nothing where no command does.
 pub(super) fn advice_is_right(truth: &Truth, incident: Option<&Incident>) -> Option<bool> {
+    let wanted = truth.advice.as_ref()?;
     let told = incident.and_then(|incident| incident.recommendation.as_ref());
-    let Some(wanted) = &truth.advice else {
-        return told.filter(|told| !told.command.is_empty()).map(|_| false);
-    };
     let text = told.map(|told| format!("{}\n{}", told.action, told.command));
     Some(text.is_some_and(|text| wanted.contains.iter().all(|part| text.contains(part))))
 }
