@@ -1,6 +1,7 @@
 //! Measures the bus and the pipeline: rates as a ratio to what the bare bus does in the same run, and memory over time.
 #![forbid(unsafe_code)]
 
+pub mod campaign;
 pub mod events;
 pub mod flood;
 pub mod observers;

@@ -7,9 +7,11 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use bus_schema::samples::Shape;
 use clap::{Parser, Subcommand};
+use loadtest::campaign;
 use loadtest::pipeline::{Load, pipeline, raw};
 use loadtest::report;
 use loadtest::soak::{Memory, soak};
+use tokio_util::sync::CancellationToken;
 
 #[derive(Debug, Parser)]
 #[command(version, about = "Measures the bus and the pipeline on this machine")]
@@ -51,7 +53,7 @@ struct LoadArgs {
     nodes: u64,
 }
 
-#[derive(Debug, Clone, Copy, Subcommand)]
+#[derive(Debug, Clone, Subcommand)]
 enum What {
     /// JetStream's own limit for the same bytes
     Raw,
@@ -66,18 +68,23 @@ enum What {
         #[arg(long, default_value_t = 25, help = "requests a second of each shop")]
         rate: u32,
     },
+    /// Real faults on the lab's Kubernetes, and what is told about each; deploy/lab/campaign makes all that it needs
+    Campaign(campaign::Options),
 }
 
 #[tokio::main]
 async fn main() -> Result<ExitCode> {
     let cli = Cli::parse();
     let stop = bus_stage::signals::stop()?;
+    if let Some(What::Campaign(options)) = &cli.what {
+        return explanations(options, &stop).await;
+    }
     let measured = async {
         match cli.what {
             Some(What::Soak { minutes, shops, rate }) => {
                 steadiness(&cli, Duration::from_secs(60 * minutes), shops, rate).await
             }
-            Some(What::Raw | What::Pipeline) | None => rates(&cli).await,
+            Some(What::Raw | What::Pipeline | What::Campaign(_)) | None => rates(&cli).await,
         }
     };
     stop.run_until_cancelled(Box::pin(measured))
@@ -90,6 +97,19 @@ async fn steadiness(cli: &Cli, length: Duration, shops: u32, rate: u32) -> Resul
     tell(cli, "soak", &report::memory(&memory), &memory)?;
     let flat = memory.iter().all(Memory::is_flat);
     Ok(ExitCode::from(u8::from(!flat)))
+}
+
+/// What was played so far is summed up also when it is stopped.
+#[expect(clippy::print_stdout, reason = "the result of the campaign")]
+async fn explanations(options: &campaign::Options, stop: &CancellationToken) -> Result<ExitCode> {
+    if options.list {
+        print!("{}", campaign::list(options)?);
+        return Ok(ExitCode::SUCCESS);
+    }
+    let outcome = Box::pin(campaign::run(options, stop)).await?;
+    print!("{}", outcome.text);
+    let failed = !outcome.complete || options.strict && !outcome.met;
+    Ok(ExitCode::from(u8::from(failed)))
 }
 
 async fn rates(cli: &Cli) -> Result<ExitCode> {

@@ -45,11 +45,7 @@ impl Process {
 
     /// Processor time it has used so far, its threads included, in seconds.
     pub fn cpu_seconds(&self) -> f64 {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap_or_default();
-        // The name before it is in parentheses and may hold anything.
-        let fields = stat.rsplit_once(')').unwrap_or_default().1;
-        let times = fields.split_whitespace().skip(11).take(2);
-        times.filter_map(|ticks| ticks.parse::<f64>().ok()).sum::<f64>() / TICKS_PER_SECOND
+        cpu_seconds(self.pid()).unwrap_or_default()
     }
 
     /// Asks it to end, and waits a while for that.
@@ -70,6 +66,22 @@ impl Drop for Process {
         drop(self.0.kill());
         drop(self.0.wait());
     }
+}
+
+/// Processor time that a process has used so far, its threads included, in seconds. `None` when it is gone.
+pub fn cpu_seconds(pid: u32) -> Option<f64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name before it is in parentheses and may hold anything.
+    let fields = stat.rsplit_once(')')?.1;
+    let times = fields.split_whitespace().skip(11).take(2);
+    Some(times.filter_map(|ticks| ticks.parse::<f64>().ok()).sum::<f64>() / TICKS_PER_SECOND)
+}
+
+/// Resident memory of a process. `None` when it is gone.
+pub fn resident_kb(pid: u32) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse().ok()
 }
 
 /// A program of the product: beside this one.

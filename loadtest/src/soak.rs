@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde_json::Value;
 use tokio::time::{Instant, MissedTickBehavior};
 
-use crate::process::{Process, beside, free_address};
+use crate::process::{Process, beside, free_address, resident_kb};
 use crate::server::nats_server;
 use judge::Judgement;
 
@@ -100,7 +100,7 @@ async fn watch(root: u32, length: Duration) -> Result<Vec<Memory>> {
         seconds.tick().await;
         taken += 1;
         for pid in family.keys() {
-            let memory = processes::resident_kb(*pid);
+            let memory = resident_kb(*pid);
             samples.entry(*pid).or_default().extend(memory);
         }
     }

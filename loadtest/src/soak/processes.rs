@@ -14,13 +14,6 @@ pub(super) fn family(root: u32) -> BTreeMap<u32, String> {
     found
 }
 
-/// Resident memory.
-pub(super) fn resident_kb(pid: u32) -> Option<u64> {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    line.trim().strip_suffix("kB")?.trim().parse().ok()
-}
-
 fn name(pid: u32) -> Option<String> {
     let program = std::fs::read_link(format!("/proc/{pid}/exe")).ok()?;
     Some(program.file_name()?.to_str()?.to_owned())
@@ -47,6 +40,7 @@ fn list(thread: &Path) -> Vec<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::process::resident_kb;
 
     #[test]
     fn this_test_is_found_with_its_child_and_its_memory() {

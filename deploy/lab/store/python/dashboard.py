@@ -1,0 +1,5 @@
+"""Main program of the dashboard."""
+
+import service
+
+service.dashboard()

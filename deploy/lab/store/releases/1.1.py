@@ -1,0 +1,8 @@
+"""A release that works."""
+
+VERSION = "1.1"
+WARM_UP_SECONDS = 1
+
+
+def before(path):
+    """Before each request."""

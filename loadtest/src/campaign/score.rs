@@ -1,0 +1,254 @@
+//! What was told about a fault against what is true: pure, from revisions and the users' log to rows.
+
+mod matching;
+#[cfg(test)]
+mod tests;
+
+use bus_schema::incident::{Incident, State};
+use bus_schema::{EventId, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::scenario::{Kind, Scenario, Truth};
+use super::users::Effect;
+use matching::{advice_is_right, chain_found, concerns, verdict};
+
+/// A revision of an incident and when it came.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Revision {
+    /// UNIX ns.
+    pub arrived_ns: u64,
+    /// As it was published.
+    pub incident: Incident,
+}
+
+/// One scenario as it was played.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Played {
+    /// When its fault happened, UNIX ns.
+    pub at_ns: u64,
+    /// When the next one happened, or the campaign ended.
+    pub until_ns: u64,
+    /// What the users noticed.
+    pub effect: Effect,
+    /// Whether the advice healed, where it was tried.
+    pub healed: Option<bool>,
+    /// Why it could not be played, if so.
+    pub failure: Option<String>,
+}
+
+/// How well the root was told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// Nothing was told.
+    Untold,
+    /// Another object, or the right one for something that happened there before.
+    Wrong,
+    /// The right object, and something else than what happened to it.
+    Object,
+    /// The right object, and what happened to it.
+    Right,
+}
+
+/// One fault of a scenario, or a control.
+#[derive(Debug, Clone, Serialize)]
+pub struct Row {
+    /// Scenario.
+    pub name: String,
+    /// What it is.
+    pub kind: Kind,
+    /// As it was played.
+    #[serde(flatten)]
+    pub played: Played,
+    /// Whether a present observer sees the cause.
+    pub observed: bool,
+    /// From the fault to the arrival of the first revision, in seconds.
+    pub opened_after_fault: Option<f64>,
+    /// From the first symptom to that arrival: the users' first failed or slow request, else the incident's own.
+    pub opened_after_symptom: Option<f64>,
+    /// From the fault to the first revision after which the root stayed right.
+    pub right_root_after: Option<f64>,
+    /// How well the root was told in the end.
+    pub root: Verdict,
+    /// The root that was told in the end.
+    pub told: Option<String>,
+    /// Incidents that this fault gave, without those merged into others.
+    pub incidents: usize,
+    /// Links of the true chain that were told in order, and how many there are.
+    pub chain: (usize, usize),
+    /// Workloads that suffered and were told, and how many did.
+    pub affected: (usize, usize),
+    /// Blameless workloads that were named as a root.
+    pub blamed: Vec<String>,
+    /// Whether the advice would heal; nothing where none would.
+    pub advice: Option<bool>,
+    /// Probability that was claimed in the end.
+    pub confidence: Option<f64>,
+    /// The sentences of its incidents, in the end.
+    pub narratives: Vec<String>,
+}
+
+/// Every incident that came, as its revisions in order.
+type Histories<'a> = Vec<Vec<&'a Revision>>;
+
+/// The rows of one scenario: one for each independent fault, one for a control.
+pub fn score(scenario: &Scenario, kind: Kind, played: &Played, revisions: &[Revision]) -> Vec<Row> {
+    let histories = histories(played, revisions);
+    if kind == Kind::Control {
+        return vec![row(&scenario.name, kind, played, None, &histories)];
+    }
+    let mut parts: Vec<Histories<'_>> = vec![Vec::new(); scenario.truth.len()];
+    for history in histories {
+        let part = part_of(&scenario.truth, &history);
+        if let Some(part) = parts.get_mut(part) {
+            part.push(history);
+        }
+    }
+    let truths = scenario.truth.iter().zip(&parts);
+    truths
+        .map(|(truth, part)| row(&scenario.name, kind, played, Some(truth), part))
+        .collect()
+}
+
+/// The incidents of a scenario: opened while it was the last one, or begun before and continued by steps of it.
+fn histories<'a>(played: &Played, revisions: &'a [Revision]) -> Histories<'a> {
+    let within = |time: Timestamp| (played.at_ns..played.until_ns).contains(&time.as_ns());
+    let mut ids: Vec<EventId> = Vec::new();
+    for Revision { incident, .. } in revisions {
+        let is_of_it = within(incident.opened_at)
+            || within(incident.first_symptom_at)
+            || incident.steps.iter().any(|step| within(step.start));
+        if is_of_it && !ids.contains(&incident.id) {
+            ids.push(incident.id);
+        }
+    }
+    let history = |id: EventId| {
+        revisions
+            .iter()
+            .filter(move |revision| revision.incident.id == id)
+    };
+    ids.into_iter()
+        // What a later scenario adds is no news of this one.
+        .map(|id| {
+            history(id)
+                .filter(|revision| revision.incident.updated_at.as_ns() < played.until_ns)
+                .collect()
+        })
+        .filter(|history: &Vec<_>| !history.is_empty())
+        .collect()
+}
+
+/// Of several faults at once, the one that an incident speaks of: by its root, else by any step, else the first.
+fn part_of(truths: &[Truth], history: &[&Revision]) -> usize {
+    let Some(last) = history.last().map(|revision| &revision.incident) else {
+        return 0;
+    };
+    let by_root = truths
+        .iter()
+        .position(|truth| verdict(truth, last, 0) >= Verdict::Object);
+    let by_step = || truths.iter().position(|truth| concerns(truth, last));
+    by_root.or_else(by_step).unwrap_or(0)
+}
+
+fn row(name: &str, kind: Kind, played: &Played, truth: Option<&Truth>, histories: &Histories<'_>) -> Row {
+    let main = truth.and_then(|truth| main_of(truth, played, histories));
+    let last = main
+        .and_then(|history| history.last())
+        .map(|revision| &revision.incident);
+    let first = histories.iter().filter_map(|history| history.first().copied());
+    let first = first.min_by_key(|revision| revision.arrived_ns);
+    let roots = || {
+        histories
+            .iter()
+            .filter_map(|history| history.last()?.incident.root_cause())
+    };
+    let blameless = truth.map_or(&[][..], |truth| &truth.blameless);
+    Row {
+        name: name.to_owned(),
+        kind,
+        played: played.clone(),
+        observed: truth.is_some_and(|truth| truth.observed),
+        opened_after_fault: first.map(|first| seconds_between(played.at_ns, first.arrived_ns)),
+        opened_after_symptom: first.map(|first| seconds_between(symptom_ns(played, first), first.arrived_ns)),
+        right_root_after: truth
+            .zip(main)
+            .and_then(|(truth, history)| right_after(truth, played, history)),
+        root: truth.zip(last).map_or(Verdict::Untold, |(truth, last)| {
+            verdict(truth, last, played.at_ns)
+        }),
+        told: last.and_then(Incident::root_cause).map(matching::told),
+        incidents: histories.iter().filter(|history| is_counted(history)).count(),
+        chain: truth.map_or((0, 0), |truth| {
+            (last.map_or(0, |last| chain_found(truth, last)), truth.chain.len())
+        }),
+        affected: truth.map_or((0, 0), |truth| {
+            let told = |name: &&String| last.is_some_and(|last| last.impact.workloads.contains(name));
+            (truth.affected.iter().filter(told).count(), truth.affected.len())
+        }),
+        blamed: roots()
+            .map(|root| root.label.clone())
+            .filter(|name| blameless.contains(name))
+            .collect(),
+        advice: truth.and_then(|truth| advice_is_right(truth, last)),
+        confidence: last.map(|last| last.confidence),
+        narratives: histories
+            .iter()
+            .filter_map(|history| history.last())
+            .map(|revision| matching::sentence(&revision.incident))
+            .collect(),
+    }
+}
+
+/// The incident that tells a fault best. More than one costs in the count of incidents.
+fn main_of<'a, 'b>(
+    truth: &Truth,
+    played: &Played,
+    histories: &'b Histories<'a>,
+) -> Option<&'b Vec<&'a Revision>> {
+    let counted = histories.iter().filter(|history| is_counted(history));
+    counted.max_by_key(|history| {
+        let last = history.last().map(|revision| &revision.incident);
+        let told = last.map_or(Verdict::Untold, |last| verdict(truth, last, played.at_ns));
+        let opened = history.first().map_or(0, |revision| revision.arrived_ns);
+        (
+            told,
+            last.map_or(0, |last| chain_found(truth, last)),
+            std::cmp::Reverse(opened),
+        )
+    })
+}
+
+fn is_counted(history: &[&Revision]) -> bool {
+    history
+        .last()
+        .is_some_and(|revision| revision.incident.state != State::Merged)
+}
+
+/// The first revision from which on the root was right.
+fn right_after(truth: &Truth, played: &Played, history: &[&Revision]) -> Option<f64> {
+    let is_right = |revision: &&&Revision| verdict(truth, &revision.incident, played.at_ns) == Verdict::Right;
+    let first = history.iter().rev().take_while(is_right).last()?;
+    Some(seconds_between(played.at_ns, first.arrived_ns))
+}
+
+/// When the first symptom was there: for the users, else as the incident itself says.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "times of this century"
+)]
+fn symptom_ns(played: &Played, first: &Revision) -> u64 {
+    let own = first.incident.first_symptom_at.as_ns();
+    played
+        .effect
+        .first_at
+        .map_or(own, |seconds| (seconds * 1e9) as u64)
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a difference of seconds, to the millisecond"
+)]
+fn seconds_between(from_ns: u64, until_ns: u64) -> f64 {
+    (i128::from(until_ns) - i128::from(from_ns)) as f64 / 1e9
+}

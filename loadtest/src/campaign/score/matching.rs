@@ -1,0 +1,83 @@
+//! How one incident compares with one truth.
+
+use bus_schema::Incident;
+use bus_schema::incident::Step;
+
+use super::Verdict;
+use crate::campaign::scenario::{Link, Truth};
+
+/// A root may seem to begin this much before the fault: the clock is read before the command that makes it.
+const EARLIER_BY_NS: u64 = 1_000_000_000;
+
+/// How well the root is told. What is told to have happened before the fault did not happen by it.
+pub(super) fn verdict(truth: &Truth, incident: &Incident, at_ns: u64) -> Verdict {
+    let Some(root) = incident.root_cause() else {
+        return Verdict::Wrong;
+    };
+    let wanted = &truth.root;
+    let is_object = root.entity.workload.as_ref().is_some_and(|workload| {
+        (&workload.kind, &workload.namespace, &workload.name)
+            == (&wanted.kind, &wanted.namespace, &wanted.name)
+    });
+    let is_new = root.start.as_ns() + EARLIER_BY_NS >= at_ns;
+    match (is_object, is_new && wanted.conditions.contains(&root.condition)) {
+        (true, true) => Verdict::Right,
+        (true, false) => Verdict::Object,
+        (false, _) => Verdict::Wrong,
+    }
+}
+
+/// Whether an incident speaks of a workload of that truth.
+pub(super) fn concerns(truth: &Truth, incident: &Incident) -> bool {
+    let of_chain = truth.chain.iter().map(|link| &link.name);
+    let mut names = of_chain.chain(&truth.affected).chain([&truth.root.name]);
+    names.any(|name| incident.steps.iter().any(|step| is_at(step, name)))
+}
+
+fn is_at(step: &Step, name: &str) -> bool {
+    step.entity
+        .workload
+        .as_ref()
+        .is_some_and(|workload| workload.name == name)
+}
+
+/// How many links of the true chain are told in their order: the longest common subsequence with the steps.
+pub(super) fn chain_found(truth: &Truth, incident: &Incident) -> usize {
+    let tells =
+        |step: &Step, link: &Link| is_at(step, &link.name) && link.conditions.contains(&step.condition);
+    let mut best = vec![0; truth.chain.len() + 1];
+    for step in &incident.steps {
+        let before = best.clone();
+        let mut left = 0;
+        for ((link, diagonal), cell) in truth.chain.iter().zip(&before).zip(best.iter_mut().skip(1)) {
+            left = (*cell).max(left).max(diagonal + usize::from(tells(step, link)));
+            *cell = left;
+        }
+    }
+    best.last().copied().unwrap_or_default()
+}
+
+/// Whether action and command contain what would heal; nothing where no command does.
+pub(super) fn advice_is_right(truth: &Truth, incident: Option<&Incident>) -> Option<bool> {
+    let wanted = truth.advice.as_ref()?;
+    let told = incident.and_then(|incident| incident.recommendation.as_ref());
+    let text = told.map(|told| format!("{}\n{}", told.action, told.command));
+    Some(text.is_some_and(|text| wanted.contains.iter().all(|part| text.contains(part))))
+}
+
+/// Kind, name and condition of a step.
+pub(super) fn told(step: &Step) -> String {
+    let workload = step.entity.workload.as_ref();
+    let entity = workload.map_or_else(|| step.label.clone(), ToString::to_string);
+    format!("{entity} {}", step.condition)
+}
+
+/// State and sentence of an incident.
+pub(super) fn sentence(incident: &Incident) -> String {
+    format!(
+        "{} {}: {}",
+        incident.id,
+        incident.state.as_str(),
+        incident.narrative
+    )
+}
