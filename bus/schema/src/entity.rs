@@ -96,7 +96,7 @@ pub struct Pod {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Workload {
-    /// `Deployment`, `StatefulSet`, `DaemonSet`, `Job`, `CronJob`, `ReplicaSet`, `Pod`, `Unit` (systemd) or `Cgroup`.
+    /// `Deployment`, `StatefulSet`, `DaemonSet`, `Job`, `CronJob`, `ReplicaSet`, `Pod`, `Unit` (systemd), `Cgroup` or `Program`.
     pub kind: String,
     /// Kubernetes namespace; [`HOST_NAMESPACE`] outside Kubernetes.
     pub namespace: String,
@@ -109,6 +109,9 @@ pub const UNIT_KIND: &str = "Unit";
 
 /// Kind of a workload that is known by its control group alone.
 pub const CGROUP_KIND: &str = "Cgroup";
+
+/// Kind of a workload outside Kubernetes whose control group has no lasting name: it is called by its program.
+pub const PROGRAM_KIND: &str = "Program";
 
 /// Kind of what stands for all addresses that nobody knows.
 pub const ADDRESSES_KIND: &str = "Addresses";
