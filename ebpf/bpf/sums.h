@@ -5,7 +5,7 @@
 
 #include "records.h"
 
-#define TAPIO_ROWS 16384 /* a power of two */
+#define TAPIO_ROWS 16384 /* a power of two, unless the loader says another */
 
 enum tapio_role {
 	TAPIO_CLIENT = 1,
@@ -26,9 +26,9 @@ struct tapio_sum_key {
 	__u32 role;
 	__u32 outcome; /* of an attempt to connect, errno or 0; of an HTTP exchange, its status or 0 without response */
 	__u32 peer[4];
-	__u32 port;             /* the server's port, on both roles */
-	__u32 health_check;     /* 1: an exchange by which somebody tests the server */
-	__u8 comm[TAPIO_COMM];  /* the local process */
+	__u32 port;            /* the server's port, on both roles */
+	__u32 health_check;    /* 1: an exchange by which somebody tests the server */
+	__u8 comm[TAPIO_COMM]; /* the local process */
 };
 _Static_assert(sizeof(struct tapio_sum_key) == 64, "tapio_sum_key");
 
