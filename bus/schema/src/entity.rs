@@ -27,6 +27,10 @@ pub struct Entity {
     /// The Service through which it was reached.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub service: Option<Service>,
+    /// The workloads that share that Service, in order and at most [`MOST_BACKENDS`]; empty where `workload` names the only
+    /// one, or where none is known.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub backends: Vec<Workload>,
     /// The node's name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub node: Option<String>,
@@ -103,6 +107,9 @@ pub struct Workload {
     /// Name within kind and namespace.
     pub name: String,
 }
+
+/// Most workloads of one Service that are named: more share one in no cluster for long.
+pub const MOST_BACKENDS: usize = 8;
 
 /// Kind of a systemd service.
 pub const UNIT_KIND: &str = "Unit";
