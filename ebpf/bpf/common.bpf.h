@@ -95,6 +95,21 @@ static __always_inline __u64 cgroup_of(struct task_struct *task, const bool dire
 	return GET(direct, node, id);
 }
 
+/* A process is called as its first thread is; the others' names come and go. */
+static __always_inline void fill_name(__u8 out[TAPIO_COMM], struct task_struct *task, const bool direct)
+{
+	struct task_struct *leader = GET(direct, task, group_leader);
+
+	if (direct) {
+		const __u64 *comm = (const __u64 *)leader->comm;
+
+		((__u64 *)out)[0] = comm[0];
+		((__u64 *)out)[1] = comm[1];
+	} else {
+		BPF_CORE_READ_STR_INTO((char(*)[TAPIO_COMM])out, leader, comm);
+	}
+}
+
 static __always_inline void fill_task(struct tapio_task *out, struct task_struct *task, const bool direct)
 {
 	struct task_struct *leader = GET(direct, task, group_leader);
@@ -103,14 +118,7 @@ static __always_inline void fill_task(struct tapio_task *out, struct task_struct
 	out->cgroup_id = cgroup_of(task, direct);
 	out->tgid = GET(direct, task, tgid);
 	out->tid = GET(direct, task, pid);
-	if (direct) {
-		const __u64 *comm = (const __u64 *)task->comm;
-
-		((__u64 *)out->comm)[0] = comm[0];
-		((__u64 *)out->comm)[1] = comm[1];
-	} else {
-		BPF_CORE_READ_STR_INTO(&out->comm, task, comm);
-	}
+	fill_name(out->comm, task, direct);
 }
 
 /* Without the task itself (5.10 under lockdown) the helpers still tell who it is, not since when. */
@@ -141,6 +149,16 @@ static __always_inline __u64 current_cgroup(void)
 	if (locked_down)
 		return bpf_get_current_cgroup_id();
 	return cgroup_of((struct task_struct *)bpf_get_current_task(), false);
+}
+
+static __always_inline void fill_current_name(__u8 out[TAPIO_COMM])
+{
+	if (has_current_btf())
+		fill_name(out, bpf_get_current_task_btf(), true);
+	else if (locked_down)
+		bpf_get_current_comm(out, TAPIO_COMM);
+	else
+		fill_name(out, (struct task_struct *)bpf_get_current_task(), false);
 }
 
 static __always_inline __u32 current_tgid(void)

@@ -4,13 +4,11 @@
 #ifndef TAPIO_HTTP_BPF_H
 #define TAPIO_HTTP_BPF_H
 
+#include "health_check.bpf.h"
 #include "rows.bpf.h"
 #include "status.h"
 
 DESCRIBE(tapio_http_error);
-
-#define WORD(a, b, c, d)                                                                                               \
-	((__u32)(a) | (__u32)(b) << 8 | (__u32)(c) << 16 | (__u32)(d) << 24) /* little endian, as bpfel is */
 
 #define MINIMUM 16 /* shorter payloads hold neither "GET / HTTP/1.1" with its CR LF nor a status line */
 #define WINDOW_NS 100000000ULL
@@ -27,7 +25,7 @@ static __always_inline __u64 moved_at(struct tcp_sock *tcp, const bool direct);
 static __always_inline bool is_recent(void);
 
 /* Whose socket it is. */
-static __always_inline __u64 owners_cgroup(struct sock *sk);
+static __always_inline void identify(struct tapio_sum_key *key, struct sock *sk);
 static __always_inline void fill_owner(struct tapio_task *out, struct sock *sk);
 
 /* Whether the current task closes its files because it dies. */
@@ -96,7 +94,7 @@ static __always_inline void introduce(struct tapio_conversation *at, struct sock
 	struct tapio_sum_key *key = &at->key;
 
 	key->role = role;
-	key->cgroup_id = owners_cgroup(sk);
+	identify(key, sk);
 	key->netns = netns_of(sk, direct);
 	key->port = role == TAPIO_SERVER ? local_port_of(sk, direct) : peer_port_of(sk, direct);
 	peer_of(sk, key->peer, direct);
@@ -112,12 +110,20 @@ static __always_inline void wait_from_now(struct tapio_conversation *at, struct 
 	at->received = GET(direct, tcp, bytes_received);
 }
 
-static __always_inline void begin(struct tapio_conversation *at, struct sock *sk, __u32 direction, const bool direct)
+/* The first request tells whether a connection is there for health checks. Where it is, each request is asked again: a
+ * proxy may let users' follow. */
+static __always_inline void begin(struct tapio_conversation *at, struct sock *sk, const struct payload *request,
+				  __u32 direction, const bool direct)
 {
-	if (!at->key.role)
+	bool is_first = !at->key.role;
+
+	if (is_first)
 		introduce(at, sk, direction == TAPIO_RECEIVED ? TAPIO_SERVER : TAPIO_CLIENT, direct);
-	if (asks(at, direction))
-		wait_from_now(at, sk, direct);
+	if (!asks(at, direction))
+		return;
+	if (is_first || at->key.health_check)
+		at->key.health_check = is_health_check(request);
+	wait_from_now(at, sk, direct);
 }
 
 static __always_inline __u32 status_of(const __u8 *line)
@@ -200,10 +206,11 @@ static __always_inline void end(struct tapio_conversation *at, struct sock *sk, 
 				const bool direct)
 {
 	__u64 latency = since(at->since_ns, now);
+	bool is_error = status >= 500 || status == NO_RESPONSE;
 
 	at->since_ns = 0;
 	at->key.outcome = status;
-	if ((status >= 500 || status == NO_RESPONSE) && first_of_window(&at->key))
+	if (is_error && !at->key.health_check && first_of_window(&at->key))
 		report_error(&at->key, sk, latency, direct);
 	count_exchange(&at->key, latency);
 }

@@ -125,6 +125,7 @@ static __always_inline void on_connect(struct sock *sk, const bool direct, const
 		return;
 	fill_current(&at->task);
 	at->key.cgroup_id = at->task.cgroup_id;
+	__builtin_memcpy(at->key.comm, at->task.comm, TAPIO_COMM);
 	describe(&at->key, sk, TAPIO_CLIENT, direct);
 }
 
@@ -136,8 +137,10 @@ static __always_inline void on_listening(struct sock *sk, const bool direct, con
 	if (!recent)
 		return;
 	key = bpf_sk_storage_get(&inherited, sk, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
-	if (key)
-		key->cgroup_id = current_cgroup();
+	if (!key)
+		return;
+	key->cgroup_id = current_cgroup();
+	fill_current_name(key->comm);
 }
 
 /* Nothing was inherited: its listener is older than the programs and user space has told of it, or the kernel passes
@@ -151,6 +154,9 @@ static __always_inline void on_accepted_without(struct sock *sk, const bool dire
 		return;
 	at->open = 1;
 	at->key.cgroup_id = owner ? owner->cgroup_id : 0;
+	__builtin_memset(at->key.comm, 0, TAPIO_COMM); /* of an earlier connection */
+	if (owner)
+		__builtin_memcpy(at->key.comm, owner->comm, TAPIO_COMM);
 	describe(&at->key, sk, TAPIO_SERVER, direct);
 	count_attempt(&at->key, 0, recent);
 }

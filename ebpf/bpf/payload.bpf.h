@@ -20,9 +20,10 @@
 #define THIRD(regs) ((regs)->regs[2])
 #endif
 
-static __always_inline __u64 owners_cgroup(struct sock *sk)
+static __always_inline void identify(struct tapio_sum_key *key, struct sock *sk)
 {
-	return current_cgroup();
+	key->cgroup_id = current_cgroup();
+	fill_current_name(key->comm);
 }
 
 static __always_inline void fill_owner(struct tapio_task *out, struct sock *sk)
@@ -37,6 +38,11 @@ static __always_inline bool is_exiting(void)
 	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
 
 	return BPF_CORE_READ(task, flags) & PF_EXITING;
+}
+
+static __always_inline bool read_part(const struct payload *payload, __u64 from, __u8 *to, __u64 size)
+{
+	return !bpf_probe_read_user(to, size, payload->in + from);
 }
 
 static __always_inline enum tapio_payload kind_at(const void *buffer, __u64 length, __u8 line[MINIMUM])

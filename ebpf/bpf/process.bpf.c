@@ -13,6 +13,8 @@ DESCRIBE(tapio_signal);
 	 (1ULL << 8) | (1ULL << 9) | (1ULL << 11) | (1ULL << 13) | (1ULL << 15) | (1ULL << 19) | (1ULL << 24) |        \
 	 (1ULL << 25) | (1ULL << 31))
 
+#define SIGNAL_UNKILLABLE 0x40 /* by its own: the first process of a pid namespace */
+
 static __always_inline void fill_parent(struct tapio_task *out, struct task_struct *task, const bool direct)
 {
 	struct task_struct *parent = GET(direct, task, real_parent);
@@ -29,6 +31,15 @@ static __always_inline void fill_filename(struct tapio_exec *record, struct linu
 		bpf_probe_read_kernel_str(record->filename, sizeof(record->filename), GET(direct, program, filename));
 }
 
+/* What somebody has put into a pid namespace, or was born there; not its first process, and not the host's. */
+static __always_inline bool is_guest(struct task_struct *task, const bool direct)
+{
+	struct signal_struct *signal = GET(direct, task, signal);
+	struct pid *pid = GET(direct, task, thread_pid);
+
+	return GET(direct, pid, level) > 0 && !(GET(direct, signal, flags) & SIGNAL_UNKILLABLE);
+}
+
 static __always_inline int exec(struct task_struct *task, struct linux_binprm *program, const bool direct)
 {
 	struct tapio_exec *record = reserve(TAPIO_EXEC, sizeof(*record));
@@ -38,6 +49,7 @@ static __always_inline int exec(struct task_struct *task, struct linux_binprm *p
 	fill_task(&record->task, task, direct);
 	fill_parent(&record->parent, task, direct);
 	fill_filename(record, program, direct);
+	record->guest = is_guest(task, direct);
 	submit(record, false);
 	return 0;
 }

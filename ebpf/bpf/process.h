@@ -12,7 +12,7 @@ struct tapio_exec {
 	struct tapio_task task;
 	struct tapio_task parent;
 	__u32 filename_unknown; /* lockdown hides it */
-	__u32 pad;
+	__u32 guest;            /* 1: it dies with the first process of its pid namespace, which is another */
 	__u8 filename[TAPIO_FILENAME];
 };
 _Static_assert(sizeof(struct tapio_exec) == 232, "tapio_exec");

@@ -15,6 +15,9 @@
 /* Chosen anew by the loader: nobody outside can fill the ways of others. */
 const volatile __u64 hash_seed = 0;
 
+/* Also its number of rows, less one: a power of two, less one. */
+const volatile __u32 last_row = TAPIO_ROWS - 1;
+
 static __always_inline __u64 mixed(__u64 hash, __u64 word)
 {
 	hash = (hash ^ word) * 0x9e3779b97f4a7c15ULL; /* 2^64 / golden ratio, as the kernel's hash_64 */
@@ -69,7 +72,7 @@ static __always_inline bool is_same(struct tapio_sum_key *a, struct tapio_sum_ke
 	return !differs;
 }
 
-/* This processor's row of the running second, among an array of TAPIO_ROWS rows; 0: full. */
+/* This processor's row of the running second, 0: full. */
 static __always_inline void *sums_of(void *rows, struct tapio_sum_key *key, const bool recent)
 {
 	__u64 owner;
@@ -80,7 +83,7 @@ static __always_inline void *sums_of(void *rows, struct tapio_sum_key *key, cons
 	owner = hash_of(key) | TAPIO_OWNED;
 	step = owner | 1; /* odd: no row twice */
 	for (probe = 0; probe < PROBES; probe++) {
-		__u32 at = ((owner >> 32) + probe * step) & (TAPIO_ROWS - 1);
+		__u32 at = ((owner >> 32) + probe * step) & last_row;
 		struct tapio_row *row = bpf_map_lookup_elem(rows, &at);
 		__u64 now;
 

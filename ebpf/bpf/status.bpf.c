@@ -50,8 +50,11 @@ static __always_inline bool is_worth_reading(struct tapio_conversation *at, stru
 		return (before < PATIENCE || !(before & SELDOM)) && !is_own();
 	}
 	if (!at->since_ns) {
-		if (asks(at, direction))
-			wait_from_now(at, sk, true);
+		if (!asks(at, direction))
+			return false;
+		if (at->key.health_check)
+			return true;
+		wait_from_now(at, sk, true);
 		return false;
 	}
 	if (asks(at, direction) || at->read_in != bpf_jiffies64())
@@ -91,7 +94,7 @@ static __always_inline void read_message(struct tapio_conversation *at, struct s
 	if (kind == RESPONSE)
 		finish(at, sk, line, direction, true);
 	else if (kind == REQUEST)
-		begin(at, sk, direction, true);
+		begin(at, sk, &(struct payload){.in = (void *)buffer, .length = length}, direction, true);
 }
 
 static __always_inline struct tapio_conversation *known(struct sock *sk)

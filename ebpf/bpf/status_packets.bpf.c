@@ -46,11 +46,18 @@ static __always_inline struct sender *sender_of(struct sock *sk)
 	return sender && sender->hash == sk->__sk_common.skc_hash ? sender : 0;
 }
 
-static __always_inline __u64 owners_cgroup(struct sock *sk)
+static __always_inline void belong_to(struct tapio_sum_key *key, struct sender *sender)
+{
+	key->cgroup_id = sender->task.cgroup_id;
+	__builtin_memcpy(key->comm, sender->task.comm, TAPIO_COMM);
+}
+
+static __always_inline void identify(struct tapio_sum_key *key, struct sock *sk)
 {
 	struct sender *sender = sender_of(sk);
 
-	return sender ? sender->task.cgroup_id : 0;
+	if (sender)
+		belong_to(key, sender);
 }
 
 static __always_inline void fill_owner(struct tapio_task *out, struct sock *sk)
@@ -94,9 +101,14 @@ static __always_inline bool is_repeated(struct tcp_sock *tcp, __u32 sequence, __
 	return (__s32)(sequence - next) < 0;
 }
 
+static __always_inline bool read_part(const struct payload *payload, __u64 from, __u8 *to, __u64 size)
+{
+	return !bpf_skb_load_bytes(payload->in, payload->at + from, to, size);
+}
+
 /* Reads the first bytes of a payload that has not been seen before. */
 static __always_inline enum tapio_payload payload_of(struct __sk_buff *packet, struct tcp_sock *tcp, __u32 direction,
-						     __u8 line[MINIMUM])
+						     struct payload *payload, __u8 line[MINIMUM])
 {
 	__u32 at = segment_in(packet);
 	struct tcp_header header;
@@ -106,11 +118,14 @@ static __always_inline enum tapio_payload payload_of(struct __sk_buff *packet, s
 	at += (header.offset >> 4) * 4;
 	if (at + MINIMUM > packet->len || is_repeated(tcp, bpf_ntohl(header.sequence), direction))
 		return OTHER;
+	payload->at = at;
+	payload->length = packet->len - at;
 	return load(packet, at, line, MINIMUM) ? kind_of(line) : OTHER;
 }
 
 /* A server's socket has an owner once it answers. What has none is sent by this process, or by nobody. */
-static __always_inline void see(struct sock *sk, enum tapio_payload kind, const __u8 line[MINIMUM], __u32 direction)
+static __always_inline void see(struct sock *sk, enum tapio_payload kind, const struct payload *payload,
+				const __u8 line[MINIMUM], __u32 direction)
 {
 	struct sender *sender = sender_of(sk);
 	struct tapio_conversation *at;
@@ -121,9 +136,9 @@ static __always_inline void see(struct sock *sk, enum tapio_payload kind, const 
 	if (!at)
 		return;
 	if (sender)
-		at->key.cgroup_id = sender->task.cgroup_id;
+		belong_to(&at->key, sender);
 	if (kind == REQUEST)
-		begin(at, sk, direction, true);
+		begin(at, sk, payload, direction, true);
 	else
 		finish(at, sk, line, direction, true);
 }
@@ -131,15 +146,16 @@ static __always_inline void see(struct sock *sk, enum tapio_payload kind, const 
 static __always_inline int transfer(struct __sk_buff *packet, __u32 direction)
 {
 	struct tcp_sock *tcp = packet->sk ? bpf_skc_to_tcp_sock(packet->sk) : 0;
+	struct payload payload = {.in = packet};
 	struct sock *sk = (struct sock *)tcp;
 	enum tapio_payload kind;
 	__u8 line[MINIMUM];
 
 	if (!tcp || sk->__sk_common.skc_state == TCP_LISTEN)
 		return PASS;
-	kind = payload_of(packet, tcp, direction, line);
+	kind = payload_of(packet, tcp, direction, &payload, line);
 	if (kind != OTHER)
-		see(sk, kind, line, direction);
+		see(sk, kind, &payload, line, direction);
 	return PASS;
 }
 

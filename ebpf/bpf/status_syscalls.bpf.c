@@ -19,6 +19,8 @@ static __always_inline bool is_recent(void)
 
 enum shape { PLAIN = 0, PARTS = 1, MESSAGE = 2 };
 
+#define ANY_LENGTH (~0ULL) /* its parts say how long they are */
+
 /* What a system call was given. */
 struct call {
 	__u64 descriptor;
@@ -102,14 +104,14 @@ static __always_inline int transfer(struct call *call, __u64 length, enum shape 
 	if (kind == RESPONSE)
 		finish(at, sk, line, direction, false);
 	else
-		begin(at, sk, direction, false);
+		begin(at, sk, &(struct payload){.in = (void *)buffer, .length = length}, direction, false);
 	return 0;
 }
 
 static __always_inline int send(struct syscall_enter *ctx, enum shape shape)
 {
 	struct call call = {.descriptor = ctx->args[0], .buffer = ctx->args[1], .count = ctx->args[2]};
-	__u64 length = shape == PLAIN ? call.count : MINIMUM;
+	__u64 length = shape == PLAIN ? call.count : ANY_LENGTH;
 
 	if (length < MINIMUM || is_own())
 		return 0;

@@ -5,7 +5,7 @@
 
 #include "records.h"
 
-#define TAPIO_ROWS 16384 /* a power of two */
+#define TAPIO_ROWS 16384 /* a power of two, unless the loader says another */
 
 enum tapio_role {
 	TAPIO_CLIENT = 1,
@@ -26,10 +26,11 @@ struct tapio_sum_key {
 	__u32 role;
 	__u32 outcome; /* of an attempt to connect, errno or 0; of an HTTP exchange, its status or 0 without response */
 	__u32 peer[4];
-	__u32 port; /* the server's port, on both roles */
-	__u32 pad;
+	__u32 port;            /* the server's port, on both roles */
+	__u32 health_check;    /* 1: an exchange by which somebody tests the server */
+	__u8 comm[TAPIO_COMM]; /* the local process */
 };
-_Static_assert(sizeof(struct tapio_sum_key) == 48, "tapio_sum_key");
+_Static_assert(sizeof(struct tapio_sum_key) == 64, "tapio_sum_key");
 
 /* A row's owner: nobody, somebody who is writing the key, or the key's hash with this bit. */
 enum { TAPIO_FREE = 0, TAPIO_CLAIMED = 1, TAPIO_OWNED = 2 };
@@ -39,6 +40,6 @@ struct tapio_row {
 	__u64 owner;
 	struct tapio_sum_key key;
 };
-_Static_assert(sizeof(struct tapio_row) == 56, "tapio_row");
+_Static_assert(sizeof(struct tapio_row) == 72, "tapio_row");
 
 #endif

@@ -139,6 +139,11 @@ struct files_struct {
 
 struct signal_struct {
 	short oom_score_adj;
+	unsigned int flags;
+};
+
+struct pid {
+	unsigned int level;
 };
 
 struct task_struct {
@@ -154,6 +159,7 @@ struct task_struct {
 	struct files_struct *files;
 	struct nsproxy *nsproxy;
 	struct signal_struct *signal;
+	struct pid *thread_pid;
 	struct css_set *cgroups;
 };
 

@@ -37,7 +37,12 @@ fn main() -> Result<()> {
         (Family::Status, "100,000 transfers that are not HTTP", || {
             transfers(b"*1\r\n$4\r\nPING\r\n....", 100_000)
         }),
-        (Family::Status, "50,000 HTTP exchanges", exchanges),
+        (Family::Status, "50,000 HTTP exchanges", || exchanges(50_000)),
+        (
+            Family::Status,
+            "5,000 connections with one HTTP exchange each",
+            || (0..5_000).try_for_each(|_| exchanges(1)),
+        ),
         (Family::Network, "5,000 connections", connections),
         (Family::Process, "300 processes", processes),
     ] {
@@ -111,12 +116,13 @@ fn transfers(message: &[u8], count: usize) -> Result<()> {
     Ok(())
 }
 
-fn exchanges() -> Result<()> {
-    const REQUEST: &[u8] = b"GET /cart HTTP/1.1\r\nHost: shop\r\n\r\n";
+fn exchanges(count: usize) -> Result<()> {
+    const REQUEST: &[u8] = b"GET /cart HTTP/1.1\r\nHost: shop.example.org:8080\r\nAccept: */*\r\n\
+        Accept-Encoding: gzip, deflate\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64)\r\n\r\n";
     const RESPONSE: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
     let (mut client, mut server) = pair()?;
     let (mut request, mut response) = ([0; REQUEST.len()], [0; RESPONSE.len()]);
-    for _ in 0..50_000 {
+    for _ in 0..count {
         client.write_all(REQUEST)?;
         server.read_exact(&mut request)?;
         server.write_all(RESPONSE)?;

@@ -14,6 +14,7 @@ pub mod probes;
 pub mod raw;
 mod reader;
 mod report;
+mod rows;
 mod sums;
 mod tracefs;
 

@@ -14,7 +14,7 @@ use crate::loaded::{self, Loaded};
 use crate::probes::{Family, Hook, Variant};
 use crate::reader::Reader;
 use crate::report::{HookReport, Refusal, Rung};
-use crate::{cgroup, lockdown, tracefs};
+use crate::{cgroup, lockdown, rows, tracefs};
 
 /// A refusal's reason is cut here; a verifier's log can be megabytes.
 const REASON_CHARS: usize = 300;
@@ -33,18 +33,22 @@ pub struct Settings {
     pub ring_bytes: u32,
     /// UNIX time of `CLOCK_MONOTONIC`'s zero, ns, by which seconds are told apart; see [`Loaded::set_epoch`].
     pub epoch_ns: u64,
+    /// Processors for whose sums there is to be room: each has rows of its own.
+    pub processors: u32,
     /// The rungs that may be used; all of them unless a lower one is to be tried.
     pub rungs: &'static [Rung],
 }
 
 impl Default for Settings {
-    /// Ignores the calling process, wakes at 16 KiB, keeps 1 MiB (some 8,000 records), counts seconds since boot.
+    /// Ignores the calling process, wakes at 16 KiB, keeps 1 MiB (some 8,000 records), counts seconds since boot, on the
+    /// processors that are online.
     fn default() -> Self {
         Self {
             own_tgid: std::process::id(),
             wakeup_bytes: 16 << 10,
             ring_bytes: 1 << 20,
             epoch_ns: 0,
+            processors: rows::processors(),
             rungs: Rung::ALL,
         }
     }
@@ -162,13 +166,22 @@ fn open(
     locked_down: bool,
 ) -> Result<Ebpf, Error> {
     let page_bytes = u64::try_from(rustix::param::page_size()).unwrap_or(4096);
-    EbpfLoader::new()
+    let locked_down = u32::from(locked_down);
+    let hash_seed = RandomState::new().hash_one(0);
+    let table = rows::table_of(family, settings.processors);
+    let last_row = table.map_or(0, |(_, rows)| rows - 1);
+    let mut loader = EbpfLoader::new();
+    if let Some((name, rows)) = table {
+        loader.map_max_entries(name, rows);
+    }
+    loader
         .btf(Some(btf))
-        .override_global("locked_down", &u32::from(locked_down), true)
+        .override_global("locked_down", &locked_down, true)
         .override_global("own_tgid", &settings.own_tgid, false)
         .override_global("wakeup_bytes", &settings.wakeup_bytes, true)
         .override_global("page_bytes", &page_bytes, false)
-        .override_global("hash_seed", &RandomState::new().hash_one(0), false)
+        .override_global("hash_seed", &hash_seed, false)
+        .override_global("last_row", &last_row, table.is_some())
         .map_max_entries("records", settings.ring_bytes)
         .load(variant.object.bytes())
         .map_err(|source| Error::Object {

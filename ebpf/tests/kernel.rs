@@ -6,6 +6,9 @@
 #[path = "kernel/container.rs"]
 mod container;
 #[cfg(test)]
+#[path = "kernel/health_checks.rs"]
+mod health_checks;
+#[cfg(test)]
 #[path = "kernel/layout.rs"]
 mod layout;
 #[cfg(test)]

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use bus_schema::entity::{Address, HOST_NAMESPACE};
+use bus_schema::entity::{Address, HOST_NAMESPACE, MOST_BACKENDS, Service};
 use bus_schema::event::{Body, Event};
 use bus_schema::names::{partition_of_slot, slot};
 use bus_schema::{Batch, Entity};
@@ -95,7 +95,7 @@ impl Enricher {
         }
     }
 
-    /// Someone behind an address: a pod or Service of the cluster, else who listens there on the same node.
+    /// Someone behind an address: a pod, Service or node of the cluster, else who listens there on the same node.
     fn fill_remote(
         &self,
         topology: &Topology,
@@ -109,20 +109,40 @@ impl Enricher {
                 .pod(uid)
                 .into_iter()
                 .for_each(|record| fill_pod(topology, object, record)),
-            Some(Holder::Service(service)) => {
-                object.workload = topology.workload_behind(service);
-                object.service = Some(service.clone());
+            Some(Holder::Service(service)) => fill_service(topology, object, service, time_ns),
+            Some(Holder::Node(at)) => {
+                let here = (at == node)
+                    .then(|| self.listeners.at(node, address, time_ns))
+                    .flatten();
+                match here {
+                    Some(owner) => fill_listener(topology, object, owner, node),
+                    None => self.fill_node(topology, object, address, at, time_ns),
+                }
             }
             None => {
                 if let Some(owner) = self.listeners.at(node, address, time_ns) {
-                    let mut owner = owner.clone();
-                    fill_local(topology, &mut owner, node);
-                    *object = Entity {
-                        address: Some(address.clone()),
-                        ..owner
-                    };
+                    fill_listener(topology, object, owner, node);
                 }
             }
+        }
+    }
+
+    /// Someone at an address of the node `at`: a Service behind one of its ports, else who listens there on the node's own
+    /// network as far as its observers are read here, else the node. A peer without a port is anybody on the node.
+    fn fill_node(&self, topology: &Topology, object: &mut Entity, address: &Address, at: &str, time_ns: u64) {
+        let is_on_hosts_network = |owner: &Entity| {
+            let pod = owner.pod.as_ref().and_then(|pod| topology.pod(&pod.uid));
+            owner.pod.is_none() && owner.container.is_none() || pod.is_some_and(|pod| pod.shares_node)
+        };
+        let listener = || self.listeners.of_node(at, address, time_ns, is_on_hosts_network);
+        if let Some(service) = topology.service_at(address.port) {
+            fill_service(topology, object, service, time_ns);
+        } else if let Some(owner) = listener() {
+            fill_listener(topology, object, owner, at);
+        } else if address.port == 0 {
+            *object = Entity::of_node(at);
+        } else {
+            object.node = Some(at.to_owned());
         }
     }
 
@@ -165,6 +185,25 @@ fn is_of_cluster(entity: &Entity) -> bool {
         .as_ref()
         .is_some_and(|workload| workload.namespace != HOST_NAMESPACE);
     is_kubernetes && entity.pod.is_none() && entity.container.is_none() && entity.process.is_none()
+}
+
+fn fill_service(topology: &Topology, object: &mut Entity, service: &Service, time_ns: u64) {
+    let mut workloads = topology.workloads_behind(service, time_ns);
+    object.service = Some(service.clone());
+    if workloads.len() == 1 {
+        object.workload = workloads.pop();
+    } else {
+        workloads.truncate(MOST_BACKENDS);
+        object.backends = workloads;
+    }
+}
+
+/// The owner of a socket on `node`, at the address by which it was reached.
+fn fill_listener(topology: &Topology, object: &mut Entity, owner: &Entity, node: &str) {
+    let address = object.address.take();
+    let mut owner = owner.clone();
+    fill_local(topology, &mut owner, node);
+    *object = Entity { address, ..owner };
 }
 
 fn fill_pod(topology: &Topology, entity: &mut Entity, record: &PodRecord) {

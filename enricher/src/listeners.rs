@@ -75,12 +75,28 @@ impl Listeners {
         let listeners = self
             .by_port
             .get(&(node.to_owned(), address.net_ns, address.port))?;
-        let reachable = listeners
-            .iter()
-            .filter(|listener| listener.serves(address.ip) && listener.since_ns <= time_ns);
-        reachable
-            .max_by_key(|listener| listener.until_ns.unwrap_or(u64::MAX).min(time_ns))
-            .map(|listener| &listener.owner)
+        last_of(listeners.iter(), address.ip, time_ns)
+    }
+
+    /// Who of those that are `wanted` listened at `address` of `node`, whose network namespace the caller does not know.
+    pub fn of_node(
+        &self,
+        node: &str,
+        address: &Address,
+        time_ns: u64,
+        is_wanted: impl Fn(&Entity) -> bool,
+    ) -> Option<&Entity> {
+        let all = self
+            .by_port
+            .range((node.to_owned(), 0, 0)..=(node.to_owned(), u32::MAX, u16::MAX));
+        let here = all
+            .filter(|((_, _, port), _)| *port == address.port)
+            .flat_map(|(_, listeners)| listeners);
+        last_of(
+            here.filter(|listener| is_wanted(&listener.owner)),
+            address.ip,
+            time_ns,
+        )
     }
 
     fn forget(&mut self, time_ns: u64) {
@@ -92,6 +108,18 @@ impl Listeners {
             self.by_port.pop_first();
         }
     }
+}
+
+/// Who of them served `ip` at `time_ns`, else who did last before.
+fn last_of<'a>(
+    listeners: impl Iterator<Item = &'a Listener>,
+    ip: IpAddr,
+    time_ns: u64,
+) -> Option<&'a Entity> {
+    let reachable = listeners.filter(|listener| listener.serves(ip) && listener.since_ns <= time_ns);
+    reachable
+        .max_by_key(|listener| listener.until_ns.unwrap_or(u64::MAX).min(time_ns))
+        .map(|listener| &listener.owner)
 }
 
 impl Listener {

@@ -27,6 +27,10 @@ pub struct Entity {
     /// The Service through which it was reached.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub service: Option<Service>,
+    /// The workloads that share that Service, in order and at most [`MOST_BACKENDS`]; empty where `workload` names the only
+    /// one, or where none is known.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub backends: Vec<Workload>,
     /// The node's name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub node: Option<String>,
@@ -96,7 +100,7 @@ pub struct Pod {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Workload {
-    /// `Deployment`, `StatefulSet`, `DaemonSet`, `Job`, `CronJob`, `ReplicaSet`, `Pod`, `Unit` (systemd) or `Cgroup`.
+    /// `Deployment`, `StatefulSet`, `DaemonSet`, `Job`, `CronJob`, `ReplicaSet`, `Pod`, `Unit` (systemd), `Cgroup` or `Program`.
     pub kind: String,
     /// Kubernetes namespace; [`HOST_NAMESPACE`] outside Kubernetes.
     pub namespace: String,
@@ -104,11 +108,17 @@ pub struct Workload {
     pub name: String,
 }
 
+/// Most workloads of one Service that are named: more share one in no cluster for long.
+pub const MOST_BACKENDS: usize = 8;
+
 /// Kind of a systemd service.
 pub const UNIT_KIND: &str = "Unit";
 
 /// Kind of a workload that is known by its control group alone.
 pub const CGROUP_KIND: &str = "Cgroup";
+
+/// Kind of a workload outside Kubernetes whose control group has no lasting name: it is called by its program.
+pub const PROGRAM_KIND: &str = "Program";
 
 /// Kind of what stands for all addresses that nobody knows.
 pub const ADDRESSES_KIND: &str = "Addresses";

@@ -113,7 +113,7 @@ mirror! {
         tgid: u32,
         /// The thread.
         tid: u32,
-        /// The thread's name.
+        /// The process's name: that of its first thread.
         comm: [u8; 16],
     }
 }

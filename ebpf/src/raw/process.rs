@@ -17,8 +17,8 @@ mirror! {
         parent: Task,
         /// 1: lockdown hides it; `/proc/PID/exe` may tell.
         filename_unknown: u32,
-        /// Zero.
-        pad: u32,
+        /// 1: it dies with the first process of its pid namespace, which is another.
+        guest: u32,
         /// What was executed.
         filename: [u8; 128],
     }

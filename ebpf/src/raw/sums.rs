@@ -53,7 +53,9 @@ mirror! {
         peer: [u32; 4],
         /// The server's port, on both roles.
         port: u32,
-        /// Zero.
-        pad: u32,
+        /// 1: an exchange by which kubelet or a load balancer tests the server; nobody's traffic.
+        health_check: u32,
+        /// The local process's name; zeros where unknown.
+        comm: [u8; 16],
     }
 }

@@ -7,11 +7,13 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 use std::{iter, process};
 
-use ebpf::Family;
 use ebpf::raw::{Edge, Listener, Record, Role, SumKey, Task, address};
+use ebpf::{Family, Full};
 use rustix::time::{ClockId, clock_gettime};
 
-use crate::support::{attached, collect_until, is_this_process, own_cgroup_id, own_netns, records_until};
+use crate::support::{
+    attached, attached_for, collect_until, is_this_process, own_cgroup_id, own_netns, records_until,
+};
 
 const LOCALHOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
@@ -172,6 +174,27 @@ fn a_storm_of_refusals_is_one_record_and_a_full_count() {
         !loaded.drain_edges(None).iter().any(edges_of(closed)),
         "drained twice"
     );
+}
+
+/// How many edges found no row, of more peers than a small table has rows.
+fn edges_without_room(processors: u32) -> u64 {
+    const PEERS: u32 = 20_000;
+    let loaded = attached_for(Family::Network, processors);
+    let closed = closed_port();
+    for number in 0..PEERS {
+        let peer = Ipv4Addr::from(u32::from(Ipv4Addr::LOCALHOST) + 256 * number);
+        TcpStream::connect((peer, closed)).unwrap_err();
+    }
+    let losses = loaded.losses().unwrap();
+    let full = losses.iter().filter(|loss| loss.full == Full::Table);
+    full.map(|loss| loss.total).sum()
+}
+
+#[test]
+#[ignore = "needs CAP_BPF"]
+fn with_more_processors_there_is_room_for_more_sums_and_what_finds_none_is_counted() {
+    assert!(edges_without_room(1) > 1_000);
+    assert_eq!(edges_without_room(32), 0);
 }
 
 /// More peers than a hash keeps apart, and open connections among the places of those that fail.

@@ -42,7 +42,7 @@ fn get(port: u16, path: &str) -> u32 {
     response[9..12].parse().unwrap()
 }
 
-fn errors_at(records: &[Record], port: u16) -> Vec<HttpError> {
+pub(crate) fn errors_at(records: &[Record], port: u16) -> Vec<HttpError> {
     let error = |record: &Record| {
         if let Record::HttpError(error) = record {
             Some(*error)
@@ -61,7 +61,7 @@ fn counted(entries: &[(SumKey, Http)], role: Role, status: u32) -> u64 {
     of.map(|(_, http)| http.count()).sum()
 }
 
-fn entries_at(loaded: &mut Loaded, port: u16) -> Vec<(SumKey, Http)> {
+pub(crate) fn entries_at(loaded: &mut Loaded, port: u16) -> Vec<(SumKey, Http)> {
     let entries = loaded.drain_http(None);
     entries
         .into_iter()

@@ -28,12 +28,18 @@ fn rungs() -> &'static [Rung] {
 
 /// Loads a family with nothing ignored.
 pub(crate) fn attached(family: Family) -> Loaded {
+    attached_for(family, Settings::default().processors)
+}
+
+/// The same with room for the sums of so many processors.
+pub(crate) fn attached_for(family: Family, processors: u32) -> Loaded {
     let loaded = load(
         family,
         Settings {
             own_tgid: 0,
             wakeup_bytes: 1,
             rungs: rungs(),
+            processors,
             ..Settings::default()
         },
     )

@@ -8,6 +8,7 @@ use bus_schema::event::network::{ConnectFailed, Listening};
 use bus_schema::{EventId, Header, Severity};
 
 use super::*;
+use crate::topology::{NodeRecord, ServiceRecord};
 
 fn workload(kind: &str, namespace: &str, name: &str) -> Workload {
     Workload {
@@ -71,12 +72,29 @@ fn pod(uid: &str, name: &str, ip: &str) -> PodRecord {
         owner: workload("Deployment", "shop", name),
         node: Some("n1".into()),
         addresses: vec![ip.parse().unwrap()],
+        shares_node: false,
         containers: vec![Container {
             id: format!("id-{name}"),
             name: name.into(),
             image: "shop:1".into(),
         }],
     }
+}
+
+fn service_record(name: &Service, ip: &str, node_ports: &[u16]) -> ServiceRecord {
+    ServiceRecord {
+        name: name.clone(),
+        created_ns: 0,
+        addresses: vec![ip.parse().unwrap()],
+        node_ports: node_ports.to_vec(),
+    }
+}
+
+/// What becomes of the object of a refused connection.
+fn enriched(enricher: &mut Enricher, topology: &Topology, object: Entity) -> Entity {
+    let outcome = enricher.apply(topology, batch(vec![refused(5, object)]), 1);
+    let mut events = outcome.shares.into_iter().flat_map(|share| share.events);
+    events.next().unwrap().object.unwrap()
 }
 
 fn refused(time_ns: u64, object: Entity) -> Event {
@@ -130,8 +148,8 @@ fn in_a_cluster_containers_have_owners_and_addresses_have_pods_and_services() {
         namespace: "shop".into(),
         name: "redis".into(),
     };
-    topology.see_service(&service, vec!["10.96.0.9".parse().unwrap()], 0, 1);
-    topology.see_endpoints(&service, "slice", vec!["u2".into()]);
+    topology.see_service(&service_record(&service, "10.96.0.9", &[]), 1);
+    topology.see_endpoints(&service, "slice", &["u2".to_owned()], 1);
     let container = Entity {
         container: Some(Container {
             id: "id-api-gateway".into(),
@@ -250,4 +268,113 @@ fn a_batch_about_many_workloads_is_one_message_a_partition() {
             "the order of the batch"
         );
     }
+}
+
+#[test]
+fn a_service_that_two_workloads_share_names_both() {
+    let mut topology = Topology::default();
+    topology.see_pod(pod("u1", "web-stable", "10.1.0.5"), 1);
+    topology.see_pod(pod("u2", "web-canary", "10.1.0.6"), 1);
+    let service = Service {
+        namespace: "shop".into(),
+        name: "web".into(),
+    };
+    topology.see_service(&service_record(&service, "10.96.0.9", &[]), 1);
+    let told = |topology: &Topology| {
+        let object = enriched(&mut Enricher::default(), topology, address("10.96.0.9", 80));
+        assert_eq!(object.service.as_ref(), Some(&service));
+        let names = object.backends.iter().map(|workload| workload.name.clone());
+        (object.key(), names.collect::<Vec<_>>())
+    };
+    topology.see_endpoints(&service, "slice", &["u1".to_owned()], 2);
+    assert_eq!(told(&topology), ("Deployment/shop/web-stable".to_owned(), vec![]));
+    topology.see_endpoints(&service, "slice", &["u1".to_owned(), "u2".to_owned()], 4);
+    let both = vec!["web-canary".to_owned(), "web-stable".to_owned()];
+    assert_eq!(told(&topology), ("Service/shop/web".to_owned(), both));
+    for number in 0..=MOST_BACKENDS {
+        let uid = format!("many-{number}");
+        topology.see_pod(pod(&uid, &uid, "10.1.0.7"), 4);
+        topology.see_endpoints(&service, &uid, std::slice::from_ref(&uid), 4);
+    }
+    assert_eq!(told(&topology).1.len(), MOST_BACKENDS);
+}
+
+/// Two nodes, a Service behind a port of each, and a process and a pod on the second that listen on its own network.
+fn two_nodes() -> (Topology, Enricher) {
+    let mut topology = Topology::default();
+    for (name, ip) in [("n1", "192.168.0.1"), ("n2", "192.168.0.2")] {
+        let record = NodeRecord {
+            name: name.into(),
+            created_ns: 0,
+            addresses: vec![ip.parse().unwrap()],
+        };
+        topology.see_node(&record, 1);
+    }
+    topology.see_pod(pod("u1", "web", "10.1.0.5"), 1);
+    let shared = PodRecord {
+        addresses: Vec::new(),
+        shares_node: true,
+        ..pod("u2", "proxy", "10.1.0.6")
+    };
+    topology.see_pod(shared, 1);
+    let service = Service {
+        namespace: "shop".into(),
+        name: "web".into(),
+    };
+    topology.see_service(&service_record(&service, "10.96.0.9", &[30_080]), 1);
+    topology.see_endpoints(&service, "slice", &["u1".to_owned()], 1);
+    let of_pod = |uid: &str| Entity {
+        pod: Some(Pod {
+            uid: uid.into(),
+            ..Pod::default()
+        }),
+        ..Entity::default()
+    };
+    let unit = Entity::of_workload(workload("Unit", "host", "postgresql"));
+    let listening = |subject: Entity, port| {
+        event(
+            2,
+            subject,
+            address("0.0.0.0", port),
+            Body::Listening(Listening { open: true }),
+        )
+    };
+    let mut enricher = Enricher::default();
+    let mut told = batch(vec![
+        listening(unit, 5432),
+        listening(of_pod("u2"), 8443),
+        listening(of_pod("u1"), 9000),
+    ]);
+    told.header.node = "n2".into();
+    enricher.apply(&topology, told, 1);
+    (topology, enricher)
+}
+
+#[test]
+fn a_call_to_another_nodes_address_is_told_as_what_answers_there() {
+    let (topology, mut enricher) = two_nodes();
+    let mut key = |port| enriched(&mut enricher, &topology, address("192.168.0.2", port)).key();
+    assert_eq!(
+        key(30_080),
+        "Deployment/shop/web",
+        "a port that leads to a Service"
+    );
+    assert_eq!(key(5432), "Unit/host/postgresql", "a unit of the node");
+    assert_eq!(key(8443), "Deployment/shop/proxy", "a pod on the node's network");
+    assert_eq!(
+        key(9000),
+        "Address/192.168.0.2:9000",
+        "a pod that has its own network"
+    );
+}
+
+#[test]
+fn a_peer_with_a_nodes_address_is_the_node() {
+    let (topology, mut enricher) = two_nodes();
+    let peer = enriched(&mut enricher, &topology, address("192.168.0.2", 0));
+    assert_eq!(peer, Entity::of_node("n2"));
+    let unknown = enriched(&mut enricher, &topology, address("192.168.0.2", 7));
+    assert_eq!(unknown.node.as_deref(), Some("n2"));
+    let stranger = enriched(&mut enricher, &topology, address("192.168.0.3", 0));
+    assert_eq!(stranger.node, None);
 }

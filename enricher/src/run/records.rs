@@ -3,11 +3,11 @@
 use std::net::IpAddr;
 
 use bus_schema::entity::{Container, Pod as PodName, Service as ServiceName, Workload};
-use k8s_openapi::api::core::v1::{Pod, Service};
+use k8s_openapi::api::core::v1::{ContainerStatus, Node, Pod, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 
-use crate::topology::PodRecord;
+use crate::topology::{NodeRecord, PodRecord, ServiceRecord};
 
 /// Label by which an `EndpointSlice` names its Service.
 const SERVICE_NAME_LABEL: &str = "kubernetes.io/service-name";
@@ -27,7 +27,12 @@ pub fn pod(pod: &Pod) -> Option<PodRecord> {
         created_ns: created_ns(meta),
         owner: controller(meta).unwrap_or_else(own_kind),
         node: spec.and_then(|spec| spec.node_name.clone()),
-        addresses: if shares_node { Vec::new() } else { addresses(pod) },
+        addresses: if shares_node || has_ended(pod) {
+            Vec::new()
+        } else {
+            addresses(pod)
+        },
+        shares_node,
         containers: containers(pod),
         pod: PodName { uid, namespace, name },
     })
@@ -44,8 +49,36 @@ pub fn controller(meta: &ObjectMeta) -> Option<Workload> {
     })
 }
 
-/// A Service and its addresses.
-pub fn service(service: &Service) -> Option<(ServiceName, Vec<IpAddr>)> {
+/// Whether nothing runs in a pod any more, nor will: it still says which addresses it had, and others may have them.
+fn has_ended(pod: &Pod) -> bool {
+    let Some(status) = &pod.status else { return false };
+    let containers = status.container_statuses.as_deref().unwrap_or_default();
+    let is_terminated = |container: &ContainerStatus| {
+        let state = container.state.as_ref();
+        state.is_some_and(|state| state.terminated.is_some())
+    };
+    let is_deleted = pod.metadata.deletion_timestamp.is_some();
+    matches!(status.phase.as_deref(), Some("Succeeded" | "Failed"))
+        || is_deleted && !containers.is_empty() && containers.iter().all(is_terminated)
+}
+
+/// A node; `None` for one without a name, which the API server never sends.
+pub fn node(node: &Node) -> Option<NodeRecord> {
+    let status = node.status.as_ref();
+    let addresses = status.and_then(|status| status.addresses.as_ref());
+    // Host names are no addresses.
+    let addresses = addresses.into_iter().flatten();
+    Some(NodeRecord {
+        name: node.metadata.name.clone()?,
+        created_ns: created_ns(&node.metadata),
+        addresses: addresses
+            .filter_map(|address| address.address.parse().ok())
+            .collect(),
+    })
+}
+
+/// A Service; `None` for one without a name, which the API server never sends.
+pub fn service(service: &Service) -> Option<ServiceRecord> {
     let name = service_name(&service.metadata)?;
     let spec = service.spec.as_ref();
     let cluster = spec.and_then(|spec| spec.cluster_ips.clone()).unwrap_or_default();
@@ -59,8 +92,23 @@ pub fn service(service: &Service) -> Option<(ServiceName, Vec<IpAddr>)> {
         .flatten();
     let balancer = balancer.filter_map(|ingress| ingress.ip.clone());
     let all = cluster.into_iter().chain(external).chain(balancer);
-    // A headless Service says "None", which is no address.
-    Some((name, all.filter_map(|text| text.parse().ok()).collect()))
+    Some(ServiceRecord {
+        name,
+        created_ns: created_ns(&service.metadata),
+        // A headless Service says "None", which is no address.
+        addresses: all.filter_map(|text| text.parse().ok()).collect(),
+        node_ports: node_ports(service),
+    })
+}
+
+/// Ports of other protocols are other ports.
+fn node_ports(service: &Service) -> Vec<u16> {
+    let ports = service.spec.iter().filter_map(|spec| spec.ports.as_ref());
+    let tcp = ports
+        .flatten()
+        .filter(|port| port.protocol.as_deref().is_none_or(|protocol| protocol == "TCP"));
+    tcp.filter_map(|port| u16::try_from(port.node_port?).ok())
+        .collect()
 }
 
 /// Namespace and name of a Service.
@@ -122,7 +170,7 @@ fn containers(pod: &Pod) -> Vec<Container> {
         &status.ephemeral_container_statuses,
     ];
     let all = kinds.into_iter().flatten().flatten();
-    let container = |status: &k8s_openapi::api::core::v1::ContainerStatus| {
+    let container = |status: &ContainerStatus| {
         // "containerd://<64 hex digits>"
         let id = status.container_id.as_deref()?.rsplit('/').next()?.to_owned();
         Some(Container {
@@ -171,11 +219,55 @@ mod tests {
 
     #[test]
     fn a_headless_service_has_no_address() {
-        let (_, addresses) = service(&object(
+        let record = service(&object(
             r#"{"metadata": {"name": "db", "namespace": "shop"}, "spec": {"clusterIPs": ["None"]}}"#,
-        ))
-        .unwrap();
-        assert_eq!(addresses, [] as [IpAddr; 0]);
+        ));
+        assert_eq!(record.unwrap().addresses, [] as [IpAddr; 0]);
+    }
+
+    #[test]
+    fn a_service_has_the_ports_of_nodes_that_lead_to_it() {
+        let record = service(&object(
+            r#"{"metadata": {"name": "web", "namespace": "shop"}, "spec": {"type": "NodePort", "clusterIPs": ["10.96.0.5"], "ports": [
+                 {"port": 80, "nodePort": 30080, "protocol": "TCP"}, {"port": 53, "nodePort": 30053, "protocol": "UDP"}, {"port": 81}]}}"#,
+        ));
+        assert_eq!(record.unwrap().node_ports, [30_080]);
+    }
+
+    #[test]
+    fn a_node_has_its_addresses_and_not_its_host_name() {
+        let record = node(&object(
+            r#"{"metadata": {"name": "n1"}, "status": {"addresses": [{"type": "InternalIP", "address": "192.168.0.2"},
+                 {"type": "Hostname", "address": "n1"}]}}"#,
+        ));
+        let record = record.unwrap();
+        assert_eq!((record.name.as_str(), record.addresses.len()), ("n1", 1));
+    }
+
+    #[test]
+    fn a_pod_that_has_ended_has_no_address_whatever_its_status_says() {
+        let record = |meta: &str, status: &str| {
+            let text = format!(
+                r#"{{"metadata": {{"uid": "u", "name": "job", "namespace": "shop"{meta}}}, "spec": {{"containers": []}},
+                     "status": {{"podIPs": [{{"ip": "10.1.0.7"}}]{status}}}}}"#
+            );
+            pod(&object(&text)).unwrap().addresses.len()
+        };
+        let container = |state: &str| {
+            format!(
+                r#", "containerStatuses": [{{"name": "c", "image": "", "imageID": "", "ready": false, "restartCount": 1,
+                     "state": {{{state}}}}}]"#
+            )
+        };
+        let ended = container(r#""terminated": {"exitCode": 0}"#);
+        let running = container(r#""running": {}"#);
+        let deleted = r#", "deletionTimestamp": "1970-01-01T00:00:07Z""#;
+        assert_eq!(record("", r#", "phase": "Succeeded""#), 0);
+        assert_eq!(record("", r#", "phase": "Failed""#), 0);
+        assert_eq!(record(deleted, &ended), 0);
+        assert_eq!(record("", r#", "phase": "Running""#), 1);
+        assert_eq!(record("", &ended), 1, "it starts again");
+        assert_eq!(record(deleted, &running), 1, "it still shuts down");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures_util::{StreamExt, TryStreamExt};
 use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{Pod, Service};
+use k8s_openapi::api::core::v1::{Node, Pod, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::api::ObjectMeta;
 use kube::core::PartialObjectMeta;
@@ -25,7 +25,7 @@ use bus_schema::entity::Workload;
 use crate::topology::Topology;
 
 /// Kinds that are watched.
-const WATCHES: usize = 5;
+const WATCHES: usize = 6;
 
 /// The dead are forgotten this often.
 const FORGET_INTERVAL: Duration = Duration::from_secs(60);
@@ -60,6 +60,13 @@ impl Watches {
             "Service",
             see_service,
             lose_service,
+        ));
+        tasks.spawn(follow(
+            Api::<Node>::all(client()),
+            to(),
+            "Node",
+            see_node,
+            lose_node,
         ));
         tasks.spawn(follow(
             Api::<EndpointSlice>::all(client()),
@@ -220,9 +227,21 @@ fn lose_pod(topology: &mut Topology, pod: &ObjectMeta, now_ns: u64) {
     }
 }
 
+fn see_node(topology: &mut Topology, node: &Node, now_ns: u64) {
+    if let Some(record) = records::node(node) {
+        topology.see_node(&record, now_ns);
+    }
+}
+
+fn lose_node(topology: &mut Topology, node: &ObjectMeta, now_ns: u64) {
+    if let Some(name) = &node.name {
+        topology.lose_node(name, now_ns);
+    }
+}
+
 fn see_service(topology: &mut Topology, service: &Service, now_ns: u64) {
-    if let Some((name, addresses)) = records::service(service) {
-        topology.see_service(&name, addresses, records::created_ns(&service.metadata), now_ns);
+    if let Some(record) = records::service(service) {
+        topology.see_service(&record, now_ns);
     }
 }
 
@@ -232,14 +251,14 @@ fn lose_service(topology: &mut Topology, service: &ObjectMeta, now_ns: u64) {
     }
 }
 
-fn see_endpoints(topology: &mut Topology, slice: &EndpointSlice, _now_ns: u64) {
+fn see_endpoints(topology: &mut Topology, slice: &EndpointSlice, now_ns: u64) {
     if let Some((service, slice, pods)) = records::endpoints(slice) {
-        topology.see_endpoints(&service, &slice, pods);
+        topology.see_endpoints(&service, &slice, &pods, now_ns);
     }
 }
 
-fn lose_endpoints(topology: &mut Topology, slice: &ObjectMeta, _now_ns: u64) {
+fn lose_endpoints(topology: &mut Topology, slice: &ObjectMeta, now_ns: u64) {
     if let (Some(namespace), Some(name)) = (&slice.namespace, &slice.name) {
-        topology.lose_endpoints(namespace, name);
+        topology.lose_endpoints(namespace, name, now_ns);
     }
 }

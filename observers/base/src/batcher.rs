@@ -51,7 +51,7 @@ pub struct Batcher {
     header: Header,
     events: Vec<Event>,
     capabilities: BTreeMap<String, Capability>,
-    /// How far the observer says it has come, UNIX ns; `None` for one that never does.
+    /// How far the observer says it has come, UNIX ns; `None` for one that never does, or observes nothing.
     complete_ns: Option<u64>,
 }
 
@@ -185,6 +185,10 @@ impl Batcher {
             }
             Message::CompleteUntil(time_ns) => {
                 self.complete_ns = Some(time_ns);
+                false
+            }
+            Message::Idle => {
+                self.complete_ns = None;
                 false
             }
         }

@@ -72,6 +72,7 @@ pub(crate) enum Message {
     Event(Draft),
     Capability(Capability),
     CompleteUntil(u64),
+    Idle,
 }
 
 /// An observer's way out. Cheap to clone.
@@ -126,6 +127,11 @@ impl Emitter {
     pub fn complete_until(&self, time_ns: u64) {
         // Where the queue is full, the next one says more.
         let _ = self.queue.try_send(Message::CompleteUntil(time_ns));
+    }
+
+    /// Says that nothing is observed until [`Emitter::complete_until`] is said again: nobody has to wait.
+    pub(crate) fn is_idle(&self) {
+        self.send(Message::Idle);
     }
 
     fn send(&self, message: Message) {

@@ -1,21 +1,18 @@
 //! The process of one family: the observers it was asked for, each in a task of its own, each with its way to the bus.
 
-use std::any::Any;
-use std::panic::AssertUnwindSafe;
+mod supervisor;
+
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bus_client::losses::Losses;
 use bus_client::publisher::{BUFFER_BYTES, Publisher};
 use bus_client::spool::Spool;
 use bus_schema::family::{self, by_token};
-use bus_stage::process::chain;
 use bus_stage::{Process, exit};
 use clap::Parser;
-use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -25,11 +22,10 @@ use crate::batcher::{Batcher, Source};
 use crate::clock::BootClock;
 use crate::emitter::Emitter;
 use crate::identity::Identity;
+use supervisor::{Running, supervise};
 
 /// Batches that wait between batcher and publisher: what piles up beyond them piles up where it is counted.
 const OUTGOING: usize = 16;
-/// What `/readyz` calls the observers.
-const READINESS: &str = "observers";
 /// Disk for batches that cannot be sent, per observer.
 const SPOOL_BYTES: u64 = 64 * 1024 * 1024;
 /// When told to stop, observers have this long to tell what they still hold …
@@ -65,7 +61,8 @@ pub trait Observer: Send {
         Duration::ZERO
     }
 
-    /// Observes until `context.stop`. An error ends this observer only, and is published as a missing capability.
+    /// Observes until `context.stop`. An error ends this observer only, is published as a missing capability, and another is
+    /// started after a while.
     fn run(self: Box<Self>, context: Context) -> BoxFuture<'static, Result<(), Error>>;
 }
 
@@ -189,13 +186,10 @@ async fn observe<F: Family>(
     let clock = BootClock::new();
     let boot = boot_id(&clock);
     let (mut observers, mut pipes) = (JoinSet::new(), JoinSet::new());
-    let alive = Arc::<AtomicUsize>::default();
-    process
-        .readiness
-        .waiting(READINESS, "none could be started, see the log");
+    let running = Running::none(&process.readiness);
     let sending = CancellationToken::new();
     for observer in chosen {
-        let Some(started) = F::observer(observer.token) else {
+        let Some(delay) = F::observer(observer.token).map(|made| made.delay()) else {
             continue;
         };
         let node = process.args.node_name();
@@ -206,7 +200,7 @@ async fn observe<F: Family>(
             boot,
             family: family.token,
             observer: observer.token,
-            delay: started.delay(),
+            delay,
         };
         let emitter = match pipe(&process, source, &clock, &sending, &mut pipes, buffer_bytes) {
             Ok(emitter) => emitter,
@@ -224,9 +218,9 @@ async fn observe<F: Family>(
             process: process.clone(),
             stop,
         };
-        alive.fetch_add(1, Ordering::Relaxed);
-        process.readiness.ready(READINESS);
-        observers.spawn(guard(observer.token, started, context, Arc::clone(&alive)));
+        running.one_more();
+        let make = move || F::observer(observer.token);
+        observers.spawn(supervise(observer.token, make, context, running.clone()));
     }
     process.stop.cancelled().await;
     if !ended(&mut observers, STOP_TIMEOUT).await {
@@ -288,41 +282,6 @@ fn open_spool(folder: &Path, losses: &Losses) -> Option<Spool> {
             None
         }
     }
-}
-
-/// One observer's failure, be it a panic, is its own: it is published for as long as the process runs, which is ready while
-/// another of the `alive` ones observes.
-async fn guard(token: &'static str, observer: Box<dyn Observer>, context: Context, alive: Arc<AtomicUsize>) {
-    let (emitter, stop, process) = (
-        context.emitter.clone(),
-        context.stop.clone(),
-        context.process.clone(),
-    );
-    let ended = AssertUnwindSafe(observer.run(context)).catch_unwind().await;
-    if stop.is_cancelled() {
-        return;
-    }
-    let why = match ended {
-        Ok(Ok(())) => "ended by itself".to_owned(),
-        Ok(Err(error)) => chain(error.as_ref()),
-        Err(panic) => format!("panicked: {}", words(panic.as_ref())),
-    };
-    tracing::error!(observer = token, error = why, "observer does not run");
-    process.metrics.error("observer");
-    emitter.is_blind(token, "run", &why);
-    if alive.fetch_sub(1, Ordering::Relaxed) == 1 {
-        process
-            .readiness
-            .waiting(READINESS, format!("{token} does not run: {why}"));
-    }
-    stop.cancelled().await;
-}
-
-/// What a panic says.
-fn words(panic: &(dyn Any + Send)) -> &str {
-    let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("without a word")
 }
 
 /// Identity of this run: the kernel's boot and the start of the process.

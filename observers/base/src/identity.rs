@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use bus_schema::Entity;
-use bus_schema::entity::{Cgroup, Process};
+use bus_schema::entity::{Cgroup, PROGRAM_KIND, Process};
 
 pub use cgroups::{Hierarchy, hierarchy};
 pub use paths::of_path;
@@ -102,10 +102,34 @@ impl Identity {
 
     /// A process in a control group.
     pub fn process(&self, process: Process, cgroup_id: u64, now_ns: u64) -> Entity {
-        let group = self.cgroup_of(process.pid, cgroup_id, now_ns);
+        let group = called(self.cgroup_of(process.pid, cgroup_id, now_ns), &process.comm);
         Entity {
             process: Some(process),
             ..group
+        }
+    }
+
+    /// Those in a control group that run `program`; the program tells them from others only where the group has no lasting
+    /// name.
+    pub fn program(&self, program: &str, cgroup_id: u64, now_ns: u64) -> Entity {
+        called(self.cgroup(cgroup_id, now_ns), program)
+    }
+
+    /// Whether a control group has no lasting name, so that its programs are workloads each.
+    pub fn is_nameless(&self, cgroup_id: u64, now_ns: u64) -> bool {
+        is_nameless(&self.cgroup(cgroup_id, now_ns))
+    }
+
+    /// A control group as [`Identity::cgroup`] and [`Identity::all`] give it, called by the program of its oldest process where
+    /// it has no lasting name.
+    pub fn by_oldest(&self, group: Entity) -> Entity {
+        if !is_nameless(&group) {
+            return group;
+        }
+        let oldest = self.hierarchy.as_ref().zip(group.cgroup.as_ref());
+        match oldest.and_then(|(hierarchy, group)| hierarchy.oldest_program(&group.path)) {
+            Some(program) => called(group, &program),
+            None => group,
         }
     }
 
@@ -157,6 +181,25 @@ impl Identity {
     }
 }
 
+/// Whether nothing lasting is known of a group but where it is.
+fn is_nameless(group: &Entity) -> bool {
+    let has_path = group
+        .cgroup
+        .as_ref()
+        .is_some_and(|cgroup| !cgroup.path.is_empty());
+    has_path && group.pod.is_none() && group.workload.is_none()
+}
+
+fn called(group: Entity, program: &str) -> Entity {
+    if program.is_empty() || !is_nameless(&group) {
+        return group;
+    }
+    Entity {
+        workload: Some(paths::on_host(PROGRAM_KIND, program)),
+        ..group
+    }
+}
+
 impl Default for Identity {
     fn default() -> Self {
         Self::new()
@@ -182,6 +225,68 @@ mod tests {
             }),
             misses: AtomicU64::new(0),
         }
+    }
+
+    fn key_of(path: &str, pid: u32, program: &str) -> (String, String) {
+        let identity = blank();
+        identity.created(5, path, 1);
+        let process = Process {
+            pid,
+            comm: program.to_owned(),
+            ..Process::default()
+        };
+        let one = identity.process(process, 5, 1);
+        assert_eq!(
+            one.key(),
+            identity.program(program, 5, 1).key(),
+            "what a second sums up knows no process, and is the same one's"
+        );
+        (one.key(), one.label())
+    }
+
+    #[test]
+    fn a_program_that_runs_again_is_called_the_same_wherever_it_was_put() {
+        let hash = |digits: &str| format!("/system.slice/docker-{}.scope", digits.repeat(32));
+        let told = ("Program/host/curl".to_owned(), "curl".to_owned());
+        for (path, pid) in [
+            ("/user.slice/user-0.slice/session-3.scope".to_owned(), 7),
+            ("/user.slice/user-0.slice/session-4.scope".to_owned(), 8),
+            (hash("a1"), 9),
+            (hash("b2"), 10),
+            ("/".to_owned(), 11),
+        ] {
+            assert_eq!(key_of(&path, pid, "curl"), told, "{path}");
+        }
+        assert_eq!(key_of("/", 7, "wget").1, "wget", "and another program is another");
+    }
+
+    #[test]
+    fn a_unit_and_a_pod_are_not_called_by_their_programs() {
+        let unit = ("Unit/host/redis".to_owned(), "redis".to_owned());
+        assert_eq!(key_of("/system.slice/redis.service", 7, "redis-server"), unit);
+        let uid = "0f8fad5b-d9cb-469f-a165-70867728950e";
+        let (key, _) = key_of(&format!("/kubepods/pod{uid}/{}", "a1".repeat(32)), 7, "python3");
+        assert_eq!(key, format!("Pod/{uid}"));
+        let unknown = blank().program("curl", 6, 1);
+        assert_eq!(unknown.workload, None, "it may be anything, even a pod's");
+    }
+
+    #[test]
+    fn a_group_is_called_by_its_oldest_process() {
+        let root = tempfile::tempdir().unwrap();
+        let mut identity = blank();
+        std::fs::create_dir(root.path().join("session-3.scope")).unwrap();
+        let pids = format!("{}\n4194304\n", std::process::id());
+        std::fs::write(root.path().join("session-3.scope/cgroup.procs"), pids).unwrap();
+        identity.hierarchy = Some(Hierarchy {
+            mount: root.path().to_owned(),
+            is_unified: true,
+        });
+        let own = std::fs::read_to_string("/proc/self/comm").unwrap();
+        let told = identity.by_oldest(of_path(7, "/session-3.scope"));
+        assert_eq!(told.label(), own.trim_end());
+        let unit = of_path(7, "/redis.service");
+        assert_eq!(identity.by_oldest(unit.clone()), unit);
     }
 
     #[test]

@@ -113,7 +113,8 @@ impl Sampler {
             !usage.is_err_and(|error| error.kind() == ErrorKind::NotFound)
         });
         for draft in drafts {
-            self.context.emitter.emit(draft);
+            let subject = self.context.identity.by_oldest(draft.subject.clone());
+            self.context.emitter.emit(Draft { subject, ..draft });
         }
         if now_ns >= self.pressure_ns + PRESSURE_NS {
             self.pressure_ns = now_ns;

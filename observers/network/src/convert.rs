@@ -1,6 +1,6 @@
 //! From kernel records to events; the only file that sees both.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use bus_schema::entity::Address;
 use bus_schema::event::Body;
@@ -63,17 +63,54 @@ pub fn listening(record: &raw::Listen, context: &Context) -> Draft {
     ))
 }
 
-/// What one edge's counters are added up by: second, control group, role, peer, its port, network namespace.
-type Edge = (u32, u64, u32, [u32; 4], u32, u32);
+/// What one edge's counters are added up by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Edge {
+    second: u32,
+    cgroup_id: u64,
+    /// Zeros where the control group alone tells whose the edge is.
+    program: [u8; 16],
+    role: u32,
+    peer: [u32; 4],
+    port: u32,
+    netns: u32,
+}
 
 /// The edge that a row belongs to. A server's edge ends at a peer of any port, whichever of its own ports was called.
-fn edge_of(key: &raw::SumKey) -> Edge {
-    let port = if role(key.role) == Role::Server {
-        0
-    } else {
-        key.port
-    };
-    (key.second, key.cgroup_id, key.role, key.peer, port, key.netns)
+fn edge_of(key: &raw::SumKey, by_program: bool) -> Edge {
+    let is_server = role(key.role) == Role::Server;
+    Edge {
+        second: key.second,
+        cgroup_id: key.cgroup_id,
+        program: if by_program { key.comm } else { [0; 16] },
+        role: key.role,
+        peer: key.peer,
+        port: if is_server { 0 } else { key.port },
+        netns: key.netns,
+    }
+}
+
+/// What is known of control groups while the rows of some seconds are added up.
+struct Groups<'a> {
+    context: &'a Context,
+    nameless: HashMap<u64, bool>,
+}
+
+impl<'a> Groups<'a> {
+    fn new(context: &'a Context) -> Self {
+        Self {
+            context,
+            nameless: HashMap::new(),
+        }
+    }
+
+    fn edge_of(&mut self, key: &raw::SumKey) -> Edge {
+        let nameless = self.nameless.entry(key.cgroup_id).or_insert_with(|| {
+            let now_ns = self.context.clock.now_ns();
+            self.context.identity.is_nameless(key.cgroup_id, now_ns)
+        });
+        edge_of(key, *nameless)
+    }
 }
 
 /// The end of a UNIX second, ns.
@@ -84,8 +121,9 @@ fn end_of(second: u32) -> u64 {
 /// Edges by seconds: the outcomes of each edge in a second become one event.
 pub fn edges(drained: &[(raw::SumKey, raw::Edge)], context: &Context) -> Vec<Draft> {
     let mut edges: BTreeMap<Edge, (EdgeStats, u64)> = BTreeMap::new();
+    let mut groups = Groups::new(context);
     for (key, counters) in drained {
-        let (stats, handshakes_ns) = edges.entry(edge_of(key)).or_default();
+        let (stats, handshakes_ns) = edges.entry(groups.edge_of(key)).or_default();
         stats.role = role(key.role);
         add(stats, key.outcome, counters);
         *handshakes_ns += if key.outcome == 0 {
@@ -94,16 +132,9 @@ pub fn edges(drained: &[(raw::SumKey, raw::Edge)], context: &Context) -> Vec<Dra
             0
         };
     }
-    let draft = |((second, cgroup_id, _, peer, port, netns), (mut stats, handshakes_ns)): (
-        Edge,
-        (EdgeStats, u64),
-    )| {
+    let draft = |(edge, (mut stats, handshakes_ns)): (Edge, (EdgeStats, u64))| {
         stats.handshake_mean_ns = handshakes_ns.checked_div(stats.established).unwrap_or(0);
-        let entity = owner(cgroup_id, context);
-        let (count, body) = (stats.attempts, Body::EdgeStats(stats));
-        Draft::new(end_of(second), Severity::Info, entity, body)
-            .towards(address(peer, port, netns))
-            .counting(count, WINDOW_NS)
+        second_of(&edge, stats.attempts, Body::EdgeStats(stats), context)
     };
     edges.into_iter().map(draft).collect()
 }
@@ -126,9 +157,14 @@ fn add(stats: &mut EdgeStats, errno: u32, counters: &raw::Edge) {
     *outcome += counters.count;
 }
 
-/// The service of a control group.
-fn owner(cgroup_id: u64, context: &Context) -> Entity {
-    context.identity.cgroup(cgroup_id, context.clock.now_ns())
+/// What an edge's second sums up.
+fn second_of(edge: &Edge, count: u64, body: Body, context: &Context) -> Draft {
+    let program = raw::text(&edge.program);
+    let now_ns = context.clock.now_ns();
+    let owner = context.identity.program(&program, edge.cgroup_id, now_ns);
+    Draft::new(end_of(edge.second), Severity::Info, owner, body)
+        .towards(address(edge.peer, edge.port, edge.netns))
+        .counting(count, WINDOW_NS)
 }
 
 fn role(number: u32) -> Role {
@@ -166,10 +202,29 @@ fn add_times(times: &mut Log2, counters: &raw::Http) {
     }
 }
 
-/// HTTP by seconds: the statuses of each edge in a second become one event.
+/// How many exchanges were health checks. What they came to is no user's, and told by nothing else.
+pub fn health_checks(drained: &[(raw::SumKey, raw::Http)]) -> u64 {
+    let checks = drained.iter().filter(|(key, _)| key.health_check != 0);
+    checks.map(|(_, counters)| counters.count()).sum()
+}
+
+/// HTTP by seconds: the statuses of each edge in a second become one event. Health checks are left out.
 pub fn exchanges(drained: &[(raw::SumKey, raw::Http)], context: &Context) -> Vec<Draft> {
+    let mut groups = Groups::new(context);
+    let edges = add_exchanges(drained, |key| groups.edge_of(key));
+    let draft = |(edge, stats): (Edge, HttpStats)| {
+        let (count, body) = (stats.requests(), Body::HttpStats(stats));
+        second_of(&edge, count, body, context)
+    };
+    edges.into_iter().map(draft).collect()
+}
+
+fn add_exchanges(
+    drained: &[(raw::SumKey, raw::Http)],
+    mut edge_of: impl FnMut(&raw::SumKey) -> Edge,
+) -> BTreeMap<Edge, HttpStats> {
     let mut edges: BTreeMap<Edge, HttpStats> = BTreeMap::new();
-    for (key, counters) in drained {
+    for (key, counters) in drained.iter().filter(|(key, _)| key.health_check == 0) {
         let stats = edges.entry(edge_of(key)).or_default();
         stats.role = role(key.role);
         if key.outcome == NO_RESPONSE {
@@ -182,14 +237,7 @@ pub fn exchanges(drained: &[(raw::SumKey, raw::Http)], context: &Context) -> Vec
         }
         add_times(&mut stats.latency, counters);
     }
-    let draft = |((second, cgroup_id, _, peer, port, netns), stats): (Edge, HttpStats)| {
-        let entity = owner(cgroup_id, context);
-        let (count, body) = (stats.requests(), Body::HttpStats(stats));
-        Draft::new(end_of(second), Severity::Info, entity, body)
-            .towards(address(peer, port, netns))
-            .counting(count, WINDOW_NS)
-    };
-    edges.into_iter().map(draft).collect()
+    edges
 }
 
 #[cfg(test)]
@@ -205,15 +253,47 @@ mod tests {
             second: 8,
             netns: 9,
             outcome: 0,
-            pad: 0,
+            health_check: 0,
+            comm: *b"curl\0\0\0\0\0\0\0\0\0\0\0\0",
         }
     }
 
     #[test]
     fn all_ports_of_a_server_are_one_edge_and_those_of_a_callee_are_not() {
-        let edge = |role, peer, port| edge_of(&row(role, peer, port));
+        let edge = |role, peer, port| edge_of(&row(role, peer, port), false);
         assert_eq!(edge(raw::Role::Server, 1, 80), edge(raw::Role::Server, 1, 81));
         assert_ne!(edge(raw::Role::Server, 1, 80), edge(raw::Role::Server, 2, 80));
         assert_ne!(edge(raw::Role::Client, 1, 80), edge(raw::Role::Client, 1, 81));
+    }
+
+    #[test]
+    fn programs_share_the_edge_of_a_group_unless_it_is_called_by_them() {
+        let curl = row(raw::Role::Client, 1, 80);
+        let wget = raw::SumKey {
+            comm: *b"wget\0\0\0\0\0\0\0\0\0\0\0\0",
+            ..curl
+        };
+        assert_eq!(edge_of(&curl, false), edge_of(&wget, false));
+        assert_ne!(edge_of(&curl, true), edge_of(&wget, true));
+    }
+
+    #[test]
+    fn a_servers_users_are_counted_and_its_health_checks_are_counted_apart() {
+        let exchanges = |count, outcome, health_check| {
+            let key = raw::SumKey {
+                outcome,
+                health_check,
+                ..row(raw::Role::Server, 1, 80)
+            };
+            let mut latency_slots = [0; raw::SLOTS];
+            latency_slots[3] = count;
+            (key, raw::Http { latency_slots })
+        };
+        let drained = [exchanges(7, 503, 1), exchanges(2, 503, 0), exchanges(5, 200, 0)];
+        assert_eq!(health_checks(&drained), 7);
+        let edges = add_exchanges(&drained, |key| edge_of(key, false));
+        let users: Vec<_> = edges.values().map(|stats| stats.by_class).collect();
+        assert_eq!(users, [[0, 5, 0, 0, 2]]);
+        assert_eq!(edges.values().next().unwrap().latency.total(), 7);
     }
 }

@@ -9,6 +9,9 @@ use observer_base::{Context, Observer};
 
 use crate::convert;
 
+/// Why exchanges are counted among those that are not told.
+const HEALTH_CHECK: &str = "health_check";
+
 /// The observer.
 #[derive(Debug)]
 pub struct Status;
@@ -48,7 +51,10 @@ impl Handler for State {
     }
 
     fn second(&mut self, loaded: &mut Loaded, running: Option<u32>, _now_ns: u64) {
-        for draft in convert::exchanges(&loaded.drain_http(running), &self.context) {
+        let drained = loaded.drain_http(running);
+        let checks = convert::health_checks(&drained);
+        self.context.process.metrics.drop_events(HEALTH_CHECK, checks);
+        for draft in convert::exchanges(&drained, &self.context) {
             self.context.emitter.emit(draft);
         }
     }

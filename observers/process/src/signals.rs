@@ -15,7 +15,7 @@ use observer_base::kernel::{self, Handler};
 use observer_base::{Context, Observer};
 
 use crate::convert;
-use services::{Change, ProcessId, Services};
+use services::{Change, Origin, ProcessId, Services};
 
 const PROC: &str = "/proc";
 /// Whether processes still live is looked at this often.
@@ -104,14 +104,20 @@ impl State {
             return;
         };
         let id = convert::id(&exec.task);
-        let from_outside = exec.parent.cgroup_id != exec.task.cgroup_id;
-        if !from_outside && !self.tasks.contains_key(&id) {
+        let origin = if exec.parent.cgroup_id == exec.task.cgroup_id {
+            Origin::Inside
+        } else if exec.guest == 1 {
+            Origin::Guest
+        } else {
+            Origin::Outside
+        };
+        if origin == Origin::Inside && !self.tasks.contains_key(&id) {
             return;
         }
         let executable = executable::of_process(Path::new(PROC), id.pid, &raw::text(&exec.filename));
         self.tasks.insert(id, exec.task);
         self.services
-            .execd(&service, id, from_outside, executable, exec.head.time_ns);
+            .execd(&service, id, origin, executable, exec.head.time_ns);
     }
 
     fn exited(&mut self, exit: &raw::Exit) {
@@ -133,9 +139,10 @@ impl State {
 
     /// Signals between processes matter when they reach the main process of a service.
     fn signalled(&self, signal: &raw::Signal) {
+        let (target, time_ns) = (convert::id(&signal.target), signal.head.time_ns);
         let is_main = self
             .service(&signal.target)
-            .is_some_and(|service| self.services.is_main(&service, convert::id(&signal.target)));
+            .is_some_and(|service| self.services.is_main(&service, target, time_ns));
         if is_main && signal.from_kernel == 0 {
             self.context.emitter.emit(convert::signal(signal, &self.context));
         }
@@ -165,10 +172,23 @@ impl State {
             };
             let id = convert::id(&task);
             self.tasks.insert(id, task);
-            self.services
-                .found(&service, id, executable::of_process(Path::new(PROC), id.pid, ""));
+            let origin = if is_guest(id.pid) {
+                Origin::Guest
+            } else {
+                Origin::Outside
+            };
+            let executable = executable::of_process(Path::new(PROC), id.pid, "");
+            self.services.found(&service, id, origin, executable);
         }
     }
+}
+
+/// Whether a process dies with the first one of its pid namespace, and is another.
+fn is_guest(pid: u32) -> bool {
+    let status = std::fs::read_to_string(format!("{PROC}/{pid}/status")).unwrap_or_default();
+    let numbers = status.lines().find_map(|line| line.strip_prefix("NSpid:"));
+    let numbers: Vec<&str> = numbers.into_iter().flat_map(str::split_whitespace).collect();
+    matches!(numbers.as_slice(), [_, .., own] if *own != "1")
 }
 
 fn lives(id: ProcessId) -> bool {

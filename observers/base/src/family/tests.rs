@@ -60,7 +60,8 @@ async fn run(tokens: &[&str], is_expected: impl Fn(Option<&String>) -> bool) -> 
     let running = tokio::spawn(observe::<Mixed>(process.clone(), family, chosen, 1 << 20));
     let failed = |page: &str| page.contains(r#"errors_total{reason="observer"} 1"#);
     let all = async {
-        while !(failed(&process.metrics.page()) && is_expected(process.readiness.missing().get(READINESS))) {
+        while !(failed(&process.metrics.page()) && is_expected(process.readiness.missing().get("observers")))
+        {
             tokio::task::yield_now().await;
         }
     };

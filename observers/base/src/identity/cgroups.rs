@@ -4,6 +4,8 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use procfs::process::Process;
+
 /// Deeper than this no container runtime nests.
 const DEEPEST: usize = 16;
 
@@ -70,6 +72,17 @@ impl Hierarchy {
         let path = path_in(&text, self.is_unified)?;
         let metadata = fs::metadata(self.mount.join(path.trim_start_matches('/'))).ok()?;
         Some((metadata.ino(), path.to_owned()))
+    }
+
+    /// What the process runs that has lived longest of those in the group at `path` below the mount point.
+    pub fn oldest_program(&self, path: &str) -> Option<String> {
+        let folder = self.mount.join(path.trim_start_matches('/'));
+        let pids = fs::read_to_string(folder.join("cgroup.procs")).ok()?;
+        let processes = pids
+            .lines()
+            .filter_map(|pid| Process::new(pid.parse().ok()?).ok()?.stat().ok());
+        let oldest = processes.min_by_key(|stat| (stat.starttime, stat.pid))?;
+        Some(oldest.comm)
     }
 
     fn visit(&self, folder: &Path, depth: usize, groups: &mut Vec<(u64, PathBuf)>) {

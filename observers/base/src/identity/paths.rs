@@ -6,6 +6,8 @@ use bus_schema::entity::{CGROUP_KIND, Cgroup, Container, HOST_NAMESPACE, Pod, UN
 
 /// Length of a container id.
 const CONTAINER_ID: usize = 64;
+/// The shortest hash that is taken for one: the short form of a container id, and the last part of a uuid.
+const HASH_DIGITS: usize = 12;
 /// Length of a uid with dashes.
 const POD_UID: usize = 36;
 
@@ -19,11 +21,7 @@ pub fn of_path(id: u64, path: &str) -> Entity {
         uid,
         ..Pod::default()
     });
-    let workload = if pod.is_some() {
-        None
-    } else {
-        host_workload(path, container.as_ref())
-    };
+    let workload = if pod.is_some() { None } else { host_workload(path) };
     Entity {
         cgroup: Some(Cgroup {
             id,
@@ -54,25 +52,42 @@ fn pod_uid(part: &str) -> Option<String> {
     (is_uid || is_hash).then_some(uid)
 }
 
-fn host_workload(path: &str, container: Option<&Container>) -> Option<Workload> {
-    let named = |kind: &str, name: &str| {
-        let (kind, namespace, name) = (kind.to_owned(), HOST_NAMESPACE.to_owned(), name.to_owned());
-        Some(Workload {
-            kind,
-            namespace,
-            name,
-        })
+/// A workload of the host.
+pub(super) fn on_host(kind: &str, name: &str) -> Workload {
+    Workload {
+        kind: kind.to_owned(),
+        namespace: HOST_NAMESPACE.to_owned(),
+        name: name.to_owned(),
+    }
+}
+
+/// The unit, else the group itself; `None` where neither is called the same after a restart.
+fn host_workload(path: &str) -> Option<Workload> {
+    let leaf = path.rsplit('/').find(|part| !part.is_empty())?;
+    if leaf.strip_suffix(".slice").is_some() {
+        return None;
+    }
+    for part in path.rsplit('/') {
+        if let Some(unit) = part.strip_suffix(".service") {
+            return Some(on_host(UNIT_KIND, unit));
+        }
+        if is_of_one_run(part) {
+            return None;
+        }
+    }
+    Some(on_host(CGROUP_KIND, leaf))
+}
+
+/// Scopes are made for each run of what systemd has not started itself: sessions, containers, machines. So is what bears a
+/// hash or a uuid.
+fn is_of_one_run(part: &str) -> bool {
+    let is_hash = |token: &str| {
+        token.len() >= HASH_DIGITS
+            && token.bytes().all(|byte| byte.is_ascii_hexdigit())
+            && token.bytes().any(|byte| byte.is_ascii_digit())
     };
-    if let Some(unit) = path.rsplit('/').find_map(|part| part.strip_suffix(".service")) {
-        return named(UNIT_KIND, unit);
-    }
-    if let Some(container) = container {
-        return named("Container", container.id.get(..12)?);
-    }
-    match path.rsplit('/').find(|part| !part.is_empty()) {
-        Some(leaf) => named(CGROUP_KIND, leaf),
-        None => None,
-    }
+    let is_scope = part.strip_suffix(".scope").is_some();
+    is_scope || part.split(|c: char| !c.is_ascii_alphanumeric()).any(is_hash)
 }
 
 #[cfg(test)]
@@ -117,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn outside_kubernetes_units_containers_and_groups_are_workloads() {
+    fn outside_kubernetes_units_and_groups_are_workloads() {
         let name = |path: &str| {
             of_path(7, path)
                 .workload
@@ -126,11 +141,32 @@ mod tests {
         let some = |kind: &str, name: &str| Some((kind.to_owned(), name.to_owned()));
         assert_eq!(name("/system.slice/redis.service"), some("Unit", "redis"));
         assert_eq!(
-            name(&format!("/docker/{}", hex())),
-            some("Container", &hex()[..12])
+            name("/user.slice/user-0.slice/user@0.service/app.slice/chat.service"),
+            some("Unit", "chat")
+        );
+        assert_eq!(
+            name(&format!("/docker/{}/system.slice/redis.service", hex())),
+            some("Unit", "redis")
         );
         assert_eq!(name("/shop-1/cache"), some("Cgroup", "cache"));
-        assert_eq!(name("/"), None);
+        assert_eq!(name("/lxc/mail-2"), some("Cgroup", "mail-2"));
+    }
+
+    #[test]
+    fn a_group_that_is_called_anew_with_each_run_is_no_workload() {
+        for path in [
+            "/".to_owned(),
+            "/user.slice".to_owned(),
+            "/init.scope".to_owned(),
+            "/user.slice/user-1000.slice/session-3.scope".to_owned(),
+            "/user.slice/user-1000.slice/user@1000.service/app.slice/run-r8f3.scope".to_owned(),
+            format!("/docker/{}", hex()),
+            format!("/system.slice/docker-{}.scope", hex()),
+            format!("/system.slice/docker-{}.scope/init", hex()),
+            format!("/build/{UID}/worker"),
+        ] {
+            assert_eq!(of_path(7, &path).workload, None, "{path}");
+        }
     }
 
     #[test]

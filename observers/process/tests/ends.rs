@@ -1,0 +1,252 @@
+//! How services end, with real processes in control groups and pid namespaces.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bus_client::codec::Codec;
+use bus_client::losses::Losses;
+use bus_client::publisher::Outgoing;
+use bus_client::{Bus, Config};
+use bus_schema::event::{Body, Event};
+use bus_stage::Process;
+use bus_stage::health::Readiness;
+use bus_stage::metrics::Metrics;
+use clap::Parser;
+use observer_base::batcher::{Batcher, Source};
+use observer_base::clock::BootClock;
+use observer_base::identity::{Identity, hierarchy};
+use observer_base::{Context, Family as _};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+/// How long anything is waited for.
+const PATIENCE: Duration = Duration::from_secs(20);
+const OBSERVER: &str = "process-signals";
+
+#[derive(Debug, Parser)]
+struct Cli {
+    #[command(flatten)]
+    common: bus_stage::Args,
+}
+
+async fn wait_for(what: &str, mut is_so: impl FnMut() -> bool) {
+    let all = async {
+        while !is_so() {
+            tokio::task::yield_now().await;
+        }
+    };
+    assert!(tokio::time::timeout(PATIENCE, all).await.is_ok(), "{what}");
+}
+
+/// What the observer has sent.
+struct Told {
+    sent: mpsc::Receiver<Outgoing>,
+    stop: CancellationToken,
+}
+
+impl Told {
+    async fn observe() -> Self {
+        let cli = Cli::try_parse_from(["test", "--nats-url=nats://127.0.0.1:1"]).unwrap();
+        let bus = Config {
+            urls: cli.common.nats_url.clone(),
+            ..Config::default()
+        };
+        let stop = CancellationToken::new();
+        let process = Process {
+            bus: Bus::connect(&bus).await.unwrap(),
+            args: cli.common,
+            readiness: Readiness::default(),
+            metrics: Metrics::new("test"),
+            stop: stop.clone(),
+        };
+        let source = Source {
+            cluster: "c".into(),
+            node: "n".into(),
+            boot: "b".into(),
+            family: "process",
+            observer: OBSERVER,
+            delay: Duration::ZERO,
+        };
+        let (out, sent) = mpsc::channel(10_000);
+        let clock = BootClock::new();
+        let metrics = process.metrics.clone();
+        let (batcher, emitter) =
+            Batcher::new(source, clock.clone(), out, Losses::default(), metrics).unwrap();
+        tokio::spawn(batcher.run());
+        let context = Context {
+            node: "n".into(),
+            emitter,
+            clock,
+            identity: Arc::new(Identity::new()),
+            process,
+            stop: stop.clone(),
+        };
+        let observer = observer_process::Process::observer(OBSERVER).unwrap();
+        tokio::spawn(observer.run(context));
+        let mut told = Self { sent, stop };
+        told.until(|event| matches!(event.body, Body::Capability(_)))
+            .await;
+        told
+    }
+
+    /// All events up to one that is as wanted.
+    async fn until(&mut self, is_wanted: impl Fn(&Event) -> bool) -> Vec<Event> {
+        let mut codec = Codec::new().unwrap();
+        let mut events: Vec<Event> = Vec::new();
+        while !events.iter().any(&is_wanted) {
+            let message = tokio::time::timeout(PATIENCE, self.sent.recv()).await;
+            let message = message.unwrap().unwrap();
+            events.extend(codec.unpack(&message.payload).unwrap().events);
+        }
+        events
+    }
+}
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+/// A control group with processes that came from outside, as a container runtime or a supervisor makes it.
+struct Service {
+    folder: PathBuf,
+    started: Vec<Child>,
+}
+
+impl Service {
+    fn new(name: &str) -> Self {
+        let folder = hierarchy()
+            .unwrap()
+            .mount
+            .join(format!("tapio-ends-{}-{name}", std::process::id()));
+        fs::create_dir(&folder).unwrap();
+        Self {
+            folder,
+            started: Vec::new(),
+        }
+    }
+
+    fn pids(&self) -> Vec<u32> {
+        let text = fs::read_to_string(self.folder.join("cgroup.procs")).unwrap();
+        text.lines().map(|pid| pid.parse().unwrap()).collect()
+    }
+
+    /// Starts a process behind `entrance`, which stays outside; gives its number once it runs what it is there for.
+    async fn enter(&mut self, entrance: &[&str]) -> u32 {
+        let procs = self.folder.join("cgroup.procs");
+        let script = format!("echo 0 > {} && exec sleep 1000", procs.display());
+        let mut command: Vec<&str> = entrance.to_vec();
+        command.extend(["sh", "-c", &script]);
+        let (program, arguments) = command.split_first().unwrap();
+        let before = self.pids();
+        let child = Command::new(program)
+            .args(arguments)
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        self.started.push(child);
+        let sleeps = |pid: &u32| {
+            let comm = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+            comm == "sleep\n" && !before.contains(pid)
+        };
+        let mut entered = None;
+        wait_for("a process enters", || {
+            entered = self.pids().into_iter().find(sleeps);
+            entered.is_some()
+        })
+        .await;
+        entered.unwrap()
+    }
+
+    /// Waits until nobody is left: what the kernel kills, it kills by itself.
+    async fn is_empty(&self) {
+        wait_for("all have ended", || self.pids().is_empty()).await;
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        for pid in self.pids() {
+            kill(pid);
+        }
+        for child in &mut self.started {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        let _ = fs::remove_dir(&self.folder);
+    }
+}
+
+fn kill(pid: u32) {
+    let pid = rustix::process::Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
+    let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+}
+
+fn is_end_of(event: &Event, pid: u32) -> bool {
+    let process = event.subject.process.as_ref();
+    matches!(event.body, Body::ProcessExited(_)) && process.is_some_and(|process| process.pid == pid)
+}
+
+/// The ends that were told of those processes, by signal; `last` ended after all of them, and is told.
+async fn ends(told: &mut Told, pids: &[u32], last: u32) -> Vec<(u32, i32)> {
+    let events = told.until(|event| is_end_of(event, last)).await;
+    let end = |event: &Event| {
+        let Body::ProcessExited(exit) = &event.body else {
+            return None;
+        };
+        let pid = event.subject.process.as_ref()?.pid;
+        (pids.contains(&pid) && exit.main).then_some((pid, exit.signal))
+    };
+    events.iter().filter_map(end).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs CAP_BPF"]
+async fn a_probe_that_dies_with_its_container_is_part_of_that_death() {
+    let mut told = Told::observe().await;
+    let (mut container, mut control) = (Service::new("container"), Service::new("after"));
+    let main = container.enter(&["unshare", "--pid", "--fork"]).await;
+    let number = main.to_string();
+    let into = ["nsenter", "--target", &number, "--pid"];
+    let (probe, shell) = (container.enter(&into).await, container.enter(&into).await);
+    kill(main);
+    container.is_empty().await;
+    let sole = control.enter(&[]).await;
+    kill(sole);
+    let told = ends(&mut told, &[main, probe, shell, sole], sole).await;
+    assert_eq!(told, [(main, 9), (sole, 9)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs CAP_BPF"]
+async fn of_a_group_that_is_killed_at_once_the_main_process_is_told() {
+    let mut told = Told::observe().await;
+    let (mut group, mut control) = (Service::new("group"), Service::new("later"));
+    let (main, beside) = (group.enter(&[]).await, group.enter(&[]).await);
+    kill(main);
+    kill(beside);
+    group.is_empty().await;
+    let sole = control.enter(&[]).await;
+    kill(sole);
+    let told = ends(&mut told, &[main, beside, sole], sole).await;
+    assert_eq!(told, [(main, 9), (sole, 9)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs CAP_BPF"]
+async fn a_probe_that_ends_before_its_container_is_nothing_and_the_container_is_told() {
+    let mut told = Told::observe().await;
+    let mut container = Service::new("probed");
+    let main = container.enter(&["unshare", "--pid", "--fork"]).await;
+    let number = main.to_string();
+    let probe = container.enter(&["nsenter", "--target", &number, "--pid"]).await;
+    kill(probe);
+    wait_for("the probe ends", || container.pids() == [main]).await;
+    kill(main);
+    assert_eq!(ends(&mut told, &[main, probe], main).await, [(main, 9)]);
+}
