@@ -19,7 +19,7 @@ mod storm;
 
 use std::time::Duration;
 
-use bus_schema::entity::{ADDRESSES_KIND, UNIT_KIND};
+use bus_schema::entity::{ADDRESSES_KIND, PROGRAM_KIND, UNIT_KIND};
 use bus_schema::episode::{Blindness, Edge, Report};
 use bus_schema::event::network::Role;
 use bus_schema::event::{Body, Event};
@@ -244,13 +244,13 @@ fn is_probe(event: &Event) -> bool {
     is_call && is_kubelet(&event.subject)
 }
 
-/// By its process, or by its unit where what a second sums up knows no process.
+/// By its process, or by its unit or program where what a second sums up knows no process.
 fn is_kubelet(caller: &Entity) -> bool {
     let process = caller.process.as_ref().map(|process| &process.comm);
     let unit = caller
         .workload
         .as_ref()
-        .filter(|workload| workload.kind == UNIT_KIND)
+        .filter(|workload| [UNIT_KIND, PROGRAM_KIND].contains(&workload.kind.as_str()))
         .map(|unit| &unit.name);
     caller.pod.is_none() && process.or(unit).is_some_and(|name| name == KUBELET)
 }

@@ -140,7 +140,7 @@ impl Edges {
     }
 }
 
-/// Only what names the ends: an edge outlives processes and ports.
+/// Only what names the ends, and who may be behind them: an edge outlives processes and ports.
 fn bare(entity: &Entity) -> Entity {
     let is_group = |workload: &Workload| workload.kind == CGROUP_KIND;
     Entity {
@@ -150,6 +150,7 @@ fn bare(entity: &Entity) -> Entity {
             .clone()
             .filter(|_| entity.workload.as_ref().is_some_and(is_group)),
         service: entity.service.clone(),
+        backends: entity.backends.clone(),
         node: entity.node.clone(),
         ..Entity::default()
     }

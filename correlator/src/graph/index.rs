@@ -31,7 +31,8 @@ pub(super) struct Index {
 pub(super) struct Entry {
     pub(super) condition: Condition,
     pub(super) subject: Arc<str>,
-    pub(super) object: Option<Arc<str>>,
+    /// Whom it was about; a Service with several workloads behind it stands for each of them.
+    pub(super) objects: Vec<Arc<str>>,
     node: Option<Arc<str>>,
     start_ns: u64,
 }
@@ -58,15 +59,20 @@ impl Index {
         let entry = Entry {
             condition,
             subject: episode.subject.key().into(),
-            object: episode.object.as_ref().map(|object| object.key().into()),
+            objects: episode
+                .object
+                .iter()
+                .flat_map(names_of)
+                .map(Into::into)
+                .collect(),
             node: episode.subject.node.as_deref().map(Into::into),
             start_ns: episode.start_ns,
         };
         let place = (entry.start_ns, episode.id);
         let sorted = self.by_condition.entry(condition).or_default();
-        for (names, name) in sorted.of(&entry) {
+        sorted.each(&entry, |names, name| {
             names.entry(Arc::clone(name)).or_default().insert(place);
-        }
+        });
         self.entries.insert(episode.id, entry);
     }
 
@@ -77,14 +83,14 @@ impl Index {
         };
         let place = (entry.start_ns, id);
         let sorted = self.by_condition.entry(entry.condition).or_default();
-        for (names, name) in sorted.of(&entry) {
+        sorted.each(&entry, |names, name| {
             if let Some(places) = names.get_mut(name) {
                 places.remove(&place);
                 if places.is_empty() {
                     names.remove(name);
                 }
             }
-        }
+        });
     }
 
     /// A call that was seen.
@@ -137,21 +143,20 @@ impl Index {
             causes.extend(self.about(condition, &effect.subject, time.clone()));
         }
         if matches!(relation, Relation::Callee | Relation::CalleeOrSame) {
-            match &effect.object {
-                Some(object) => causes.extend(self.about(condition, object, time.clone())),
-                // whom it called is not known: any of those that it calls
-                None => {
-                    for callee in world.callees(&effect.subject) {
-                        causes.extend(self.about(condition, callee, time.clone()));
-                    }
-                }
+            for object in &effect.objects {
+                causes.extend(self.about(condition, object, time.clone()));
+            }
+            // whom it called is not known: any of those that it calls
+            let callees = world.callees(&effect.subject);
+            for callee in callees.filter(|_| effect.objects.is_empty()) {
+                causes.extend(self.about(condition, callee, time.clone()));
             }
         }
         if let (Relation::Node, Some(node)) = (relation, &effect.node) {
             causes.extend(self.on(condition, |sorted| &sorted.nodes, node, time.clone()));
         }
-        if let (Relation::SharedCallee, Some(object)) = (relation, &effect.object) {
-            causes.extend(self.on(condition, |sorted| &sorted.objects, object, time));
+        for object in effect.objects.iter().filter(|_| relation == Relation::SharedCallee) {
+            causes.extend(self.on(condition, |sorted| &sorted.objects, object, time.clone()));
         }
         causes
     }
@@ -181,8 +186,8 @@ impl Index {
         if let (Relation::Node, Some(node)) = (relation, &cause.node) {
             effects.extend(self.on(condition, |sorted| &sorted.nodes, node, time.clone()));
         }
-        if let (Relation::SharedCallee, Some(object)) = (relation, &cause.object) {
-            effects.extend(self.on(condition, |sorted| &sorted.objects, object, time));
+        for object in cause.objects.iter().filter(|_| relation == Relation::SharedCallee) {
+            effects.extend(self.on(condition, |sorted| &sorted.objects, object, time.clone()));
         }
         effects
     }
@@ -194,7 +199,7 @@ impl Index {
         subject: &str,
         time: RangeInclusive<u64>,
     ) -> impl Iterator<Item = EventId> {
-        let says_nobody = |id: &EventId| self.entry(*id).is_some_and(|entry| entry.object.is_none());
+        let says_nobody = |id: &EventId| self.entry(*id).is_some_and(|entry| entry.objects.is_empty());
         self.about(condition, subject, time).filter(says_nobody)
     }
 
@@ -219,17 +224,26 @@ impl Index {
 }
 
 impl Sorted {
-    /// Where an episode with these names stands, and by which name.
-    fn of<'a>(&mut self, entry: &'a Entry) -> impl Iterator<Item = (&mut Names, &'a Arc<str>)> {
-        let places = [
-            (&mut self.subjects, Some(&entry.subject)),
-            (&mut self.objects, entry.object.as_ref()),
-            (&mut self.nodes, entry.node.as_ref()),
-        ];
-        places
-            .into_iter()
-            .filter_map(|(names, name)| Some((names, name?)))
+    /// Does something wherever an episode with these names stands.
+    fn each(&mut self, entry: &Entry, mut act: impl FnMut(&mut Names, &Arc<str>)) {
+        act(&mut self.subjects, &entry.subject);
+        for object in &entry.objects {
+            act(&mut self.objects, object);
+        }
+        if let Some(node) = &entry.node {
+            act(&mut self.nodes, node);
+        }
     }
+}
+
+/// Every name under which something may have happened to `entity`: its own, and those of all workloads that a call of it
+/// may have reached.
+pub(super) fn names_of(entity: &Entity) -> Vec<String> {
+    let behind = entity.backends.iter().cloned().map(Entity::of_workload);
+    [entity.key()]
+        .into_iter()
+        .chain(behind.map(|workload| workload.key()))
+        .collect()
 }
 
 /// Whether both are one process; a node has its own numbers.

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 pub(super) use changes::{Changes, Revision};
 
 use super::coverage::Coverage;
+use super::index::names_of;
 use crate::condition::Condition;
 use crate::rules::RuleBook;
 
@@ -65,7 +66,9 @@ impl World {
             self.take_episode(episode, changes);
         }
         for edge in report.edges.iter().filter(|edge| edge.relation == "calls") {
-            self.note_call(edge.from.key(), edge.to.key(), edge.last_ns, changes);
+            for to in names_of(&edge.to) {
+                self.note_call(edge.from.key(), to, edge.last_ns, changes);
+            }
         }
         for gauge in &report.gauges {
             self.measure(&gauge.subject.key(), &gauge.name, gauge.time_ns, gauge.value);

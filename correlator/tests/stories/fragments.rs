@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use bus_schema::entity::Service;
 use bus_schema::event::Body;
-use bus_schema::event::network::Role;
+use bus_schema::event::network::{ConnectFailed, ConnectFailure, Role};
 use bus_schema::event::status::{HttpError, HttpStats};
 use bus_schema::histogram::Log2;
-use bus_schema::{EventId, Severity};
+use bus_schema::{Entity, EventId, Severity};
 
 use super::log::{Log, process, service};
 use super::{MILLI, SECOND};
@@ -94,4 +95,46 @@ fn a_row_of_callers_is_one_incident_that_begins_with_the_deepest() {
     let (incidents, narrative) = told(log);
     assert_eq!(incidents.len(), 1, "{narrative}");
     assert!(narrative.contains("requests from cart to stock"), "{narrative}");
+}
+
+/// What callers of a Service with two workloads behind it suffer while one of them, or a stranger, is killed.
+fn canary(killed: &str) -> String {
+    let behind = [service("api").workload.unwrap(), service("api-canary").workload.unwrap()];
+    let called = Entity {
+        service: Some(Service {
+            namespace: "shop".into(),
+            name: "api".into(),
+        }),
+        backends: behind.to_vec(),
+        ..Entity::default()
+    };
+    let mut log = Log::default();
+    log.healthy(0, 10);
+    log.oom(11 * SECOND, killed);
+    for tenth in 0..40 {
+        let refused = ConnectFailed {
+            failure: ConnectFailure::Refused,
+            errno: 111,
+            latency_ns: 5,
+        };
+        log.add(
+            11 * SECOND + (tenth * 100 + 2) * MILLI,
+            Severity::Warning,
+            process("gateway", 22),
+            Some(called.clone()),
+            Body::ConnectFailed(refused),
+        );
+    }
+    log.healthy(10, 20);
+    let incidents = log.replay();
+    let of_gateway = incidents.iter().rev().flat_map(|incident| &incident.steps);
+    let refused = of_gateway.filter(|step| step.condition == "connect_refused");
+    let causes: Vec<_> = refused.flat_map(|step| &step.caused_by).map(|cause| cause.rule.as_str()).collect();
+    causes.first().map_or_else(|| "none".to_owned(), |rule| (*rule).to_owned())
+}
+
+#[test]
+fn what_happens_to_one_of_two_workloads_behind_a_service_reaches_its_callers() {
+    assert_eq!(canary("api-canary"), "killed-callee-refuses");
+    assert_eq!(canary("stranger"), "none");
 }
