@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use bus_schema::entity::Service;
+use bus_schema::entity::{Service, Workload};
 use bus_schema::event::Body;
+use bus_schema::event::container::OomKill;
 use bus_schema::event::network::{ConnectFailed, ConnectFailure, Role};
 use bus_schema::event::status::{HttpError, HttpStats};
 use bus_schema::histogram::Log2;
@@ -99,18 +100,27 @@ fn a_row_of_callers_is_one_incident_that_begins_with_the_deepest() {
 
 /// What callers of a Service with two workloads behind it suffer while one of them, or a stranger, is killed.
 fn canary(killed: &str) -> String {
-    let behind = [service("api").workload.unwrap(), service("api-canary").workload.unwrap()];
+    let deployment = |name: &str| Workload {
+        kind: "Deployment".into(),
+        namespace: "shop".into(),
+        name: name.into(),
+    };
     let called = Entity {
         service: Some(Service {
             namespace: "shop".into(),
             name: "api".into(),
         }),
-        backends: behind.to_vec(),
+        backends: ["api", "api-canary"].map(deployment).to_vec(),
         ..Entity::default()
     };
     let mut log = Log::default();
     log.healthy(0, 10);
-    log.oom(11 * SECOND, killed);
+    let of_killed = Entity {
+        node: Some("n1".into()),
+        ..Entity::of_workload(deployment(killed))
+    };
+    let kill = Body::OomKill(OomKill::default());
+    log.add(11 * SECOND, Severity::Error, of_killed, None, kill);
     for tenth in 0..40 {
         let refused = ConnectFailed {
             failure: ConnectFailure::Refused,
