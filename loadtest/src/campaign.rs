@@ -193,9 +193,9 @@ async fn play_all(
             scenario.name,
             scenario.summary
         ));
-        let played = Box::pin(player.play(scenario, incidents, stop)).await;
-        say_played(&played);
-        so_far.push((number, played));
+        let outcome = Box::pin(player.play(scenario, incidents, stop)).await;
+        say_played(&outcome);
+        so_far.push((number, outcome));
     }
     so_far
 }
