@@ -73,6 +73,7 @@ fn revision(id: u128, number: u32, mut steps: Vec<Step>) -> Revision {
         }),
         narrative: String::new(),
         merged_into: None,
+        omitted: None,
         steps,
     };
     Revision {
