@@ -179,3 +179,32 @@ fn a_suspended_process_leaves_its_callers_and_theirs_without_an_answer() {
         "that explains no silence"
     );
 }
+
+/// The root that is told when the gateway answers with errors after `signal` was sent to a cache which it does not speak HTTP
+/// with.
+fn errors_after(signal: i32) -> (String, String) {
+    let mut log = Log::default();
+    log.healthy(0, 10);
+    let sent = SignalSent {
+        signal,
+        by_kernel: false,
+    };
+    log.add(
+        10 * SECOND,
+        Severity::Notice,
+        process("bash", 99),
+        Some(process("cache", 4711)),
+        Body::SignalSent(sent),
+    );
+    log.errors_of_the_gateway_itself(11 * SECOND, 5);
+    let incidents = log.replay();
+    let (label, condition) = root_of(incidents.last().unwrap());
+    (label.to_owned(), condition.to_owned())
+}
+
+#[test]
+fn a_suspended_callee_fails_requests_whatever_is_spoken_with_it() {
+    let is = |label: &str, condition: &str| (label.to_owned(), condition.to_owned());
+    assert_eq!(errors_after(19), is("cache", "signal_sent"), "SIGSTOP");
+    assert_eq!(errors_after(10), is("gateway", "http_5xx"), "SIGUSR1 suspends nobody");
+}
