@@ -60,6 +60,8 @@ pub struct Applied {
     pub time_ns: u64,
     /// Events skipped, by reason; those that the work has to tell of, it has taken note of itself.
     pub skipped: Vec<(&'static str, u64)>,
+    /// The work was cut short and has more to do: [`Work::resume`] is called before the next message.
+    pub more: bool,
 }
 
 /// A message that cannot be worked on. It is counted, logged once per kind and minute, and skipped.
@@ -76,6 +78,15 @@ pub struct Reject {
 pub trait Work: Send + 'static {
     /// Takes the next message.
     fn apply(&mut self, message: &Incoming) -> Result<Applied, Reject>;
+
+    /// Goes on with what [`Applied::more`] left to do, a step at a time, until that is false; only then comes the next message or
+    /// a snapshot. So what follows from a message hangs on the messages alone, however it was cut.
+    ///
+    /// # Errors
+    /// [`Reject`] gives up what was left to do.
+    fn resume(&mut self) -> Result<Applied, Reject> {
+        Ok(Applied::default())
+    }
 
     /// Takes note that `count` messages or events were lost for `reason`, to be told downstream with what follows.
     fn lost(&mut self, reason: &'static str, count: u64);

@@ -61,6 +61,7 @@ impl Work for Cell {
             received: report.episodes.len() as u64,
             time_ns: report.watermark_ns,
             skipped: Vec::new(),
+            more: false,
         })
     }
 

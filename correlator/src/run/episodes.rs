@@ -118,6 +118,7 @@ impl Work for Partition {
             received,
             time_ns: batch.header.watermark_ns,
             skipped,
+            more: false,
         })
     }
 

@@ -129,6 +129,7 @@ impl Work for Partition {
             received,
             time_ns,
             skipped,
+            more: false,
         })
     }
 

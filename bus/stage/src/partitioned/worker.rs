@@ -7,14 +7,14 @@ use std::time::Duration;
 use bus_client::Bus;
 use bus_client::checkpoints::{Checkpoint, Checkpoints};
 use bus_client::leases::Lease;
-use bus_client::reader::{Item, Reader};
+use bus_client::reader::{Incoming, Item, Reader};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesOrdered;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use super::delivery::Delivered;
-use super::{Output, Reject, Stage, Work, delivery};
+use super::{Applied, Output, Reject, Stage, Work, delivery};
 use crate::clock::now_ns;
 use crate::process::chain;
 use crate::{Process, checkpoint};
@@ -142,36 +142,43 @@ impl<W: Work> Worker<W> {
         metrics
             .queue_depth
             .set(i64::try_from(message.pending).unwrap_or(i64::MAX));
-        match self.work.apply(&message) {
-            Ok(applied) => {
-                metrics.events_received.inc_by(applied.received);
-                for (reason, events) in &applied.skipped {
-                    metrics.drop_events(reason, *events);
+        let mut outputs = Vec::new();
+        let mut result = self.work.apply(&message);
+        loop {
+            match result {
+                Ok(applied) => {
+                    let more = applied.more;
+                    outputs.extend(self.account(applied, &message));
+                    if !more {
+                        return outputs;
+                    }
                 }
-                if applied.time_ns > 0 {
-                    let lag_ms = now_ns().saturating_sub(applied.time_ns) / 1_000_000;
-                    metrics
-                        .lag_milliseconds
-                        .set(i64::try_from(lag_ms).unwrap_or(i64::MAX));
+                Err(reject) => {
+                    self.lose(reject.kind, 1);
+                    self.complain(&reject, message.sequence);
+                    return outputs;
                 }
-                let skipped: Vec<_> = applied.skipped.iter().map(|(reason, _)| *reason).collect();
-                for reason in skipped {
-                    self.complain(
-                        &Reject {
-                            kind: reason,
-                            detail: format!("events on {}", message.subject),
-                        },
-                        message.sequence,
-                    );
-                }
-                applied.outputs
             }
-            Err(reject) => {
-                self.lose(reject.kind, 1);
-                self.complain(&reject, message.sequence);
-                Vec::new()
-            }
+            result = self.work.resume();
         }
+    }
+
+    /// Counts what follows from a message; gives what is to be published.
+    fn account(&mut self, applied: Applied, message: &Incoming) -> Vec<Output> {
+        let metrics = &self.process.metrics;
+        metrics.events_received.inc_by(applied.received);
+        if applied.time_ns > 0 {
+            let lag_ms = now_ns().saturating_sub(applied.time_ns) / 1_000_000;
+            metrics
+                .lag_milliseconds
+                .set(i64::try_from(lag_ms).unwrap_or(i64::MAX));
+        }
+        for (kind, events) in applied.skipped {
+            self.process.metrics.drop_events(kind, events);
+            let detail = format!("events on {}", message.subject);
+            self.complain(&Reject { kind, detail }, message.sequence);
+        }
+        applied.outputs
     }
 
     fn complain(&mut self, reject: &Reject, sequence: u64) {
