@@ -10,6 +10,7 @@ use correlator::rules::RuleBook;
 use correlator::run::causes::Causes;
 use correlator::run::config::{Cli, PORT};
 use correlator::run::episodes::Episodes;
+use correlator::run::metrics::Own;
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -27,11 +28,13 @@ async fn main() -> ExitCode {
             }
         };
         let member = member.unwrap_or_else(bus_stage::config::member_name);
+        let metrics = Own::register(&process.metrics);
         let episodes = Episodes {
             partitions: process.args.partitions,
+            metrics: metrics.clone(),
         };
         let fold = partitioned::run(process.clone(), episodes, &member);
-        let explain = partitioned::run(process, Causes { book }, &member);
+        let explain = partitioned::run(process, Causes { book, metrics }, &member);
         tokio::join!(fold, explain);
         ExitCode::SUCCESS
     });

@@ -3,3 +3,5 @@
 pub mod causes;
 pub mod config;
 pub mod episodes;
+pub mod metrics;
+mod told;

@@ -56,6 +56,9 @@ impl Enricher {
         let header = &batch.header;
         self.watermark
             .note(header.producer(), header.watermark_ns, header.received_ns);
+        if header.leaving {
+            self.watermark.leave(&header.producer());
+        }
         let shares = shares
             .into_iter()
             .map(|(partition, events)| Share { partition, events });

@@ -36,6 +36,7 @@ async fn main() -> ExitCode {
         let stage = EnricherStage {
             partitions: process.args.partitions,
             topology,
+            metrics: process.metrics.clone(),
         };
         partitioned::run(process, stage, &member).await;
         drop(watches);

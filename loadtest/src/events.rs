@@ -62,6 +62,7 @@ pub fn marker(name: &str, time_ns: u64) -> Result<Outgoing> {
         watermark_ns: time_ns,
         dropped_total: 0,
         received_ns: 0,
+        leaving: false,
     };
     let batch = Batch {
         header,

@@ -133,6 +133,7 @@ fn header(noise: &mut Noise, time_ns: u64) -> Header {
         watermark_ns: if is_enriched { 0 } else { time_ns },
         dropped_total: 0,
         received_ns: if is_enriched { time_ns } else { 0 },
+        leaving: false,
     }
 }
 

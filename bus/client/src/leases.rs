@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use async_nats::jetstream::kv::{CreateErrorKind, Store};
+use async_nats::jetstream::kv::{CreateErrorKind, Operation, Store, UpdateErrorKind};
 use bus_schema::names::{LEASE_RENEWAL, LEASE_TTL, LEASES_BUCKET};
 use bytes::Bytes;
 use tokio::time::Instant;
@@ -78,6 +78,11 @@ impl Member {
         LEASE_RENEWAL
     }
 
+    /// When the lease of a partition was last asked for and granted; `None` where it is not held.
+    pub fn renewed(&self, partition: u16) -> Option<Instant> {
+        self.held.get(&partition).map(|held| held.renewed)
+    }
+
     /// Says that it lives, renews what it holds, takes what is free up to its share.
     pub async fn round(&mut self, now: Instant) -> Changes {
         let mut changes = Changes {
@@ -122,28 +127,52 @@ impl Member {
         drop(tokio::time::timeout(REQUEST_TIMEOUT, self.store.delete(self.member_key())).await);
     }
 
+    /// Renews all leases at the same time: a slow bus must not cost the last one. Gives those that are gone.
     async fn renew(&mut self, now: Instant) -> Vec<u16> {
+        let renewals = self.held.iter().map(|(partition, held)| {
+            let (key, name) = (self.lease_key(*partition), self.name.clone());
+            let (store, revision, partition) = (&self.store, held.revision, *partition);
+            async move {
+                let renewal = store.update(key, name.into(), revision);
+                (partition, tokio::time::timeout(REQUEST_TIMEOUT, renewal).await)
+            }
+        });
+        let renewals = futures_util::future::join_all(renewals).await;
         let mut lost = Vec::new();
-        for partition in self.held.keys().copied().collect::<Vec<_>>() {
-            let key = self.lease_key(partition);
+        for (partition, renewal) in renewals {
+            let own = match &renewal {
+                Ok(Err(error)) if error.kind() == UpdateErrorKind::WrongLastRevision => {
+                    self.own_revision(partition).await
+                }
+                Ok(Ok(_) | Err(_)) | Err(_) => None,
+            };
             let Some(held) = self.held.get_mut(&partition) else {
                 continue;
             };
-            let renewal = self.store.update(key, self.name.clone().into(), held.revision);
-            match tokio::time::timeout(REQUEST_TIMEOUT, renewal).await {
-                Ok(Ok(revision)) => (held.revision, held.renewed) = (revision, now),
+            match (renewal, own) {
+                (Ok(Ok(revision)), _) => (held.revision, held.renewed) = (revision, now),
+                // A renewal was stored whose answer came too late.
+                (_, Some(revision)) => held.revision = revision,
                 // Somebody else has it, or it ran out.
-                Ok(Err(error))
-                    if error.kind() == async_nats::jetstream::kv::UpdateErrorKind::WrongLastRevision =>
-                {
+                (Ok(Err(error)), None) if error.kind() == UpdateErrorKind::WrongLastRevision => {
                     lost.push(partition);
                 }
-                Ok(Err(_)) | Err(_) if now.duration_since(held.renewed) >= LEASE_TTL => lost.push(partition),
-                Ok(Err(_)) | Err(_) => {}
+                (Ok(Err(_)) | Err(_), None) if now.duration_since(held.renewed) >= LEASE_TTL => {
+                    lost.push(partition);
+                }
+                (Ok(Err(_)) | Err(_), None) => {}
             }
         }
         self.held.retain(|partition, _| !lost.contains(partition));
         lost
+    }
+
+    /// Revision of a lease that is there in our name: nobody else writes that, and where it is missing it is made only by taking
+    /// it.
+    async fn own_revision(&self, partition: u16) -> Option<u64> {
+        let entry = self.store.entry(self.lease_key(partition));
+        let entry = tokio::time::timeout(REQUEST_TIMEOUT, entry).await.ok()?.ok()??;
+        (entry.operation == Operation::Put && *entry.value == *self.name.as_bytes()).then_some(entry.revision)
     }
 
     async fn announce(&self) {

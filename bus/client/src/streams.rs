@@ -8,9 +8,9 @@ use async_nats::jetstream::{ErrorCode, kv};
 use bus_schema::names::{
     CHECKPOINTS_BUCKET, DUPLICATE_WINDOW, ENRICHED, ENRICHED_MAX_AGE, ENRICHED_STREAM, EPISODES,
     EPISODES_MAX_AGE, EPISODES_MAX_BYTES, EPISODES_STREAM, EVENTS, EVENTS_MAX_AGE, EVENTS_MAX_BYTES,
-    EVENTS_STREAM, INCIDENTS, INCIDENTS_BUCKET, INCIDENTS_DUPLICATE_WINDOW, INCIDENTS_MAX_AGE,
-    INCIDENTS_MAX_BYTES, INCIDENTS_STREAM, LEASE_TTL, LEASES_BUCKET, LEASES_MAX_BYTES, TOPOLOGY_BUCKET,
-    partition_stream, partition_subjects,
+    EVENTS_STREAM, INCIDENTS, INCIDENTS_BUCKET, INCIDENTS_BUCKET_MAX_BYTES, INCIDENTS_DUPLICATE_WINDOW,
+    INCIDENTS_MAX_AGE, INCIDENTS_MAX_BYTES, INCIDENTS_STREAM, LEASE_TTL, LEASES_BUCKET, LEASES_MAX_BYTES,
+    TOPOLOGY_BUCKET, partition_stream, partition_subjects,
 };
 
 use crate::connection::Bus;
@@ -125,6 +125,9 @@ async fn create_bucket(bus: &Bus, name: &'static str) -> Result<(), Error> {
         Err(error) if error.kind() == KeyValueErrorKind::GetBucket => {}
         Err(source) => return Err(Error::Open { name, source }),
     }
+    if name == INCIDENTS_BUCKET {
+        return create_incidents_bucket(bus).await;
+    }
     let mut config = kv::Config {
         bucket: name.to_owned(),
         history: 1,
@@ -140,6 +143,29 @@ async fn create_bucket(bus: &Bus, name: &'static str) -> Result<(), Error> {
         .await
         .map_err(|source| Error::Bucket { name, source })?;
     Ok(())
+}
+
+/// The newest revisions, as long as their stream keeps them all, in bounded space. A bucket that the library makes refuses what
+/// is new when it is full; this one forgets what is old, for what happens now matters more.
+async fn create_incidents_bucket(bus: &Bus) -> Result<(), Error> {
+    let config = Config {
+        name: format!("KV_{INCIDENTS_BUCKET}"),
+        subjects: vec![format!("$KV.{INCIDENTS_BUCKET}.>")],
+        max_messages_per_subject: 1,
+        max_age: INCIDENTS_MAX_AGE,
+        max_bytes: INCIDENTS_BUCKET_MAX_BYTES,
+        discard: DiscardPolicy::Old,
+        allow_rollup: true,
+        allow_direct: true,
+        deny_delete: true,
+        ..Config::default()
+    };
+    let name = config.name.clone();
+    match bus.jetstream().create_stream(config).await {
+        Ok(_) => Ok(()),
+        Err(error) if is_other_settings(error.kind()) => Ok(()),
+        Err(source) => Err(Error::Stream { name, source }),
+    }
 }
 
 fn is_other_settings(kind: CreateStreamErrorKind) -> bool {

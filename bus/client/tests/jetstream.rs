@@ -3,6 +3,8 @@
 
 #[path = "jetstream/checkpoints.rs"]
 mod checkpoints;
+#[path = "jetstream/incidents.rs"]
+mod incidents;
 #[path = "harness/server.rs"]
 mod server;
 

@@ -36,6 +36,9 @@ pub struct Header {
     pub dropped_total: u64,
     /// When the bus received the raw batch (UNIX ns); 0 in the raw batch itself.
     pub received_ns: u64,
+    /// The producer's last batch: it ends, and nobody needs to wait for more.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub leaving: bool,
 }
 
 impl Header {
@@ -111,7 +114,8 @@ impl Batch {
 /// Appends `header` and `events` to `out` as one batch.
 pub fn encode_events(header: &Header, events: &[Event], out: &mut Vec<u8>) -> Result<(), EncodeError> {
     let mut serializer = rmp_serde::Serializer::new(out).with_struct_map();
-    let mut map = serde::Serializer::serialize_map(&mut serializer, Some(10))?;
+    let fields = 10 + usize::from(header.leaving);
+    let mut map = serde::Serializer::serialize_map(&mut serializer, Some(fields))?;
     map.serialize_entry("schema", &header.schema)?;
     map.serialize_entry("cluster", &header.cluster)?;
     map.serialize_entry("node", &header.node)?;
@@ -121,6 +125,9 @@ pub fn encode_events(header: &Header, events: &[Event], out: &mut Vec<u8>) -> Re
     map.serialize_entry("watermark_ns", &header.watermark_ns)?;
     map.serialize_entry("dropped_total", &header.dropped_total)?;
     map.serialize_entry("received_ns", &header.received_ns)?;
+    if header.leaving {
+        map.serialize_entry("leaving", &true)?;
+    }
     map.serialize_entry("events", events)?;
     map.end()?;
     Ok(())
@@ -156,6 +163,7 @@ enum Field {
     WatermarkNs,
     DroppedTotal,
     ReceivedNs,
+    Leaving,
     Events,
     #[serde(other)]
     Added,
@@ -187,6 +195,7 @@ impl<'de> Visitor<'de> for BatchVisitor {
                 Field::WatermarkNs => batch.header.watermark_ns = map.next_value()?,
                 Field::DroppedTotal => batch.header.dropped_total = map.next_value()?,
                 Field::ReceivedNs => batch.header.received_ns = map.next_value()?,
+                Field::Leaving => batch.header.leaving = map.next_value()?,
                 Field::Events => {
                     let Events { known, unknown } = map.next_value()?;
                     batch.events = known;

@@ -49,6 +49,9 @@ pub const BATCH_LINGER: Duration = Duration::from_millis(50);
 pub const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(1);
 /// An observer that sent nothing for this long no longer holds the watermark back.
 pub const PRODUCER_SILENT_AFTER: Duration = Duration::from_secs(5);
+/// A producer that sent nothing for this long, in time of the bus, is forgotten: no stream keeps raw or enriched batches for as
+/// long, so nothing of it can be read again.
+pub const PRODUCER_FORGOTTEN_AFTER: Duration = Duration::from_secs(35 * 60);
 /// Longest wait for the server's acknowledgement of one publish.
 pub const PUBLISH_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -66,6 +69,9 @@ pub const EPISODES_MAX_BYTES: i64 = 512 * 1024 * 1024;
 pub const INCIDENTS_MAX_AGE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// Bound of the incidents.
 pub const INCIDENTS_MAX_BYTES: i64 = 1024 * 1024 * 1024;
+/// Bound of the newest revisions, of which most take some ten kB: thousands of incidents. Beyond it the one that was revised
+/// longest ago goes, which the stream of all revisions still holds.
+pub const INCIDENTS_BUCKET_MAX_BYTES: i64 = 256 * 1024 * 1024;
 /// Within this window the server drops a message id it has seen.
 pub const DUPLICATE_WINDOW: Duration = Duration::from_secs(2 * 60);
 /// The same for incidents, which a recovering correlator may send again later.
@@ -173,6 +179,11 @@ mod tests {
                 .sum();
             assert_eq!(owned, if partitions == 1 { 1 } else { usize::from(SLOTS) });
         }
+    }
+
+    #[test]
+    fn producers_are_remembered_for_longer_than_their_batches() {
+        assert!(PRODUCER_FORGOTTEN_AFTER > EVENTS_MAX_AGE && PRODUCER_FORGOTTEN_AFTER > ENRICHED_MAX_AGE);
     }
 
     #[test]

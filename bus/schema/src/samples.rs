@@ -132,6 +132,7 @@ impl Iterator for Samples {
             watermark_ns: time_ns,
             dropped_total: 0,
             received_ns: 0,
+            leaving: false,
         };
         Some(Batch {
             header,

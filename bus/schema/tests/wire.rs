@@ -24,6 +24,7 @@ fn header() -> Header {
         watermark_ns: TIME_NS,
         dropped_total: 3,
         received_ns: 4,
+        leaving: false,
     }
 }
 

@@ -10,9 +10,11 @@ use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use tokio::net::TcpListener;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::metrics::Metrics;
+use crate::vitals::Vitals;
 
 /// What a process waits for before it is ready. Cheap to clone.
 #[derive(Debug, Clone, Default)]
@@ -27,6 +29,11 @@ impl Readiness {
     /// `what` is not as it should be, and why.
     pub fn waiting(&self, what: &str, why: impl Into<String>) {
         self.set(what, Some(why.into()));
+    }
+
+    /// Nothing more is to be said of `what`.
+    pub fn forget(&self, what: &str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(what);
     }
 
     /// What is waited for, and why. Empty when ready.
@@ -57,6 +64,7 @@ pub struct Error {
 #[derive(Clone)]
 struct Pages {
     readiness: Readiness,
+    vitals: Vitals,
     metrics: Metrics,
 }
 
@@ -64,6 +72,7 @@ struct Pages {
 pub async fn serve(
     address: SocketAddr,
     readiness: Readiness,
+    vitals: Vitals,
     metrics: Metrics,
     stop: CancellationToken,
 ) -> Result<SocketAddr, Error> {
@@ -71,9 +80,13 @@ pub async fn serve(
         .await
         .map_err(|source| Error { address, source })?;
     let bound = listener.local_addr().unwrap_or(address);
-    let pages = Pages { readiness, metrics };
+    let pages = Pages {
+        readiness,
+        vitals,
+        metrics,
+    };
     let router = Router::new()
-        .route("/healthz", get(async || "ok\n"))
+        .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics_page))
         .with_state(pages);
@@ -86,14 +99,28 @@ pub async fn serve(
     Ok(bound)
 }
 
+async fn healthz(State(pages): State<Pages>) -> impl IntoResponse {
+    let failing = pages.vitals.failing(Instant::now());
+    page(
+        failing.is_empty(),
+        &serde_json::json!({ "healthy": failing.is_empty(), "failing": failing }),
+    )
+}
+
 async fn readyz(State(pages): State<Pages>) -> impl IntoResponse {
     let missing = pages.readiness.missing();
-    let status = if missing.is_empty() {
+    page(
+        missing.is_empty(),
+        &serde_json::json!({ "ready": missing.is_empty(), "waiting_for": missing }),
+    )
+}
+
+fn page(is_well: bool, body: &serde_json::Value) -> impl IntoResponse + use<> {
+    let status = if is_well {
         StatusCode::OK
     } else {
         StatusCode::SERVICE_UNAVAILABLE
     };
-    let body = serde_json::json!({ "ready": missing.is_empty(), "waiting_for": missing });
     (
         status,
         [(header::CONTENT_TYPE, "application/json")],
@@ -109,4 +136,53 @@ async fn metrics_page(State(pages): State<Pages>) -> impl IntoResponse {
         )],
         pages.metrics.page(),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
+
+    use super::*;
+
+    async fn get(address: SocketAddr, path: &str) -> String {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let request = format!("GET {path} HTTP/1.0\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer
+    }
+
+    #[tokio::test]
+    async fn a_process_without_one_of_its_vital_tasks_is_not_healthy_and_says_which() {
+        let vitals = Vitals::default();
+        let pulse = vitals.pulse("fold leases", Duration::from_secs(30));
+        let address = SocketAddr::from(([127, 0, 0, 1], 0));
+        let (readiness, metrics, stop) = (
+            Readiness::default(),
+            Metrics::new("test"),
+            CancellationToken::new(),
+        );
+        let _guard = stop.clone().drop_guard();
+        let address = serve(address, readiness.clone(), vitals, metrics, stop)
+            .await
+            .unwrap();
+        readiness.waiting("nats", "not connected");
+        pulse.beat();
+        let well = get(address, "/healthz").await;
+        assert!(
+            well.starts_with("HTTP/1.0 200") && well.ends_with(r#"{"failing":{},"healthy":true}"#),
+            "who waits is healthy: {well}"
+        );
+        drop(pulse);
+        let ill = get(address, "/healthz").await;
+        assert!(ill.starts_with("HTTP/1.0 503"), "{ill}");
+        assert!(
+            ill.ends_with(r#"{"failing":{"fold leases":"ended unexpectedly"},"healthy":false}"#),
+            "{ill}"
+        );
+    }
 }

@@ -12,7 +12,9 @@ pub mod metrics;
 pub mod partitioned;
 pub mod process;
 pub mod signals;
+pub mod state;
 pub mod telemetry;
+pub mod vitals;
 pub mod watermark;
 
 pub use config::Args;

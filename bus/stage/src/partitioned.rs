@@ -4,179 +4,76 @@
 //! The work is a function of the messages and its state. Its effects are published under ids that follow from the input,
 //! and only then does the checkpoint move; so whatever is killed at whatever moment, the same effects follow, once.
 //!
-//! Leases, heartbeats and reading never wait for work: it runs on threads for what blocks, and partitions are handed over
-//! while leases go on being renewed. What a worker has not published when its lease is lost, it never publishes.
+//! Leases, work and the bus wait for each other nowhere: leases have a thread and a connection of their own, the work on each
+//! partition has a thread, and what lies between them is bounded.
 
 mod behind;
 mod delivery;
-mod job;
+mod fence;
+mod keeper;
+mod thread;
+mod work;
 mod worker;
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bus_client::connection::Status;
-use bus_client::leases::{Changes, Lease, Member};
-use bus_client::publisher::Outgoing;
-use bus_client::reader::Incoming;
-use bus_schema::names::token;
-use bytes::Bytes;
+use bus_client::leases::Lease;
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio::task::{Id, JoinSet};
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
+
+pub use work::{Applied, Output, Put, Reject, Stage, Work};
 
 use crate::Process;
+use keeper::{Grant, Grants, Keeper};
 
-/// Partitions that are handed over in good order have this long for their last checkpoints.
+/// Partitions that are given back in good order have this long for their last checkpoints.
 const HANDOVER_TIMEOUT: Duration = Duration::from_secs(2);
 /// Delay before the bus is asked again whether the streams are there.
 const PROVISION_RETRY: Duration = Duration::from_secs(1);
 
-/// Something to publish.
-#[derive(Debug, Clone)]
-pub struct Output {
-    /// What; the same input gives the same message, id included.
-    pub message: Outgoing,
-    /// A bucket's entry that shall hold the newest of its kind.
-    pub put: Option<Put>,
-}
-
-/// An entry of a bucket.
-#[derive(Debug, Clone)]
-pub struct Put {
-    /// The bucket.
-    pub bucket: &'static str,
-    /// The key.
-    pub key: String,
-    /// The value.
-    pub value: Bytes,
-}
-
-/// What follows from a message.
-#[derive(Debug, Default)]
-pub struct Applied {
-    /// To be published, in this order.
-    pub outputs: Vec<Output>,
-    /// Events the message held.
-    pub received: u64,
-    /// Newest event time it told, UNIX ns; 0 for none.
-    pub time_ns: u64,
-    /// Events skipped, by reason; those that the work has to tell of, it has taken note of itself.
-    pub skipped: Vec<(&'static str, u64)>,
-    /// More follows from the same message: [`Work::resume`] gives it, before the next message. What is here is published
-    /// meanwhile.
-    pub more: bool,
-}
-
-/// A message that cannot be worked on. It is counted, logged once per kind and minute, and skipped.
-#[derive(Debug, thiserror::Error)]
-#[error("{detail}")]
-pub struct Reject {
-    /// Token for metrics: `undecodable`, `newer_schema`.
-    pub kind: &'static str,
-    /// What is wrong with it.
-    pub detail: String,
-}
-
-/// The work on one partition.
-pub trait Work: Send + 'static {
-    /// Takes the next message.
-    fn apply(&mut self, message: &Incoming) -> Result<Applied, Reject>;
-
-    /// What else follows from the last message, where [`Applied::more`] has said so.
-    fn resume(&mut self) -> Result<Applied, Reject> {
-        Ok(Applied::default())
-    }
-
-    /// Takes note that `count` messages or events were lost for `reason`, to be told downstream with what follows.
-    fn lost(&mut self, reason: &'static str, count: u64);
-
-    /// The state after the last message.
-    ///
-    /// # Errors
-    /// A description of what could not be written down.
-    fn snapshot(&self) -> Result<Vec<u8>, String>;
-}
-
-/// A stage: where its partitions are, and how work on one begins.
-pub trait Stage: Send + Sync + 'static {
-    /// The work on one partition.
-    type Work: Work;
-
-    /// Name in leases and checkpoints.
-    const NAME: &'static str;
-
-    /// How many partitions there are.
-    fn partitions(&self) -> u16;
-
-    /// The stream of a partition.
-    fn stream(&self, partition: u16) -> String;
-
-    /// Takes up the work from a state; `None` is the beginning.
-    ///
-    /// # Errors
-    /// A description of why the state is not usable; the work then begins anew.
-    fn restore(&self, partition: u16, state: Option<&[u8]>) -> Result<Self::Work, String>;
-}
-
-struct Running {
-    stop: CancellationToken,
-    task: JoinHandle<()>,
+/// The workers of this member.
+struct Workers<S> {
+    process: Process,
+    stage: Arc<S>,
+    tasks: JoinSet<()>,
+    running: HashMap<Id, Grant>,
 }
 
 /// Runs a stage until the process stops. `member` must be unique among the processes of the stage.
 pub async fn run<S: Stage>(process: Process, stage: S, member: &str) {
-    let stage = Arc::new(stage);
-    let connection = process.bus.status();
-    let Some(mut membership) = join::<S>(&process, stage.partitions(), member).await else {
-        return;
+    let mut keeper = match Keeper::start(&process, S::NAME, member, stage.partitions()) {
+        Ok(keeper) => keeper,
+        Err(error) => {
+            process.readiness.waiting(S::NAME, error.to_string());
+            return tracing::error!(stage = S::NAME, error = %error, "no thread for the leases");
+        }
     };
-    tokio::spawn(keep_streams(process.clone(), connection));
-    let mut running: BTreeMap<u16, Running> = BTreeMap::new();
-    let mut leaving: BTreeMap<u16, JoinHandle<()>> = BTreeMap::new();
-    let mut rounds = tokio::time::interval(membership.interval());
-    rounds.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    tokio::spawn(keep_streams(process.clone(), process.bus.status()));
+    let mut workers = Workers {
+        process: process.clone(),
+        stage: Arc::new(stage),
+        tasks: JoinSet::new(),
+        running: HashMap::new(),
+    };
     loop {
         tokio::select! {
-            _ = rounds.tick() => {}
+            changed = keeper.grants.changed() => {
+                if changed.is_err() {
+                    tracing::error!(stage = S::NAME, "the lease loop has ended");
+                    break;
+                }
+                workers.begin_new(&keeper.grants.borrow_and_update());
+            }
+            Some(lease) = workers.next_ended(), if !workers.tasks.is_empty() => keeper.release(lease).await,
             () = process.stop.cancelled() => break,
         }
-        let changes = membership.round(Instant::now()).await;
-        follow(&process, &stage, &mut running, &mut leaving, changes);
-        release_ended(&mut membership, &mut running, &mut leaving).await;
-        process.readiness.ready(S::NAME);
     }
-    let ending = running.into_values().map(|worker| tokio::spawn(finish(worker)));
-    for ended in leaving.into_values().chain(ending).collect::<Vec<_>>() {
-        // it ends by itself or is cut off, and has nothing to say
-        drop(ended.await);
-    }
-    membership.leave().await;
-}
-
-/// Waits for the bus, and makes sure that the streams are there.
-async fn join<S: Stage>(process: &Process, partitions: u16, member: &str) -> Option<Member> {
-    process.readiness.waiting(S::NAME, "has not joined its stage yet");
-    loop {
-        let joined = async {
-            bus_client::streams::provision(&process.bus, process.args.partitions).await?;
-            Member::new(&process.bus, S::NAME, &token(member), partitions).await
-        };
-        match joined.await {
-            Ok(member) => return Some(member),
-            Err(error) => {
-                let why = crate::process::chain(&error);
-                tracing::warn!(stage = S::NAME, error = why, "streams are not there yet");
-                process.readiness.waiting(S::NAME, why);
-            }
-        }
-        tokio::select! {
-            () = tokio::time::sleep(PROVISION_RETRY) => {}
-            () = process.stop.cancelled() => return None,
-        }
-    }
+    workers.finish().await;
+    keeper.leave().await;
 }
 
 /// A server may come back without its store: after each new connection the streams are made where they are missing.
@@ -198,74 +95,46 @@ async fn keep_streams(process: Process, mut connection: watch::Receiver<Status>)
     stop.run_until_cancelled(keeping).await;
 }
 
-fn follow<S: Stage>(
-    process: &Process,
-    stage: &Arc<S>,
-    running: &mut BTreeMap<u16, Running>,
-    leaving: &mut BTreeMap<u16, JoinHandle<()>>,
-    changes: Changes,
-) {
-    for partition in changes.lost {
-        tracing::warn!(stage = S::NAME, partition, "lease lost");
-        process.metrics.leases_lost.inc();
-        if let Some(worker) = running.remove(&partition) {
-            worker.task.abort();
-        }
-        if let Some(ending) = leaving.remove(&partition) {
-            ending.abort();
+impl<S: Stage> Workers<S> {
+    fn begin_new(&mut self, grants: &Grants) {
+        for grant in grants.values() {
+            if self.running.values().any(|other| other.lease == grant.lease) {
+                continue;
+            }
+            let work = worker::run(self.process.clone(), Arc::clone(&self.stage), grant.clone());
+            let task = self.tasks.spawn(work);
+            self.running.insert(task.id(), grant.clone());
         }
     }
-    for partition in changes.surplus {
-        if let Some(worker) = running.remove(&partition) {
-            tracing::info!(stage = S::NAME, partition, "handing over");
-            leaving.insert(partition, tokio::spawn(finish(worker)));
+
+    /// The lease of a worker that ended. Whoever takes its partition up goes on from the last checkpoint.
+    async fn next_ended(&mut self) -> Option<Lease> {
+        let id = match self.tasks.join_next_with_id().await? {
+            Ok((id, ())) => id,
+            Err(error) => {
+                self.process.metrics.error("worker");
+                tracing::error!(stage = S::NAME, error = %error, "worker ended badly");
+                error.id()
+            }
+        };
+        let grant = self.running.remove(&id)?;
+        grant.fence.close();
+        Some(grant.lease)
+    }
+
+    /// Ends all, at the same time; who does not come to an end is cut off.
+    async fn finish(&mut self) {
+        for grant in self.running.values() {
+            grant.handover.cancel();
         }
-    }
-    for lease in changes.gained {
-        tracing::info!(
-            stage = S::NAME,
-            partition = lease.partition,
-            epoch = lease.epoch,
-            "lease taken"
-        );
-        running.insert(lease.partition, begin(process.clone(), Arc::clone(stage), lease));
-    }
-}
-
-/// Gives back the partitions whose workers have come to an end: those that are handed over, and those whose worker gave up.
-/// Somebody takes them up from their last checkpoints.
-async fn release_ended(
-    membership: &mut Member,
-    running: &mut BTreeMap<u16, Running>,
-    leaving: &mut BTreeMap<u16, JoinHandle<()>>,
-) {
-    let gave_up = running
-        .iter()
-        .filter(|(_, worker)| worker.task.is_finished())
-        .map(|(partition, _)| *partition);
-    let handed_over = leaving
-        .iter()
-        .filter(|(_, ending)| ending.is_finished())
-        .map(|(partition, _)| *partition);
-    let ended: Vec<u16> = gave_up.chain(handed_over).collect();
-    for partition in ended {
-        running.remove(&partition);
-        leaving.remove(&partition);
-        membership.release(partition).await;
-    }
-}
-
-fn begin<S: Stage>(process: Process, stage: Arc<S>, lease: Lease) -> Running {
-    let stop = CancellationToken::new();
-    let task = tokio::spawn(worker::run(process, stage, lease, stop.clone()));
-    Running { stop, task }
-}
-
-/// Ends a worker; one that does not come to an end is cut off.
-async fn finish(worker: Running) {
-    let Running { stop, mut task } = worker;
-    stop.cancel();
-    if tokio::time::timeout(HANDOVER_TIMEOUT, &mut task).await.is_err() {
-        task.abort();
+        let all = async { while self.tasks.join_next().await.is_some() {} };
+        let ended = tokio::time::timeout_at(Instant::now() + HANDOVER_TIMEOUT, all).await;
+        for grant in self.running.values() {
+            grant.fence.close();
+        }
+        if ended.is_err() {
+            tracing::warn!(stage = S::NAME, "work was cut off before its last checkpoint");
+        }
+        self.tasks.shutdown().await;
     }
 }

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::Args;
 use crate::health::{self, Readiness};
 use crate::metrics::Metrics;
+use crate::vitals::Vitals;
 use crate::{exit, signals, telemetry};
 
 /// Longest time for the last messages to leave the connection.
@@ -27,6 +28,8 @@ pub struct Process {
     pub bus: Bus,
     /// What it waits for.
     pub readiness: Readiness,
+    /// What it cannot live without.
+    pub vitals: Vitals,
     /// Its metrics.
     pub metrics: Metrics,
     /// Cancelled by SIGTERM, SIGINT and SIGHUP: stop taking in, drain, end.
@@ -97,7 +100,15 @@ async fn start(name: &'static str, args: Args, default_port: u16) -> Result<Proc
     let address = args
         .health_addr
         .unwrap_or_else(|| SocketAddr::from(([0, 0, 0, 0], default_port)));
-    let bound = health::serve(address, readiness.clone(), metrics.clone(), stop.clone()).await?;
+    let vitals = Vitals::default();
+    let bound = health::serve(
+        address,
+        readiness.clone(),
+        vitals.clone(),
+        metrics.clone(),
+        stop.clone(),
+    )
+    .await?;
     let bus = Bus::connect(&args.bus(name)).await?;
     tokio::spawn(follow_connection(
         bus.clone(),
@@ -109,6 +120,7 @@ async fn start(name: &'static str, args: Args, default_port: u16) -> Result<Proc
         args,
         bus,
         readiness,
+        vitals,
         metrics,
         stop,
     })

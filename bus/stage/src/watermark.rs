@@ -49,10 +49,24 @@ impl Watermark {
         }
         self.passed_ns += received_ns.saturating_sub(self.received_ns).min(PAUSE_NS);
         self.received_ns = self.received_ns.max(received_ns);
+        if !self.producers.contains_key(&producer) {
+            self.producers.retain(|other, _| !is_successor(&producer, other));
+        }
         let speaker = self.producers.entry(producer).or_default();
         speaker.mark_ns = speaker.mark_ns.max(mark_ns);
         speaker.heard_ns = self.passed_ns;
         self.latest_ns = self.latest_ns.max(mark_ns);
+        self.advance();
+    }
+
+    /// Nobody waits for `producer` any more: it said that it ends.
+    pub fn leave(&mut self, producer: &str) {
+        if self.producers.remove(producer).is_some() {
+            self.advance();
+        }
+    }
+
+    fn advance(&mut self) {
         let patience_ns = nanoseconds(PRODUCER_SILENT_AFTER);
         let now_ns = self.passed_ns;
         // Nobody is late because somebody's clock is early.
@@ -77,6 +91,17 @@ impl Watermark {
     pub fn now_ns(&self) -> u64 {
         self.now_ns
     }
+}
+
+/// Whether one producer is a later run of the other, by its `node/boot/observer`: the same observer of the same node. Where
+/// there is no node, the middle is no boot but tells producers apart.
+fn is_successor(producer: &str, other: &str) -> bool {
+    let parts = |name: &str| {
+        let (node, rest) = name.split_once('/')?;
+        let (_, observer) = rest.rsplit_once('/')?;
+        (!node.is_empty()).then(|| (node.to_owned(), observer.to_owned()))
+    };
+    producer != other && parts(producer).is_some_and(|own| parts(other) == Some(own))
 }
 
 /// Whether `now_ns`, after `before_ns`, is in another of the intervals of this length that time consists of.
@@ -117,6 +142,36 @@ mod tests {
             106,
             "time never goes back"
         );
+    }
+
+    #[test]
+    fn nobody_waits_for_who_said_goodbye_or_was_started_again() {
+        let both = [("n/b1/net", 100), ("m/b1/net", 100)];
+        let (mut told, mut restarted, mut silent) =
+            (Watermark::default(), Watermark::default(), Watermark::default());
+        for watermark in [&mut told, &mut restarted, &mut silent] {
+            tell(watermark, 100, &both);
+            assert_eq!(
+                tell(watermark, 101, &[("m/b1/net", 101)]),
+                100,
+                "it is waited for"
+            );
+        }
+        told.leave("n/b1/net");
+        assert_eq!(told.now_ns() / SECOND_NS, 101, "at once");
+        assert_eq!(tell(&mut restarted, 102, &[("n/b2/net", 102)]), 101);
+        assert_eq!(
+            tell(&mut silent, 102, &[("n/b2/dns", 102), ("/b2/net", 102)]),
+            100,
+            "another observer is no successor, and neither is one without a node"
+        );
+    }
+
+    #[test]
+    fn those_without_a_node_do_not_succeed_each_other() {
+        let mut watermark = Watermark::default();
+        tell(&mut watermark, 100, &[("/0/enricher", 100)]);
+        assert_eq!(tell(&mut watermark, 101, &[("/1/enricher", 101)]), 100);
     }
 
     #[test]

@@ -140,6 +140,7 @@ impl Nodes {
                 watermark_ns: time_ns,
                 dropped_total: 0,
                 received_ns: 0,
+                leaving: false,
             };
             let message = Outgoing {
                 subject: events_subject(node, "network"),

@@ -33,6 +33,7 @@ pub(crate) fn header(first_sequence: u64) -> Header {
         watermark_ns: TIME_NS + first_sequence,
         dropped_total: 0,
         received_ns: 0,
+        leaving: false,
     }
 }
 

@@ -59,12 +59,7 @@ impl Index {
         let entry = Entry {
             condition,
             subject: episode.subject.key().into(),
-            objects: episode
-                .object
-                .iter()
-                .flat_map(names_of)
-                .map(Into::into)
-                .collect(),
+            objects: episode.object.iter().flat_map(names_of).map(Into::into).collect(),
             node: episode.subject.node.as_deref().map(Into::into),
             start_ns: episode.start_ns,
         };
@@ -155,7 +150,11 @@ impl Index {
         if let (Relation::Node, Some(node)) = (relation, &effect.node) {
             causes.extend(self.on(condition, |sorted| &sorted.nodes, node, time.clone()));
         }
-        for object in effect.objects.iter().filter(|_| relation == Relation::SharedCallee) {
+        for object in effect
+            .objects
+            .iter()
+            .filter(|_| relation == Relation::SharedCallee)
+        {
             causes.extend(self.on(condition, |sorted| &sorted.objects, object, time.clone()));
         }
         causes
@@ -186,7 +185,11 @@ impl Index {
         if let (Relation::Node, Some(node)) = (relation, &cause.node) {
             effects.extend(self.on(condition, |sorted| &sorted.nodes, node, time.clone()));
         }
-        for object in cause.objects.iter().filter(|_| relation == Relation::SharedCallee) {
+        for object in cause
+            .objects
+            .iter()
+            .filter(|_| relation == Relation::SharedCallee)
+        {
             effects.extend(self.on(condition, |sorted| &sorted.objects, object, time.clone()));
         }
         effects

@@ -8,7 +8,11 @@ use bus_schema::Incident;
 use bus_schema::episode::{DecodeError, Report};
 use bus_schema::names::{EPISODES_STREAM, INCIDENTS_BUCKET, incidents_subject};
 use bus_stage::partitioned::{Applied, Output, Put, Reject, Stage, Work};
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 
+use super::metrics::{self, CellGauges, Own};
+use super::told::Told;
 use crate::graph::{Graph, State};
 use crate::rules::RuleBook;
 
@@ -17,18 +21,55 @@ use crate::rules::RuleBook;
 pub struct Causes {
     /// Mechanisms and wording.
     pub book: Arc<RuleBook>,
+    /// Where it says how it gets on.
+    pub metrics: Own,
 }
 
 /// The one partition.
 #[derive(Debug)]
 pub struct Cell {
     graph: Graph,
+    told: Told,
+    /// The state is being made again: what follows was told already.
+    is_rebuilding: bool,
+    /// Event time of the last report, UNIX ns.
+    now_ns: u64,
+    /// What remains to be told with the next report.
+    owed: Vec<Incident>,
+    metrics: Own,
+    gauges: CellGauges,
+}
+
+/// What a checkpoint holds.
+#[derive(Debug, Serialize, Deserialize)]
+struct Kept<G, T> {
+    graph: G,
+    told: T,
+}
+
+impl Causes {
+    fn cell(&self, partition: u16, kept: Kept<State, Told>) -> Cell {
+        Cell {
+            graph: Graph::new(Arc::clone(&self.book), kept.graph),
+            told: kept.told,
+            is_rebuilding: false,
+            now_ns: 0,
+            owed: Vec::new(),
+            metrics: self.metrics.clone(),
+            gauges: self.metrics.cell(partition),
+        }
+    }
 }
 
 impl Stage for Causes {
     type Work = Cell;
 
     const NAME: &'static str = "causes";
+
+    /// 1: what was told stands beside the graph. 0: the graph alone.
+    const VERSION: u32 = 1;
+
+    const RECALLS: Option<&'static str> = Some(INCIDENTS_BUCKET);
 
     fn partitions(&self) -> u16 {
         1
@@ -38,34 +79,50 @@ impl Stage for Causes {
         EPISODES_STREAM.to_owned()
     }
 
-    fn restore(&self, _partition: u16, state: Option<&[u8]>) -> Result<Cell, String> {
-        let state = match state {
+    fn restore(&self, partition: u16, state: Option<&[u8]>) -> Result<Cell, String> {
+        let kept = match state {
             Some(bytes) => rmp_serde::from_slice(bytes).map_err(|error| error.to_string())?,
-            None => State::default(),
+            None => Kept {
+                graph: State::default(),
+                told: Told::default(),
+            },
         };
-        Ok(Cell {
-            graph: Graph::new(Arc::clone(&self.book), state),
-        })
+        Ok(self.cell(partition, kept))
+    }
+
+    fn migrate(&self, partition: u16, version: u32, state: &[u8]) -> Result<Cell, String> {
+        if version != 0 {
+            return Err(format!("version {version} is not known"));
+        }
+        let graph = rmp_serde::from_slice(state).map_err(|error| error.to_string())?;
+        let told = Told::default();
+        Ok(self.cell(partition, Kept { graph, told }))
     }
 }
 
 impl Work for Cell {
     fn apply(&mut self, message: &Incoming) -> Result<Applied, Reject> {
         let report = Report::decode(&message.payload).map_err(|error| reject(&error))?;
+        self.now_ns = self.now_ns.max(report.watermark_ns);
+        let began = Instant::now();
         let revisions = self.graph.apply(&report);
+        self.metrics.looked(began.elapsed());
+        let outputs = self.tell(revisions)?;
         Ok(Applied {
-            outputs: outputs(&revisions)?,
+            outputs,
             received: report.episodes.len() as u64,
             time_ns: report.watermark_ns,
-            skipped: Vec::new(),
             more: self.graph.has_more(),
+            ..Applied::default()
         })
     }
 
     fn resume(&mut self) -> Result<Applied, Reject> {
+        let began = Instant::now();
         let revisions = self.graph.resume();
+        self.metrics.looked(began.elapsed());
         Ok(Applied {
-            outputs: outputs(&revisions)?,
+            outputs: self.tell(revisions)?,
             more: self.graph.has_more(),
             ..Applied::default()
         })
@@ -75,13 +132,48 @@ impl Work for Cell {
         self.graph.lost(Causes::NAME, reason, count);
     }
 
+    fn rebuild(&mut self) {
+        self.is_rebuilding = true;
+    }
+
+    fn recall(&mut self, value: &[u8]) {
+        match serde_json::from_slice(value) {
+            Ok(incident) => self.told.recall(incident),
+            Err(error) => tracing::warn!(error = %error, "an incident that was told is not readable"),
+        }
+    }
+
+    fn is_rebuilt(&mut self) {
+        self.is_rebuilding = false;
+        self.owed = self.told.settle(self.now_ns);
+    }
+
     fn snapshot(&self) -> Result<Vec<u8>, String> {
-        rmp_serde::to_vec_named(self.graph.state()).map_err(|error| error.to_string())
+        let (graph, told) = (self.graph.state(), &self.told);
+        rmp_serde::to_vec_named(&Kept { graph, told }).map_err(|error| error.to_string())
     }
 }
 
-fn outputs(revisions: &[Incident]) -> Result<Vec<Output>, Reject> {
-    revisions.iter().map(output).collect()
+impl Cell {
+    /// Revisions as they go out, behind those that are owed.
+    fn tell(&mut self, revisions: Vec<Incident>) -> Result<Vec<Output>, Reject> {
+        metrics::set(&self.gauges.remembered_episodes, self.graph.episodes());
+        metrics::set(&self.gauges.open_incidents, self.graph.open_incidents());
+        if self.is_rebuilding {
+            for incident in revisions {
+                self.told.find(incident);
+            }
+            return Ok(Vec::new());
+        }
+        let mut outputs = Vec::new();
+        for incident in std::mem::take(&mut self.owed) {
+            outputs.push(output(&incident)?);
+        }
+        for incident in revisions {
+            outputs.push(output(&self.told.go_on(incident))?);
+        }
+        Ok(outputs)
+    }
 }
 
 fn output(incident: &Incident) -> Result<Output, Reject> {

@@ -8,9 +8,12 @@ use bus_schema::episode::Blindness;
 use bus_schema::names::{ENRICHED_STREAM, episodes_subject, partition_stream};
 use bus_stage::high_water::{Admission, HighWater};
 use bus_stage::losses::Losses;
+use bus_stage::metrics::Series;
 use bus_stage::partitioned::{Applied, Output, Reject, Stage, Work};
+use prometheus_client::metrics::gauge::Gauge;
 use serde::{Deserialize, Serialize};
 
+use super::metrics::{self, Own};
 use crate::fold::Folder;
 
 /// All incidents of a cluster are found in one place: its episodes are few.
@@ -19,12 +22,16 @@ pub const CELL: u16 = 0;
 const THEME: &str = "mixed";
 
 const UNKNOWN_KIND: &str = "unknown_kind";
+/// More happens than can be remembered.
+const EVICTED: &str = "evicted";
 
 /// The stage.
 #[derive(Debug)]
 pub struct Episodes {
     /// Partitions of the enriched side.
     pub partitions: u16,
+    /// Where it says how it gets on.
+    pub metrics: Own,
 }
 
 /// One enriched partition.
@@ -32,6 +39,8 @@ pub struct Episodes {
 pub struct Partition {
     codec: Codec,
     state: State,
+    metrics: Own,
+    open_episodes: Series<Gauge>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -46,6 +55,9 @@ impl Stage for Episodes {
     type Work = Partition;
 
     const NAME: &'static str = "episodes";
+
+    /// 1: as 0, with a version.
+    const VERSION: u32 = 1;
 
     fn partitions(&self) -> u16 {
         self.partitions
@@ -67,7 +79,16 @@ impl Stage for Episodes {
         Ok(Partition {
             codec: Codec::new().map_err(|error| error.to_string())?,
             state,
+            open_episodes: self.metrics.open_episodes(partition),
+            metrics: self.metrics.clone(),
         })
+    }
+
+    fn migrate(&self, partition: u16, version: u32, state: &[u8]) -> Result<Partition, String> {
+        match version {
+            0 => self.restore(partition, Some(state)),
+            other => Err(format!("version {other} is not known")),
+        }
     }
 }
 
@@ -85,9 +106,14 @@ impl Work for Partition {
             return Ok(Applied::default());
         }
         self.lost(UNKNOWN_KIND, unknown);
+        for (reason, count) in self.state.marks.take_forgotten() {
+            self.metrics.evict(reason, count);
+        }
         let mut report = self.state.folder.apply(message.sequence, &batch);
         let evicted = self.state.folder.take_evicted();
-        self.lost("evicted", evicted);
+        self.metrics.evict(EVICTED, evicted);
+        self.lost(EVICTED, evicted);
+        metrics::set(&self.open_episodes, self.state.folder.open_episodes());
         if let Some(report) = &mut report {
             let losses = self.state.losses.due(Episodes::NAME, message.stored_ns);
             let blindness = losses.into_iter().map(|loss| Blindness {
@@ -120,7 +146,7 @@ impl Work for Partition {
             received,
             time_ns: batch.header.watermark_ns,
             skipped,
-            more: false,
+            ..Applied::default()
         })
     }
 

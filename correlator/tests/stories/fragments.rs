@@ -139,8 +139,13 @@ fn canary(killed: &str) -> String {
     let incidents = log.replay();
     let of_gateway = incidents.iter().rev().flat_map(|incident| &incident.steps);
     let refused = of_gateway.filter(|step| step.condition == "connect_refused");
-    let causes: Vec<_> = refused.flat_map(|step| &step.caused_by).map(|cause| cause.rule.as_str()).collect();
-    causes.first().map_or_else(|| "none".to_owned(), |rule| (*rule).to_owned())
+    let causes: Vec<_> = refused
+        .flat_map(|step| &step.caused_by)
+        .map(|cause| cause.rule.as_str())
+        .collect();
+    causes
+        .first()
+        .map_or_else(|| "none".to_owned(), |rule| (*rule).to_owned())
 }
 
 #[test]

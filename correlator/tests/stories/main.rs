@@ -7,8 +7,12 @@ mod leak;
 mod log;
 mod nodes;
 mod replay;
+#[path = "../../../bus/client/tests/harness/server.rs"]
+#[expect(dead_code, reason = "these tests leave the server alone")]
+mod server;
 mod slow;
 mod told;
+mod upgrade;
 
 const SECOND: u64 = 1_000_000_000;
 const MILLI: u64 = 1_000_000;

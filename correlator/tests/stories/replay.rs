@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use bus_schema::event::Body;
+use bus_schema::episode::Report;
 use bus_schema::event::node::{Capability, Coverage, NodePressure};
+use bus_schema::event::{Body, Event};
 use bus_schema::{Batch, Entity, Header, Incident, SCHEMA_VERSION, Severity};
 use correlator::fold::Folder;
 use correlator::graph::Graph;
@@ -26,42 +27,54 @@ impl Log {
     }
 
     /// Replays; `between` may replace both states after each message, as a restart does.
-    pub(crate) fn replay_from(mut self, between: impl Fn(Folder, Graph) -> (Folder, Graph)) -> Vec<Incident> {
-        self.capabilities();
-        self.0.sort_by_key(|event| event.time_ns);
+    pub(crate) fn replay_from(self, between: impl Fn(Folder, Graph) -> (Folder, Graph)) -> Vec<Incident> {
         let book = Arc::new(RuleBook::embedded().unwrap());
         let (mut folder, mut graph) = (
             Folder::new(0),
             Graph::new(book, correlator::graph::State::default()),
         );
         let mut incidents = Vec::new();
-        for (sequence, event) in (1..).zip(self.0) {
+        for batch in self.batches() {
+            let report = folder.apply(batch.header.first_sequence, &batch);
+            incidents.extend(report.iter().flat_map(|report| graph.apply(report)));
+            (folder, graph) = between(folder, graph);
+        }
+        incidents
+    }
+
+    /// What the first step makes of it.
+    pub(crate) fn reports(self) -> Vec<Report> {
+        let mut folder = Folder::new(0);
+        self.batches()
+            .iter()
+            .filter_map(|batch| folder.apply(batch.header.first_sequence, batch))
+            .collect()
+    }
+
+    /// An event a batch, in order of time.
+    fn batches(mut self) -> Vec<Batch> {
+        self.capabilities();
+        self.0.sort_by_key(|event| event.time_ns);
+        let batch = |(first_sequence, event): (u64, Event)| {
             let header = Header {
                 schema: SCHEMA_VERSION,
                 cluster: "lab".into(),
                 node: event.subject.node.clone().unwrap_or_else(|| "n1".into()),
                 boot: "b".into(),
                 observer: "o".into(),
-                first_sequence: sequence,
+                first_sequence,
                 watermark_ns: event.time_ns - 1,
                 dropped_total: 0,
                 received_ns: event.time_ns,
+                leaving: false,
             };
-            let report = folder.apply(
-                sequence,
-                &Batch {
-                    header,
-                    events: vec![event],
-                    ..Batch::default()
-                },
-            );
-            incidents.extend(report.iter().flat_map(|report| graph.apply(report)));
-            while graph.has_more() {
-                incidents.extend(graph.resume());
+            Batch {
+                header,
+                events: vec![event],
+                ..Batch::default()
             }
-            (folder, graph) = between(folder, graph);
-        }
-        incidents
+        };
+        (1..).zip(self.0).map(batch).collect()
     }
 
     fn capabilities(&mut self) {

@@ -206,5 +206,9 @@ fn errors_after(signal: i32) -> (String, String) {
 fn a_suspended_callee_fails_requests_whatever_is_spoken_with_it() {
     let is = |label: &str, condition: &str| (label.to_owned(), condition.to_owned());
     assert_eq!(errors_after(19), is("cache", "signal_sent"), "SIGSTOP");
-    assert_eq!(errors_after(10), is("gateway", "http_5xx"), "SIGUSR1 suspends nobody");
+    assert_eq!(
+        errors_after(10),
+        is("gateway", "http_5xx"),
+        "SIGUSR1 suspends nobody"
+    );
 }

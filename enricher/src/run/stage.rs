@@ -12,6 +12,7 @@ use bus_schema::names::{EVENTS_STREAM, enriched_subject, parse_slot_and_family, 
 use bus_schema::{Entity, EventId, Header, SCHEMA_VERSION, Severity};
 use bus_stage::high_water::{Admission, HighWater};
 use bus_stage::losses::Losses;
+use bus_stage::metrics::Metrics;
 use bus_stage::partitioned::{Applied, Output, Reject, Stage, Work};
 use serde::{Deserialize, Serialize};
 
@@ -31,6 +32,8 @@ pub struct EnricherStage {
     pub partitions: u16,
     /// What the API server told; empty outside Kubernetes.
     pub topology: Shared,
+    /// Where it says how it gets on.
+    pub metrics: Metrics,
 }
 
 /// One raw partition.
@@ -39,6 +42,7 @@ pub struct Partition {
     number: u16,
     partitions: u16,
     topology: Shared,
+    metrics: Metrics,
     codec: Codec,
     state: State,
 }
@@ -55,6 +59,9 @@ impl Stage for EnricherStage {
     type Work = Partition;
 
     const NAME: &'static str = "enricher";
+
+    /// 1: as 0, with a version.
+    const VERSION: u32 = 1;
 
     fn partitions(&self) -> u16 {
         self.partitions
@@ -74,9 +81,17 @@ impl Stage for EnricherStage {
             number: partition,
             partitions: self.partitions,
             topology: Shared::clone(&self.topology),
+            metrics: self.metrics.clone(),
             codec,
             state,
         })
+    }
+
+    fn migrate(&self, partition: u16, version: u32, state: &[u8]) -> Result<Partition, String> {
+        match version {
+            0 => self.restore(partition, Some(state)),
+            other => Err(format!("version {other} is not known")),
+        }
     }
 }
 
@@ -105,6 +120,9 @@ impl Work for Partition {
             Admission::New { missed } if missed > 0 => skipped.push(("missed", missed)),
             Admission::New { .. } => {}
         }
+        for (reason, count) in self.state.marks.take_forgotten() {
+            self.metrics.evict(reason, count);
+        }
         self.lost(UNKNOWN_KIND, unknown);
         let topology = self.topology.read().unwrap_or_else(PoisonError::into_inner);
         let enriched = self.state.enricher.apply(&topology, batch, self.partitions);
@@ -129,7 +147,7 @@ impl Work for Partition {
             received,
             time_ns,
             skipped,
-            more: false,
+            ..Applied::default()
         })
     }
 

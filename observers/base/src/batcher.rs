@@ -90,6 +90,7 @@ impl Batcher {
             watermark_ns: 0,
             dropped_total: 0,
             received_ns: 0,
+            leaving: false,
         };
         let (codec, events, capabilities) = (Codec::new()?, Vec::new(), BTreeMap::new());
         let batcher = Self {
@@ -144,6 +145,13 @@ impl Batcher {
             };
         }
         self.report_losses();
+        self.flush().await;
+        self.say_goodbye().await;
+    }
+
+    /// A last heartbeat: readers need not wait to find out that nothing more comes.
+    async fn say_goodbye(&mut self) {
+        self.header.leaving = true;
         self.flush().await;
     }
 

@@ -15,6 +15,7 @@ use bus_schema::event::{Body, Event};
 use bus_stage::Process;
 use bus_stage::health::Readiness;
 use bus_stage::metrics::Metrics;
+use bus_stage::vitals::Vitals;
 use clap::Parser;
 use observer_base::batcher::{Batcher, Source};
 use observer_base::clock::BootClock;
@@ -61,6 +62,7 @@ impl Told {
             args: cli.common,
             readiness: Readiness::default(),
             metrics: Metrics::new("test"),
+            vitals: Vitals::default(),
             stop: stop.clone(),
         };
         let source = Source {

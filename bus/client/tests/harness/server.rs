@@ -15,16 +15,34 @@ pub(crate) struct Server {
     /// Bound besides the server, so that the kernel gives its port to nobody else.
     port: TcpSocket,
     child: Child,
+    /// Besides what is said on its command line.
+    config: Option<PathBuf>,
 }
 
 impl Server {
     pub(crate) fn start() -> Self {
+        Self::start_in(tempfile::tempdir().unwrap(), None)
+    }
+
+    /// One with a configuration file of this text.
+    pub(crate) fn with_config(text: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("nats.conf");
+        std::fs::write(&path, text).unwrap();
+        Self::start_in(folder, Some(path))
+    }
+
+    fn start_in(folder: TempDir, config: Option<PathBuf>) -> Self {
         let port = TcpSocket::new_v4().unwrap();
         port.set_reuseaddr(true).unwrap();
         port.bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
-        let child = spawn(&folder, &port);
-        Self { folder, port, child }
+        let child = spawn(&folder, &port, config.as_ref());
+        Self {
+            folder,
+            port,
+            child,
+            config,
+        }
     }
 
     pub(crate) fn kill(&mut self) {
@@ -40,7 +58,7 @@ impl Server {
     }
 
     pub(crate) fn restart(&mut self) {
-        self.child = spawn(&self.folder, &self.port);
+        self.child = spawn(&self.folder, &self.port, self.config.as_ref());
     }
 
     pub(crate) fn config(&self) -> Config {
@@ -65,12 +83,15 @@ impl Drop for Server {
     }
 }
 
-fn spawn(folder: &TempDir, port: &TcpSocket) -> Child {
+fn spawn(folder: &TempDir, port: &TcpSocket, config: Option<&PathBuf>) -> Child {
     let port = port.local_addr().unwrap().port();
     let mut command = Command::new(binary());
     command
         .args(["-js", "-a", "127.0.0.1", "-p", &port.to_string(), "-sd"])
         .arg(folder.path());
+    if let Some(config) = config {
+        command.arg("-c").arg(config);
+    }
     command
         .stdout(Stdio::null())
         .stderr(Stdio::null())

@@ -44,22 +44,25 @@ async fn finish(bus: Bus, output: Output, sent: Option<PublishAckFuture>) -> Del
         ),
         None => false,
     };
-    if !is_acknowledged && !publish_again(&bus, &message).await {
-        return Delivered::TooLarge(message.events);
+    let is_taken = (is_acknowledged || publish_until_taken(&bus, &message).await)
+        && match put {
+            Some(put) => publish_until_taken(&bus, &entry(put)).await,
+            None => true,
+        };
+    if is_taken {
+        Delivered::Sent(message.events)
+    } else {
+        Delivered::TooLarge(message.events)
     }
-    if let Some(put) = put {
-        set(&bus, &put).await;
-    }
-    Delivered::Sent(message.events)
 }
 
 /// Says whether the server took it in the end.
-async fn publish_again(bus: &Bus, message: &Outgoing) -> bool {
+async fn publish_until_taken(bus: &Bus, message: &Outgoing) -> bool {
     let (mut delay, longest) = RETRY_DELAY;
     while let Err(error) = publish(bus, message).await {
         if error.is_too_large() {
-            let (subject, bytes) = (&message.subject, message.payload.len());
-            tracing::error!(subject, bytes, "larger than the bus takes, given up");
+            let (subject, id, bytes) = (&message.subject, &message.message_id, message.payload.len());
+            tracing::error!(subject, id, bytes, "larger than the bus takes, given up");
             return false;
         }
         tracing::debug!(subject = message.subject, error = %error, "not acknowledged, publishing again");
@@ -69,17 +72,12 @@ async fn publish_again(bus: &Bus, message: &Outgoing) -> bool {
     true
 }
 
-async fn set(bus: &Bus, put: &Put) {
-    let (mut delay, longest) = RETRY_DELAY;
-    loop {
-        let stored = async {
-            let store = bus.jetstream().get_key_value(put.bucket).await.ok()?;
-            store.put(&put.key, put.value.clone()).await.ok()
-        };
-        if matches!(tokio::time::timeout(PUBLISH_TIMEOUT, stored).await, Ok(Some(_))) {
-            return;
-        }
-        tokio::time::sleep(delay).await;
-        delay = (delay * 2).min(longest);
+/// An entry is a message on its key's subject.
+fn entry(put: Put) -> Outgoing {
+    Outgoing {
+        subject: format!("$KV.{}.{}", put.bucket, put.key),
+        message_id: None,
+        events: 0,
+        payload: put.value,
     }
 }

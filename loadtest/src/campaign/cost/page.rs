@@ -9,12 +9,12 @@ use tokio::net::TcpStream;
 /// A page that takes longer is left for the next look.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// Every stage's gauge of its lag ends like this.
-const LAG: &str = "_lag_milliseconds";
+const LAG: &str = "_lag_seconds";
 
-/// The lag that the stage at `address` tells; nothing when it does not answer or has no lag.
+/// The lag that the stage at `address` tells, ms; nothing when it does not answer or has no lag.
 pub(super) async fn lag_ms(address: &str) -> Option<f64> {
     let page = tokio::time::timeout(PATIENCE, get(address)).await.ok()?.ok()?;
-    value(&page, LAG)
+    Some(1000.0 * value(&page, LAG)?)
 }
 
 /// One request on a connection of its own, which the server closes after its answer.
@@ -46,11 +46,11 @@ mod tests {
 
     #[test]
     fn the_largest_of_several_partitions_counts_and_comments_do_not() {
-        let page = "# TYPE tapio_correlator_lag_milliseconds gauge\n\
-                    tapio_correlator_lag_milliseconds{partition=\"0\"} 12\n\
-                    tapio_correlator_lag_milliseconds{partition=\"1\"} 250\n\
+        let page = "# TYPE tapio_correlator_lag_seconds gauge\n\
+                    tapio_correlator_lag_seconds{partition=\"0\"} 0.012\n\
+                    tapio_correlator_lag_seconds{partition=\"1\"} 0.25\n\
                     tapio_correlator_queue_depth 900\n";
-        assert_eq!(value(page, LAG), Some(250.0));
+        assert_eq!(value(page, LAG), Some(0.25));
         assert_eq!(value("tapio_observer_queue_depth 1\n", LAG), None);
     }
 }

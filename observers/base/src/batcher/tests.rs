@@ -213,3 +213,17 @@ async fn time_stands_still_where_the_observer_has_come_no_further() {
     });
     assert_eq!(twice.await, 6);
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_observer_that_ends_says_so_last_and_once() {
+    let (emitter, mut sent, _) = quiet().await;
+    emitter.emit(draft(Severity::Info));
+    drop(emitter);
+    let mut codec = Codec::new().unwrap();
+    let mut left = Vec::new();
+    while let Some(message) = sent.recv().await {
+        let batch = codec.unpack(&message.payload).unwrap();
+        left.push((batch.events.len(), batch.header.leaving));
+    }
+    assert_eq!(left, [(1, false), (0, true)]);
+}

@@ -3,6 +3,7 @@
 use bus_client::Bus;
 use bus_stage::health::Readiness;
 use bus_stage::metrics::Metrics;
+use bus_stage::vitals::Vitals;
 
 use super::*;
 
@@ -51,6 +52,7 @@ async fn run(tokens: &[&str], is_expected: impl Fn(Option<&String>) -> bool) -> 
         .unwrap(),
         args: cli.common,
         readiness: Readiness::default(),
+        vitals: Vitals::default(),
         metrics: Metrics::new("test"),
         stop: CancellationToken::new(),
     };

@@ -10,6 +10,7 @@ use bus_schema::event::Body;
 use bus_schema::event::node::Coverage;
 use bus_stage::Process;
 use bus_stage::metrics::Metrics;
+use bus_stage::vitals::Vitals;
 use clap::Parser;
 use futures_util::future::BoxFuture;
 use tokio::sync::mpsc;
@@ -81,6 +82,7 @@ impl Lab {
             args: cli.common,
             readiness: Readiness::default(),
             metrics: Metrics::new("test"),
+            vitals: Vitals::default(),
             stop: CancellationToken::new(),
         };
         let source = Source {

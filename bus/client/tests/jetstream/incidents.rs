@@ -1,0 +1,142 @@
+//! The newest revisions of incidents, in bounded space, for whoever may only read.
+
+use std::time::Duration;
+
+use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
+use async_nats::jetstream::kv;
+use async_nats::jetstream::stream::DiscardPolicy;
+use bus_client::publisher::{Outgoing, publish};
+use bus_client::reader::Reader;
+use bus_client::{Bus, Config, streams};
+use bus_schema::Severity;
+use bus_schema::names::{
+    EVENTS_STREAM, INCIDENTS_BUCKET, INCIDENTS_BUCKET_MAX_BYTES, INCIDENTS_MAX_AGE, INCIDENTS_STREAM,
+    incidents_subject, partition_stream,
+};
+use futures_util::StreamExt;
+
+use super::{PATIENCE, read, ready};
+use crate::server::Server;
+
+const MANIFEST: &str = include_str!("../../../../deploy/kubernetes/nats.yaml");
+const VALUE: usize = 8 * 1024;
+const SMALL: i64 = 64 * 1024;
+
+/// Puts more than fits; the keys that are left, and whether any was refused.
+async fn overfill(store: &kv::Store) -> (Vec<u32>, bool) {
+    let mut was_refused = false;
+    for key in 0..20_u32 {
+        let put = store.put(key.to_string(), vec![7; VALUE].into()).await;
+        was_refused |= put.is_err();
+    }
+    let mut left = Vec::new();
+    for key in 0..20_u32 {
+        if store.get(key.to_string()).await.unwrap().is_some() {
+            left.push(key);
+        }
+    }
+    (left, was_refused)
+}
+
+#[tokio::test]
+async fn a_full_bucket_of_incidents_loses_the_oldest_and_never_refuses_the_newest() {
+    let server = Server::start();
+    let bus = ready(&server).await;
+    let store = streams::bucket(&bus, INCIDENTS_BUCKET).await.unwrap();
+    let mut config = store.stream.get_info().await.unwrap().config;
+    assert_eq!(
+        (config.max_bytes, config.max_age, config.discard),
+        (INCIDENTS_BUCKET_MAX_BYTES, INCIDENTS_MAX_AGE, DiscardPolicy::Old)
+    );
+    config.max_bytes = SMALL;
+    bus.jetstream().update_stream(config).await.unwrap();
+    let (left, was_refused) = overfill(&store).await;
+    assert!(!was_refused);
+    assert!(
+        left.len() < 20 && left == (20 - u32::try_from(left.len()).unwrap()..20).collect::<Vec<_>>(),
+        "{left:?}"
+    );
+    let of_the_library = kv::Config {
+        bucket: "other".to_owned(),
+        max_bytes: SMALL,
+        ..kv::Config::default()
+    };
+    let other = bus.jetstream().create_key_value(of_the_library).await.unwrap();
+    let (left, was_refused) = overfill(&other).await;
+    assert!(was_refused && left.first() == Some(&0), "{left:?}");
+}
+
+/// The server that the manifest describes, where each user's password is `p`.
+fn server() -> Server {
+    let (_, config) = MANIFEST.split_once("nats.conf: |\n").unwrap();
+    let (config, _) = config.split_once("\n---").unwrap();
+    let mut text = config.replace("http_port: 8222", "");
+    for user in ["OBSERVER", "STAGE", "SINK", "READER"] {
+        text = text.replace(&format!("password: $NATS_{user}"), "password: p");
+    }
+    assert!(!text.contains("$NATS_"), "all passwords are known");
+    Server::with_config(&text)
+}
+
+async fn connect(server: &Server, user: &str) -> Bus {
+    let config = Config {
+        user: Some((user.to_owned(), "p".to_owned())),
+        ..server.config()
+    };
+    Bus::connect_now(&config, PATIENCE).await.unwrap()
+}
+
+fn incident(number: u64) -> Outgoing {
+    Outgoing {
+        subject: incidents_subject(Severity::Error, "shop", "cache"),
+        message_id: None,
+        events: 1,
+        payload: number.to_string().into_bytes().into(),
+    }
+}
+
+#[tokio::test]
+async fn who_may_only_read_reads_the_history_of_incidents_and_changes_nothing() {
+    let server = server();
+    let stage = connect(&server, "stage").await;
+    streams::provision(&stage, 1).await.unwrap();
+    for number in 0..3 {
+        publish(&stage, &incident(number)).await.unwrap();
+    }
+    let reader = connect(&server, "reader").await;
+    // As `nats sub 'tapio.incidents.>' --stream TAPIO_INCIDENTS --since 1h` asks.
+    let stream = reader.jetstream().get_stream(INCIDENTS_STREAM).await.unwrap();
+    let since = stream.cached_info().created - Duration::from_secs(3600);
+    let consumer = stream
+        .create_consumer(pull::Config {
+            name: Some("of_a_person".to_owned()),
+            filter_subject: "tapio.incidents.>".to_owned(),
+            deliver_policy: DeliverPolicy::ByStartTime { start_time: since },
+            ack_policy: AckPolicy::None,
+            ..pull::Config::default()
+        })
+        .await
+        .unwrap();
+    let mut messages = consumer.messages().await.unwrap();
+    for number in 0..3 {
+        let next = tokio::time::timeout(PATIENCE, messages.next()).await.unwrap();
+        assert_eq!(next.unwrap().unwrap().payload, number.to_string().as_bytes());
+    }
+    stream.delete_consumer("of_a_person").await.unwrap();
+    // As `tapio incidents --follow` asks.
+    let mut history = Reader::new(&reader, INCIDENTS_STREAM, 0);
+    assert_eq!(read(&mut history, 3).await, ["0", "1", "2"]);
+    assert!(publish(&reader, &incident(3)).await.is_err());
+    assert!(reader.jetstream().delete_stream(INCIDENTS_STREAM).await.is_err());
+    assert!(stream.purge().await.is_err());
+    let bucket = streams::bucket(&reader, INCIDENTS_BUCKET).await.unwrap();
+    assert!(bucket.put("k", "v".into()).await.is_err());
+    let raw = partition_stream(EVENTS_STREAM, 0);
+    assert!(reader.jetstream().delete_stream(&raw).await.is_err());
+    let mut info = stage.jetstream().get_stream(INCIDENTS_STREAM).await.unwrap();
+    assert_eq!(
+        info.info().await.unwrap().state.messages,
+        3,
+        "nothing was changed"
+    );
+}
