@@ -311,7 +311,8 @@ fn check(rules: &[Rule]) -> Result<(), Error> {
         if rule.cause.is_empty() || rule.effect.is_empty() {
             return refuse("cause and effect must name a condition each");
         }
-        if rule.relation == Relation::Same && rule.cause.iter().any(|cause| rule.effect.contains(cause)) {
+        let is_itself = rule.relation == Relation::Same && !rule.joins;
+        if is_itself && rule.cause.iter().any(|cause| rule.effect.contains(cause)) {
             return refuse("a condition cannot cause itself on the same entity");
         }
         if rule.joins && rule.absorbs {

@@ -317,6 +317,9 @@ fn exit_sighting(event: &Event, exit: &ProcessExited) -> Option<Sighting> {
     facts.insert("how".into(), Fact::Text(how));
     let (condition, severity) = if stopped {
         (Condition::ProcessStopped, Severity::Info)
+    } else if exit.signal == 0 && is_job(&event.subject) {
+        // What ends is nobody's outage, and what it ends with is its answer.
+        (Condition::ProcessCrashed, Severity::Notice)
     } else {
         (Condition::ProcessCrashed, Severity::Error)
     };
@@ -328,6 +331,12 @@ fn exit_sighting(event: &Event, exit: &ProcessExited) -> Option<Sighting> {
         None,
         facts,
     ))
+}
+
+/// Whether it is meant to end.
+fn is_job(subject: &Entity) -> bool {
+    let workload = subject.workload.as_ref();
+    workload.is_some_and(|workload| ["Job", "CronJob"].contains(&workload.kind.as_str()))
 }
 
 /// Name of a Linux signal, as in signal(7) for x86 and arm.

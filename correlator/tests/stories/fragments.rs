@@ -6,6 +6,7 @@ use bus_schema::entity::{Service, Workload};
 use bus_schema::event::Body;
 use bus_schema::event::container::OomKill;
 use bus_schema::event::network::{ConnectFailed, ConnectFailure, Role};
+use bus_schema::event::process::ProcessExited;
 use bus_schema::event::status::{HttpError, HttpStats};
 use bus_schema::histogram::Log2;
 use bus_schema::{Entity, EventId, Severity};
@@ -152,4 +153,46 @@ fn canary(killed: &str) -> String {
 fn what_happens_to_one_of_two_workloads_behind_a_service_reaches_its_callers() {
     assert_eq!(canary("api-canary"), "killed-callee-refuses");
     assert_eq!(canary("stranger"), "none");
+}
+
+/// Incidents of a workload of this kind whose process ends with status 1 as often.
+fn ends(kind: &str, times: u64) -> usize {
+    let workload = Workload {
+        kind: kind.into(),
+        namespace: "shop".into(),
+        name: "report".into(),
+    };
+    let mut log = Log::default();
+    log.healthy(0, 20 * times + 10);
+    for time in 1..=times {
+        let pid = u32::try_from(time).unwrap();
+        let subject = Entity {
+            workload: Some(workload.clone()),
+            cgroup: None,
+            ..process("report", pid)
+        };
+        let exit = ProcessExited {
+            code: 1,
+            main: true,
+            ..ProcessExited::default()
+        };
+        log.add(
+            20 * time * SECOND,
+            Severity::Error,
+            subject,
+            None,
+            Body::ProcessExited(exit),
+        );
+    }
+    told(log).0.len()
+}
+
+#[test]
+fn what_is_started_again_and_ends_again_is_one_incident() {
+    assert_eq!((ends("Deployment", 1), ends("Deployment", 5)), (1, 1));
+}
+
+#[test]
+fn a_job_that_ends_with_1_is_nobodys_outage() {
+    assert_eq!((ends("Job", 3), ends("CronJob", 1)), (0, 0));
 }
