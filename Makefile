@@ -27,8 +27,9 @@ bench: setup ## benches of the primitives, then the whole pipeline against the r
 kernels: setup ## load and run the eBPF programs on every supported kernel, in virtual machines
 	deploy/lab/kernel-matrix
 
-e2e: setup ## the whole story in a real Kubernetes on this host: a rollout breaks redis, the explanation heals it (as root)
+e2e: setup ## the story in a real Kubernetes on this host, then a campaign of real faults, each once (as root)
 	deploy/lab/e2e
+	deploy/lab/campaign
 
 image: setup ## static builds and container images, into target/images
 	deploy/image

@@ -141,7 +141,12 @@ pub async fn run(options: &Options, stop: &CancellationToken) -> Result<Outcome>
     }
     let rows = rows(&scenarios, &plays, &incidents);
     let lost = leases_lost().await?.saturating_sub(leases_before);
-    let (costs, remarks) = (sampler.costs(), sums::remarks(&rows));
+    let (costs, mut remarks) = (sampler.costs(), sums::remarks(&rows));
+    let strangers = score::strangers(&incidents.seen());
+    remarks.push((
+        "incidents of what else runs on this host".into(),
+        strangers.to_string(),
+    ));
     let checks = sums::checks(&rows, &costs, lost);
     write_lines(&results.join("rows.jsonl"), &rows)?;
     write_lines(&results.join("costs.jsonl"), &costs)?;

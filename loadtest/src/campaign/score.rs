@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::scenario::{Kind, Scenario, Truth};
 use super::users::Effect;
-use matching::{advice_is_right, chain_found, concerns, verdict};
+use matching::{advice_is_right, chain_found, concerns, is_of_campaign, verdict};
 
 /// A revision of an incident and when it came.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -64,7 +64,8 @@ pub struct Row {
     pub observed: bool,
     /// From the fault to the arrival of the first revision, in seconds.
     pub opened_after_fault: Option<f64>,
-    /// From the first symptom to that arrival: the users' first failed or slow request, else the incident's own.
+    /// From the first symptom to that arrival: the users' first failed request, else their first
+    /// slow one, else the incident's own.
     pub opened_after_symptom: Option<f64>,
     /// From the fault to the first revision after which the root stayed right.
     pub right_root_after: Option<f64>,
@@ -110,6 +111,19 @@ pub fn score(scenario: &Scenario, kind: Kind, played: &Played, revisions: &[Revi
         .collect()
 }
 
+/// How many incidents came of which the campaign knows nothing.
+pub fn strangers(revisions: &[Revision]) -> usize {
+    let mut ids: Vec<EventId> = revisions.iter().map(|revision| revision.incident.id).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    let is_ours = |id: EventId| {
+        let mut of_it = revisions.iter().filter(|revision| revision.incident.id == id);
+        of_it.any(|revision| is_of_campaign(&revision.incident))
+    };
+    ids.retain(|id| !is_ours(*id));
+    ids.len()
+}
+
 /// The incidents of a scenario: opened while it was the last one, or begun before and continued by steps of it.
 fn histories<'a>(played: &Played, revisions: &'a [Revision]) -> Histories<'a> {
     let within = |time: Timestamp| (played.at_ns..played.until_ns).contains(&time.as_ns());
@@ -118,7 +132,7 @@ fn histories<'a>(played: &Played, revisions: &'a [Revision]) -> Histories<'a> {
         let is_of_it = within(incident.opened_at)
             || within(incident.first_symptom_at)
             || incident.steps.iter().any(|step| within(step.start));
-        if is_of_it && !ids.contains(&incident.id) {
+        if is_of_it && is_of_campaign(incident) && !ids.contains(&incident.id) {
             ids.push(incident.id);
         }
     }

@@ -47,7 +47,9 @@ impl Shell {
             .with_context(|| format!("{what}: bash cannot be started"))?;
         let words = [output.stdout, output.stderr].concat();
         let words = String::from_utf8_lossy(&words);
-        self.keep(what, &words)?;
+        if !words.is_empty() {
+            self.keep(what, &words)?;
+        }
         if !output.status.success() {
             let last = words.lines().last().unwrap_or("it said nothing");
             bail!("{what} failed ({}): {last}", output.status);

@@ -48,7 +48,7 @@ pub struct Effect {
     pub failed: usize,
     /// Those that were, and took too long.
     pub slow: usize,
-    /// When the first of either was over, UNIX time in seconds.
+    /// When the first that failed was over, else the first that was slow, UNIX time in seconds: a busy host makes some slow.
     pub first_at: Option<f64>,
 }
 
@@ -60,14 +60,15 @@ pub fn effect(requests: &[Request], from: f64, until: f64, usual: f64) -> Effect
         .iter()
         .filter(|request| request.ended() >= from && request.at < until)
         .collect();
-    let harmed = within
-        .iter()
-        .filter(|request| !request.is_ok() || is_slow(request));
+    let first = |is_it: &dyn Fn(&&Request) -> bool| {
+        let ends = within.iter().copied().filter(is_it).map(Request::ended);
+        ends.reduce(f64::min)
+    };
     Effect {
         requests: within.len(),
         failed: within.iter().filter(|request| !request.is_ok()).count(),
         slow: within.iter().filter(|request| is_slow(request)).count(),
-        first_at: harmed.map(|request| request.ended()).reduce(f64::min),
+        first_at: first(&|request| !request.is_ok()).or_else(|| first(&is_slow)),
     }
 }
 
@@ -180,6 +181,13 @@ mod tests {
         let seen = effect(&requests, 105.0, 109.0, 0.01);
         assert_eq!((seen.requests, seen.failed, seen.slow), (80, 1, 1));
         assert_eq!(seen.first_at, Some(106.6));
+        requests[130].status = Some(200);
+        requests[190].status = Some(200);
+        assert_eq!(
+            effect(&requests, 105.0, 109.0, 0.01).first_at,
+            Some(107.5),
+            "slow"
+        );
         assert_eq!(effect(&requests, 100.0, 105.0, 0.01).first_at, None);
     }
 

@@ -1,13 +1,34 @@
 //! How one incident compares with one truth.
 
-use bus_schema::Incident;
 use bus_schema::incident::Step;
+use bus_schema::{Entity, Incident};
 
 use super::Verdict;
 use crate::campaign::scenario::{Link, Truth};
 
 /// A root may seem to begin this much before the fault: the clock is read before the command that makes it.
 const EARLIER_BY_NS: u64 = 1_000_000_000;
+
+/// Namespaces of what the campaign runs.
+const NAMESPACES: [&str; 3] = ["store", "backoffice", "tapio"];
+/// The unit of its users on this host.
+const USERS: &str = "store-users";
+
+/// Whether an incident speaks of the store, its users, Tapio, or of the node alone. What else runs on this host has
+/// troubles of its own.
+pub(super) fn is_of_campaign(incident: &Incident) -> bool {
+    let is_ours =
+        |entity: &Entity| NAMESPACES.contains(&entity.namespace()) || entity.label().starts_with(USERS);
+    let mut entities = incident
+        .steps
+        .iter()
+        .flat_map(|step| [Some(&step.entity), step.peer.as_ref()]);
+    let mut of_node = incident
+        .steps
+        .iter()
+        .map(|step| step.entity == Entity::of_node(&step.label));
+    entities.any(|entity| entity.is_some_and(is_ours)) || of_node.all(|is_node| is_node)
+}
 
 /// How well the root is told. What is told to have happened before the fault did not happen by it.
 pub(super) fn verdict(truth: &Truth, incident: &Incident, at_ns: u64) -> Verdict {

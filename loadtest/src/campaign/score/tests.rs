@@ -222,6 +222,23 @@ fn an_earlier_incident_that_takes_the_fault_in_is_one_of_it() {
 }
 
 #[test]
+fn what_else_runs_on_this_host_is_none_of_it_but_the_users_and_the_node_are() {
+    let on_host = |kind: &str, name: &str| {
+        let mut step = step(1, kind, name, "connect_refused");
+        step.entity.workload.as_mut().unwrap().namespace = "host".into();
+        step
+    };
+    let mut node = deployment(1, "lab", "network_loss");
+    node.entity = Entity::of_node("lab");
+    let stranger = revision(1, 1, vec![node.clone(), on_host("Cgroup", "somebody")]);
+    let users = revision(2, 1, vec![on_host("Unit", "store-users")]);
+    let alone = revision(3, 1, vec![node]);
+    let all = [stranger, users, alone];
+    assert_eq!(only_row(&bad_release(), &all).incidents, 2);
+    assert_eq!(strangers(&all), 1);
+}
+
+#[test]
 fn links_count_in_their_order_only() {
     let steps = [
         deployment(1, "shop", "http_5xx"),
