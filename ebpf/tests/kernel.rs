@@ -1,6 +1,6 @@
 //! Every observer against the kernel this runs on: a real fault, an independent witness, and a control without it.
-//! `deploy/test` runs those
-//! that need a privilege where there is one.
+//! `deploy/test` runs those that
+//! need a privilege where there is one.
 
 #[cfg(test)]
 #[path = "kernel/container.rs"]
@@ -20,6 +20,9 @@ mod process;
 #[cfg(test)]
 #[path = "kernel/status.rs"]
 mod status;
+#[cfg(test)]
+#[path = "kernel/sums.rs"]
+mod sums;
 #[cfg(test)]
 #[path = "kernel/support.rs"]
 mod support;

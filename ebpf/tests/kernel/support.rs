@@ -2,9 +2,12 @@
 
 use std::fmt::Debug;
 use std::fs;
+use std::net::{IpAddr, Ipv4Addr, TcpListener};
+use std::ops::{Deref, DerefMut};
 use std::os::fd::AsFd as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
 use ebpf::raw::{Record, Task};
@@ -26,13 +29,48 @@ fn rungs() -> &'static [Rung] {
     }
 }
 
-/// Loads a family with nothing ignored.
-pub(crate) fn attached(family: Family) -> Loaded {
-    attached_for(family, Settings::default().processors)
+/// Programs see the whole host: a test that fills their tables on purpose would fill those of the others too.
+static HOST: RwLock<()> = RwLock::new(());
+
+/// Programs that are attached, and this test's share of the host.
+pub(crate) struct Attached<G> {
+    loaded: Loaded,
+    _host: G,
 }
 
-/// The same with room for the sums of so many processors.
-pub(crate) fn attached_for(family: Family, processors: u32) -> Loaded {
+impl<G> Deref for Attached<G> {
+    type Target = Loaded;
+
+    fn deref(&self) -> &Loaded {
+        &self.loaded
+    }
+}
+
+impl<G> DerefMut for Attached<G> {
+    fn deref_mut(&mut self) -> &mut Loaded {
+        &mut self.loaded
+    }
+}
+
+/// Attaches a family with nothing ignored.
+pub(crate) fn attached(family: Family) -> Attached<RwLockReadGuard<'static, ()>> {
+    let host = HOST.read().unwrap_or_else(PoisonError::into_inner);
+    Attached {
+        loaded: attached_for(family, Settings::default().processors),
+        _host: host,
+    }
+}
+
+/// The same with room for the sums of so many processors, while no other test has programs attached.
+pub(crate) fn attached_alone(family: Family, processors: u32) -> Attached<RwLockWriteGuard<'static, ()>> {
+    let host = HOST.write().unwrap_or_else(PoisonError::into_inner);
+    Attached {
+        loaded: attached_for(family, processors),
+        _host: host,
+    }
+}
+
+fn attached_for(family: Family, processors: u32) -> Loaded {
     let loaded = load(
         family,
         Settings {
@@ -48,6 +86,16 @@ pub(crate) fn attached_for(family: Family, processors: u32) -> Loaded {
         assert!(!report.is_blind(), "{report:?}");
     }
     loaded
+}
+
+pub(crate) const LOCALHOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+pub(crate) fn closed_port() -> u16 {
+    TcpListener::bind((LOCALHOST, 0))
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
 }
 
 #[expect(clippy::disallowed_methods, reason = "it waits for a real kernel")]
