@@ -95,6 +95,9 @@ int BPF_PROG(exit_raw, struct task_struct *task)
 	return leave(task, false);
 }
 
+/* TRACE_SIGNAL_IGNORED: the target has chosen that nothing happens. */
+#define IGNORED 1
+
 static __always_inline bool matters(int number)
 {
 	return number > 0 && number < 64 && (TOLD >> number & 1);
@@ -124,7 +127,7 @@ static __always_inline int signal(int number, struct kernel_siginfo *info, struc
 	struct tapio_signal *record;
 	__u32 to;
 
-	if (!matters(number))
+	if (!matters(number) || result == IGNORED)
 		return 0;
 	to = GET(direct, target, tgid);
 	if (own_tgid && to == own_tgid)

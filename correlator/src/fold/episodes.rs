@@ -18,7 +18,7 @@ const REPUBLISH_NS: u64 = 1_000_000_000;
 /// Shares of failures are judged by windows of this length.
 const WINDOW_NS: u64 = 1_000_000_000;
 /// What must last is an error after this long.
-const SUSTAINED_NS: u64 = 1_500_000_000;
+const SUSTAINED_NS: u64 = 1_000_000_000;
 /// Fewer failures than this are no error, however long they last.
 const SUSTAINED_COUNT: u64 = 3;
 /// Proof is the first few events; more of the same proves no more.

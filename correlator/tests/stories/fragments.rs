@@ -6,7 +6,7 @@ use bus_schema::entity::{Service, Workload};
 use bus_schema::event::Body;
 use bus_schema::event::container::OomKill;
 use bus_schema::event::network::{ConnectFailed, ConnectFailure, Role};
-use bus_schema::event::process::ProcessExited;
+use bus_schema::event::process::{ProcessExited, SignalSent};
 use bus_schema::event::status::{HttpError, HttpStats};
 use bus_schema::histogram::Log2;
 use bus_schema::{Entity, EventId, Severity};
@@ -195,4 +195,68 @@ fn what_is_started_again_and_ends_again_is_one_incident() {
 #[test]
 fn a_job_that_ends_with_1_is_nobodys_outage() {
     assert_eq!((ends("Job", 3), ends("CronJob", 1)), (0, 0));
+}
+
+/// One process of each of these services is killed by somebody, the second a quarter of a second after the first.
+fn killed(services: [&str; 2]) -> usize {
+    let mut log = Log::default();
+    log.healthy(0, 20);
+    for (pid, service) in (100..).zip(services) {
+        let at = 11 * SECOND + u64::from(pid - 100) * 250 * MILLI;
+        let victim = || process(service, pid);
+        let signal = Body::SignalSent(SignalSent {
+            signal: 9,
+            by_kernel: false,
+        });
+        log.add(at, Severity::Warning, process("bash", 7), Some(victim()), signal);
+        let exit = ProcessExited {
+            signal: 9,
+            main: true,
+            ..ProcessExited::default()
+        };
+        log.add(
+            at + MILLI,
+            Severity::Error,
+            victim(),
+            None,
+            Body::ProcessExited(exit),
+        );
+    }
+    told(log).0.len()
+}
+
+#[test]
+fn all_instances_of_a_service_that_are_killed_together_are_one_incident() {
+    assert_eq!(killed(["cart", "cart"]), 1);
+    assert_eq!(killed(["cart", "stock"]), 2);
+}
+
+/// What the gateway's errors are put down to when the cache is told to end, or another, 40 ms before they begin.
+fn told_to_end(service: &str, signal: i32) -> String {
+    let mut log = Log::default();
+    log.healthy(0, 10);
+    let signal = Body::SignalSent(SignalSent {
+        signal,
+        by_kernel: false,
+    });
+    let target = Some(process(service, 4711));
+    log.add(
+        10 * SECOND + 900 * MILLI,
+        Severity::Warning,
+        process("bash", 7),
+        target,
+        signal,
+    );
+    log.healthy(10, 11);
+    log.errors_of_the_gateway_itself(10 * SECOND + 940 * MILLI, 4);
+    told(log).1
+}
+
+#[test]
+fn a_callee_that_is_told_to_end_fails_the_calls_that_are_under_way() {
+    let sigint = told_to_end("cache", 2);
+    assert!(sigint.starts_with("SIGINT sent to cache by bash"), "{sigint}");
+    for other in [told_to_end("stranger", 2), told_to_end("cache", 1)] {
+        assert!(!other.contains("bash"), "{other}");
+    }
 }

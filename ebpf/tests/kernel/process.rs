@@ -1,7 +1,8 @@
 //! exec, exit, signals.
 
+use std::io::Read as _;
 use std::os::unix::process::ExitStatusExt as _;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use ebpf::Family;
 use ebpf::raw::{Exec, Exit, Record, Signal, text};
@@ -84,5 +85,29 @@ fn a_kill_names_sender_and_target_and_harmless_signals_are_left_out() {
     assert_eq!(
         exit_of(&records, pid).unwrap().signal(),
         witness.and_then(|signal| u32::try_from(signal).ok())
+    );
+}
+
+#[test]
+#[ignore = "needs CAP_BPF"]
+fn a_signal_that_its_target_ignores_is_none() {
+    let mut loaded = attached(Family::Process);
+    let mut child = Command::new("/bin/sh")
+        .args(["-c", "trap '' TERM; echo ready; exec sleep 1000"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut ready = [0; 5];
+    child.stdout.as_mut().unwrap().read_exact(&mut ready).unwrap();
+    let pid = child.id();
+    let target = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(target, rustix::process::Signal::TERM).unwrap();
+    rustix::process::kill_process(target, rustix::process::Signal::KILL).unwrap();
+    assert_eq!(child.wait().unwrap().signal(), Some(9), "SIGTERM did nothing");
+    let records = records_until(&mut loaded, |records| exit_of(records, pid).is_some());
+    let signals = signals_to(&records, pid);
+    assert_eq!(
+        signals.iter().map(|signal| signal.signal).collect::<Vec<_>>(),
+        [9]
     );
 }
