@@ -19,8 +19,10 @@ const SECOND: u64 = 1_000_000_000;
 const START: u64 = 1_700_000_000 * SECOND;
 const WORKLOADS: u128 = 1_000;
 const EPISODES: u128 = 10_000;
-/// Episodes that are told again between two looks.
+/// Episodes that are told again between two looks …
 const CHANGED: usize = 100;
+/// … this far apart, so that each is told again before it is taken to be over.
+const STEP_NS: u64 = SECOND / 4;
 
 fn workload(number: u128) -> Entity {
     let workload = Workload {
@@ -98,7 +100,7 @@ impl Large {
     }
 
     fn report(&mut self) -> Report {
-        self.now_ns += 10 * SECOND;
+        self.now_ns += STEP_NS;
         Report {
             watermark_ns: self.now_ns,
             received_ns: self.now_ns,

@@ -22,6 +22,8 @@ const REOPENED_WITHIN_NS: u64 = 15 * 60 * SECOND_NS;
 const RECOUNT_NS: u64 = 10 * SECOND_NS;
 /// … and the more seldom the longer it lasts: a revision for so many parts of its age.
 const RECOUNTS_OF_AGE: u64 = 8;
+/// … and of so many incidents in one look: counts can wait, and what is told anew costs as much as what is new.
+const RECOUNTS_A_LOOK: usize = 10;
 /// A confidence that moved by less tells nobody anything.
 const CONFIDENCE_STEP: f64 = 0.05;
 
@@ -99,13 +101,14 @@ impl Incidents {
         self.waiting.iter().copied()
     }
 
-    /// Alarms of open incidents that are told anew because things have happened again.
+    /// Alarms of open incidents that are told anew because things have happened again, those first that were told longest ago.
     pub(super) fn recounts(&self, now_ns: u64) -> impl Iterator<Item = EventId> {
         let due = self
             .live
             .iter()
-            .filter(move |(_, live)| live.is_open() && live.is_recount_due(now_ns));
-        due.map(|(alarm, _)| *alarm)
+            .filter(|(_, live)| live.is_open() && live.is_recount_due(now_ns));
+        let due: BTreeSet<_> = due.map(|(alarm, live)| (live.published_ns, *alarm)).collect();
+        due.into_iter().take(RECOUNTS_A_LOOK).map(|(_, alarm)| alarm)
     }
 
     /// Episodes that have to be remembered: of open incidents all, of those that may continue the alarm.
@@ -197,8 +200,11 @@ impl Incidents {
             next.revision = last.revision + 1;
             next.state = State::Updated;
             let is_over = !live.is_open() && live.is_quiet(now_ns);
-            let recount = live.is_recount_due(now_ns) && counts(last) != counts(&next);
-            if is_over || !(is_material(last, &next) || recount) {
+            let is_due = live.is_recount_due(now_ns);
+            let has_changed = is_material(last, &next) || is_due && counts(last) != counts(&next);
+            // What was counted is in no step that is told.
+            live.has_counted &= !is_due;
+            if is_over || !has_changed {
                 return None;
             }
         }

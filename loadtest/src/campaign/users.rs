@@ -16,6 +16,9 @@ const ALWAYS_FAST_SECONDS: f64 = 0.5;
 /// A request is slow beyond this many times of the usual, and never below a second.
 const SLOW_BY: f64 = 10.0;
 const NEVER_SLOW_SECONDS: f64 = 1.0;
+/// So many failures within this time are no lone ones.
+const ROW: usize = 3;
+const ROW_SECONDS: f64 = 2.0;
 const OK: u16 = 200;
 
 /// One line of the log.
@@ -48,7 +51,8 @@ pub struct Effect {
     pub failed: usize,
     /// Those that were, and took too long.
     pub slow: usize,
-    /// When the first that failed was over, else the first that was slow, UNIX time in seconds: a busy host makes some slow.
+    /// When it began to show, UNIX time in seconds: the end of the first request that failed and was not a lone one (a
+    /// handover may cost one or two), else of the first that failed at all, else of the first that was slow.
     pub first_at: Option<f64>,
 }
 
@@ -60,15 +64,22 @@ pub fn effect(requests: &[Request], from: f64, until: f64, usual: f64) -> Effect
         .iter()
         .filter(|request| request.ended() >= from && request.at < until)
         .collect();
-    let first = |is_it: &dyn Fn(&&Request) -> bool| {
-        let ends = within.iter().copied().filter(is_it).map(Request::ended);
-        ends.reduce(f64::min)
+    let ends = |is_it: &dyn Fn(&&Request) -> bool| {
+        let mut ends: Vec<_> = within.iter().copied().filter(is_it).map(Request::ended).collect();
+        ends.sort_by(f64::total_cmp);
+        ends
     };
+    let failed = ends(&|request| !request.is_ok());
+    let slow = ends(&is_slow);
+    let in_a_row = failed
+        .windows(ROW)
+        .find(|row| matches!(row, [first, .., last] if last - first <= ROW_SECONDS));
+    let first_at = in_a_row.unwrap_or(&failed).first().or(slow.first());
     Effect {
         requests: within.len(),
-        failed: within.iter().filter(|request| !request.is_ok()).count(),
-        slow: within.iter().filter(|request| is_slow(request)).count(),
-        first_at: first(&|request| !request.is_ok()).or_else(|| first(&is_slow)),
+        failed: failed.len(),
+        slow: slow.len(),
+        first_at: first_at.copied(),
     }
 }
 
@@ -189,6 +200,18 @@ mod tests {
             "slow"
         );
         assert_eq!(effect(&requests, 100.0, 105.0, 0.01).first_at, None);
+    }
+
+    #[test]
+    fn what_a_handover_costs_is_not_yet_the_effect_unless_there_is_no_other() {
+        let mut requests = well();
+        for failed in [110, 111, 160, 161, 162] {
+            requests[failed].status = Some(502);
+        }
+        let first_at = |requests: &[Request]| effect(requests, 105.0, 109.0, 0.01).first_at;
+        assert_eq!(first_at(&requests), Some(108.01));
+        requests[162].status = Some(200);
+        assert_eq!(first_at(&requests), Some(105.51), "two and two");
     }
 
     #[test]
