@@ -52,6 +52,9 @@ impl Key {
 struct Open {
     episode: Episode,
     published_ns: u64,
+    /// Until when it has lasted for certain, UNIX ns.
+    #[serde(default)]
+    certain_until_ns: u64,
     urgent: bool,
     dirty: bool,
     /// The last pause in it that was long enough to hold a healthy window.
@@ -224,6 +227,7 @@ impl Open {
         Self {
             episode,
             published_ns: 0,
+            certain_until_ns: 0,
             urgent: true,
             dirty: true,
             pause: None,
@@ -275,6 +279,7 @@ impl Open {
         episode.start_ns = episode.start_ns.min(sighting.time_ns);
         episode.last_ns = episode.last_ns.max(sighting.time_ns);
         episode.over_ns = episode.over_ns.filter(|over_ns| *over_ns > sighting.time_ns);
+        self.certain_until_ns = self.certain_until_ns.max(sighting.certain_until_ns);
         episode.count += sighting.count;
         episode.peak = episode.peak.max(sighting.intensity);
         episode.surprise = episode.surprise.max(sighting.surprise);
@@ -292,8 +297,10 @@ impl Open {
     /// What must last becomes an error once it has lasted, often enough, beyond what its baseline explains.
     fn escalate(&mut self, condition: Condition, seen: Severity) {
         let episode = &mut self.episode;
-        let lasted = episode.last_ns - episode.start_ns >= SUSTAINED_NS;
-        let sustained = lasted && episode.count >= SUSTAINED_COUNT && episode.surprise >= SURPRISING_BITS;
+        let lasted_ns = self.certain_until_ns.saturating_sub(episode.start_ns);
+        let sustained = lasted_ns >= SUSTAINED_NS
+            && episode.count >= SUSTAINED_COUNT
+            && episode.surprise >= SURPRISING_BITS;
         let severity = match (must_last(condition), sustained) {
             (true, true) => seen.max(Severity::Error),
             (true, false) => seen.min(Severity::Warning),

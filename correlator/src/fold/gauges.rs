@@ -96,6 +96,7 @@ fn node_sighting(condition: Condition, event: &Event, intensity: f64, facts: Fac
         subject: event.subject.clone(),
         object: None,
         time_ns: event.time_ns,
+        certain_until_ns: event.time_ns,
         count: 1,
         intensity,
         baseline: 0.0,

@@ -251,9 +251,18 @@ fn sighting(
     } else {
         Severity::Warning
     };
-    // Within its second only the single events know when.
+    // When within its second the last one was only single events know, and not every failure has one. Without a pause between
+    // them they took their share of it.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "a part of a second"
+    )]
+    let healthy_ns = ((1.0 - ratio) * SECOND_NS as f64) as u64;
+    let certain_until_ns = outcome.last_early_ns.max(end_ns - 1 - healthy_ns);
     let time_ns = if outcome.early > 0 {
-        outcome.last_early_ns
+        certain_until_ns
     } else {
         end_ns - 1
     };
@@ -263,6 +272,7 @@ fn sighting(
         subject,
         object,
         time_ns,
+        certain_until_ns,
         count: outcome.failed.saturating_sub(outcome.early),
         intensity: ratio,
         baseline,

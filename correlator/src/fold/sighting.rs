@@ -25,6 +25,8 @@ pub(super) struct Sighting {
     pub(super) subject: Entity,
     pub(super) object: Option<Entity>,
     pub(super) time_ns: u64,
+    /// Until when it lasted for certain, UNIX ns: earlier than `time_ns` where only a sum tells of it.
+    pub(super) certain_until_ns: u64,
     pub(super) count: u64,
     pub(super) intensity: f64,
     pub(super) baseline: f64,
@@ -107,6 +109,7 @@ impl Sighting {
             subject,
             object,
             time_ns: event.time_ns,
+            certain_until_ns: event.time_ns,
             count: event.count,
             intensity,
             baseline: 0.0,

@@ -239,13 +239,15 @@ impl Storm {
                 Fact::Number(self.attempts_per_request),
             ),
         ]);
+        let end_ns = (number + 1) * SECOND_NS - 1;
         Some(Sighting {
             condition: Condition::RetryStorm,
             severity: Severity::Warning,
             count: second.attempts(),
             subject: second.subject?,
             object: None,
-            time_ns: (number + 1) * SECOND_NS - 1,
+            time_ns: end_ns,
+            certain_until_ns: end_ns,
             intensity: self.amplification,
             baseline: baseline.attempts,
             surprise: self.deviations,

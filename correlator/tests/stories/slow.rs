@@ -212,3 +212,22 @@ fn a_suspended_callee_fails_requests_whatever_is_spoken_with_it() {
         "SIGUSR1 suspends nobody"
     );
 }
+
+/// Incidents of a cache that is started again just before a second is over and refuses `after` of the next second's calls;
+/// the kernel tells the first refusal alone.
+fn started_again(after: u64) -> usize {
+    let mut log = Log::default();
+    log.healthy(0, 10);
+    log.refused(10 * SECOND + 900 * MILLI);
+    log.error(10 * SECOND + 901 * MILLI, Role::Server);
+    log.second(11 * SECOND, 100, 10, 100, 10);
+    log.second(12 * SECOND, 100, after, 100, after);
+    log.healthy(12, 50);
+    log.replay().len()
+}
+
+#[test]
+fn a_restart_that_two_windows_share_is_no_outage_and_a_second_of_failures_is() {
+    assert_eq!(started_again(10), 0);
+    assert_ne!(started_again(95), 0);
+}

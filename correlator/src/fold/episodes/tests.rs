@@ -16,6 +16,7 @@ fn refused(time_ms: u64) -> Sighting {
         subject: Entity::of_node("caller"),
         object: Some(Entity::of_node("callee")),
         time_ns: time_ms * 1_000_000,
+        certain_until_ns: time_ms * 1_000_000,
         count: 1,
         intensity: 0.0,
         baseline: 0.0,
