@@ -123,6 +123,7 @@ static __always_inline void begin(struct tapio_conversation *at, struct sock *sk
 		return;
 	if (is_first || at->key.health_check)
 		at->key.health_check = is_health_check(request);
+	at->head_open = is_first && !at->key.health_check && request->length < MOST_PARTS * PART_BYTES;
 	wait_from_now(at, sk, direct);
 }
 

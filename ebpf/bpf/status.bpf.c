@@ -78,6 +78,15 @@ static __always_inline const void *buffer_of(struct pt_regs *regs, __u64 *length
 	return 0;
 }
 
+/* A server that looks for HTTP/2's preface first reads its 24 bytes by themselves: the rest of the first request's head. */
+static __always_inline void go_on(struct tapio_conversation *at, const struct payload *rest, __u32 direction)
+{
+	if (!at->head_open || !at->since_ns || !asks(at, direction))
+		return;
+	at->head_open = 0;
+	at->key.health_check = is_health_check(rest);
+}
+
 static __always_inline void read_message(struct tapio_conversation *at, struct sock *sk, __u64 length, __u32 direction)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
@@ -95,6 +104,8 @@ static __always_inline void read_message(struct tapio_conversation *at, struct s
 		finish(at, sk, line, direction, true);
 	else if (kind == REQUEST)
 		begin(at, sk, &(struct payload){.in = (void *)buffer, .length = length}, direction, true);
+	else
+		go_on(at, &(struct payload){.in = (void *)buffer, .length = length}, direction);
 }
 
 static __always_inline struct tapio_conversation *known(struct sock *sk)

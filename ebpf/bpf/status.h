@@ -39,7 +39,9 @@ struct tapio_conversation {
 	__u64 received;           /* bytes that had come until then */
 	__u64 read_in;            /* the tick in which a response was last read */
 	__u32 messages;           /* seen before it spoke HTTP */
-	__u32 hash; /* which connection of a socket's address it is; unused where it lies with the socket */
+	__u32 hash;      /* which connection of a socket's address it is; unused where it lies with the socket */
+	__u32 head_open; /* 1: more of the first request's head may come, and tell whether it is a health check */
+	__u32 pad;
 };
 
 #endif

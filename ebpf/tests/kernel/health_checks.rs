@@ -15,12 +15,18 @@ const NOT_READY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0
 /// Sends the requests on one connection to a server that answers each with 503. Returns its port once the client has read
 /// every answer.
 fn ask(requests: &[String]) -> u16 {
+    ask_reader_of(0, requests)
+}
+
+/// The same of a server that reads so many bytes of each request by themselves.
+fn ask_reader_of(first: usize, requests: &[String]) -> u16 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let at = listener.local_addr().unwrap();
     let answers = requests.len();
     let server = thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
         for _ in 0..answers {
+            stream.read_exact(&mut vec![0; first]).unwrap();
             assert!(stream.read(&mut [0; 2048]).unwrap() > 0);
             stream.write_all(NOT_READY).unwrap();
         }
@@ -96,5 +102,27 @@ fn users_whose_proxy_shares_a_connection_with_a_health_check_are_users() {
     let entries = entries_at(&mut loaded, port);
     for role in [Role::Client, Role::Server] {
         assert_eq!(told(&entries, role), (2, 2), "{role:?}");
+    }
+}
+
+#[test]
+#[ignore = "needs CAP_BPF"]
+fn a_server_that_reads_the_first_bytes_by_themselves_is_tested_all_the_same() {
+    /// As many as tell HTTP/2 from HTTP/1.
+    const PREFACE: usize = 24;
+    let mut loaded = attached(Family::Status);
+    let by_system_calls = loaded
+        .reports()
+        .iter()
+        .any(|report| report.hook.starts_with("sys_") && !report.superseded);
+    for (header, is_check) in [
+        ("User-Agent: kube-probe/1.34", true),
+        ("User-Agent: curl/8.5.0", false),
+    ] {
+        let port = ask_reader_of(PREFACE, &[request("/healthz", header)]);
+        let entries = entries_at(&mut loaded, port);
+        let is_known = is_check && !by_system_calls;
+        let expected = if is_known { (1, 0) } else { (0, 1) };
+        assert_eq!(told(&entries, Role::Server), expected, "{header}");
     }
 }
