@@ -19,6 +19,9 @@ const REPUBLISH_NS: u64 = 1_000_000_000;
 const WINDOW_NS: u64 = 1_000_000_000;
 /// What must last is an error after this long.
 const SUSTAINED_NS: u64 = 1_000_000_000;
+/// What has never worked may have started before what it needs: it is an error after this long. Kubernetes' probes come
+/// every ten seconds, and what one waits for may be there and not known to be.
+const STARTED_NS: u64 = 10_000_000_000;
 /// Fewer failures than this are no error, however long they last.
 const SUSTAINED_COUNT: u64 = 3;
 /// Proof is the first few events; more of the same proves no more.
@@ -55,6 +58,9 @@ struct Open {
     /// Until when it has lasted for certain, UNIX ns.
     #[serde(default)]
     certain_until_ns: u64,
+    /// Nothing of its kind has worked here yet.
+    #[serde(default)]
+    is_starting: bool,
     urgent: bool,
     dirty: bool,
     /// The last pause in it that was long enough to hold a healthy window.
@@ -228,6 +234,7 @@ impl Open {
             episode,
             published_ns: 0,
             certain_until_ns: 0,
+            is_starting: false,
             urgent: true,
             dirty: true,
             pause: None,
@@ -291,6 +298,7 @@ impl Open {
             episode.evidence.extend(sighting.evidence);
         }
         self.dirty = true;
+        self.is_starting = sighting.is_starting.unwrap_or(self.is_starting);
         self.escalate(sighting.condition, sighting.severity);
     }
 
@@ -298,7 +306,12 @@ impl Open {
     fn escalate(&mut self, condition: Condition, seen: Severity) {
         let episode = &mut self.episode;
         let lasted_ns = self.certain_until_ns.saturating_sub(episode.start_ns);
-        let sustained = lasted_ns >= SUSTAINED_NS
+        let patience_ns = if self.is_starting {
+            STARTED_NS
+        } else {
+            SUSTAINED_NS
+        };
+        let sustained = lasted_ns >= patience_ns
             && episode.count >= SUSTAINED_COUNT
             && episode.surprise >= SURPRISING_BITS;
         let severity = match (must_last(condition), sustained) {

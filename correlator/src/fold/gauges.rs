@@ -101,6 +101,7 @@ fn node_sighting(condition: Condition, event: &Event, intensity: f64, facts: Fac
         intensity,
         baseline: 0.0,
         surprise: 0.0,
+        is_starting: None,
         facts,
         evidence: Some(event.id),
     }

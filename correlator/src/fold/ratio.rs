@@ -178,8 +178,9 @@ impl Ratios {
                 *evidence = Evidence::default();
             }
             if outcome.failed > 0 && surprise >= SURPRISING_BITS {
-                let sighting = sighting(*condition, tally, outcome, end_ns, baseline, surprise);
-                episodes.merge_all(sighting);
+                let seen = sighting(*condition, tally, outcome, end_ns, baseline, surprise);
+                let is_starting = Some(normal.is_none());
+                episodes.merge_all(seen.map(|seen| Sighting { is_starting, ..seen }));
             } else if share <= baseline.max(FLOOR) {
                 episodes.heal(*condition, &ends, end_ns);
             }
@@ -277,6 +278,7 @@ fn sighting(
         intensity: ratio,
         baseline,
         surprise,
+        is_starting: None,
         facts: Facts::from([("ratio".to_owned(), Fact::Number(ratio))]),
         evidence: outcome.evidence,
     })

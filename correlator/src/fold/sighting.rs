@@ -31,6 +31,8 @@ pub(super) struct Sighting {
     pub(super) intensity: f64,
     pub(super) baseline: f64,
     pub(super) surprise: f64,
+    /// Whether nothing of its kind has worked here yet, where that is known.
+    pub(super) is_starting: Option<bool>,
     pub(super) facts: Facts,
     pub(super) evidence: Option<EventId>,
 }
@@ -114,6 +116,7 @@ impl Sighting {
             intensity,
             baseline: 0.0,
             surprise: 0.0,
+            is_starting: None,
             facts,
             evidence,
         }

@@ -251,6 +251,7 @@ impl Storm {
             intensity: self.amplification,
             baseline: baseline.attempts,
             surprise: self.deviations,
+            is_starting: None,
             facts,
             evidence: second.evidence,
         })

@@ -231,3 +231,20 @@ fn a_restart_that_two_windows_share_is_no_outage_and_a_second_of_failures_is() {
     assert_eq!(started_again(10), 0);
     assert_ne!(started_again(95), 0);
 }
+
+/// Incidents of a gateway that has started before its cache and is refused for so many seconds.
+fn started_before(seconds: u64) -> usize {
+    let mut log = Log::default();
+    for tenth in 0..seconds * 10 {
+        log.refused(10 * SECOND + tenth * 100 * MILLI);
+    }
+    (11..11 + seconds).for_each(|second| log.second(second * SECOND, 0, 0, 10, 10));
+    log.healthy(10 + seconds, 60);
+    log.replay().len()
+}
+
+#[test]
+fn what_has_never_worked_may_be_starting_and_is_down_when_that_takes_long() {
+    assert_eq!(started_before(5), 0);
+    assert_ne!(started_before(15), 0);
+}

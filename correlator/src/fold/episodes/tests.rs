@@ -21,6 +21,7 @@ fn refused(time_ms: u64) -> Sighting {
         intensity: 0.0,
         baseline: 0.0,
         surprise: 0.0,
+        is_starting: None,
         facts: Facts::default(),
         evidence: None,
     }
