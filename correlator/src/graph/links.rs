@@ -108,13 +108,18 @@ pub(super) fn fits(
     let when = rule.when.as_ref();
     when.is_none_or(|when| book.catalogue.holds(when, effect, cause))
 }
+
 fn weight(rule: &Rule, index: &Index, condition: Condition, cause: &Episode, effect: &Episode) -> f64 {
     let is_process = rule.relation != Relation::Process || is_same_process(&cause.subject, &effect.subject);
     if cause.id == effect.id || !is_process || is_over(cause, effect) || !precedes(rule, cause, effect) {
         return 0.0;
     }
-    rule.prior
-        * lag_likelihood(rule, condition, cause, effect)
+    let likely = rule.prior * lag_likelihood(rule, condition, cause, effect);
+    if rule.joins {
+        // Company is neither weakened by distance nor by being many.
+        return likely;
+    }
+    likely
         * freshness(rule, cause, effect)
         * proximity(&cause.subject, &effect.subject)
         * share_gone(rule.relation, cause)

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use bus_schema::entity::{Service, Workload};
+use bus_schema::entity::{Pod, Service, Workload};
 use bus_schema::event::Body;
 use bus_schema::event::container::OomKill;
 use bus_schema::event::network::{ConnectFailed, ConnectFailure, Role};
@@ -203,7 +203,15 @@ fn killed(services: [&str; 2]) -> usize {
     log.healthy(0, 20);
     for (pid, service) in (100..).zip(services) {
         let at = 11 * SECOND + u64::from(pid - 100) * 250 * MILLI;
-        let victim = || process(service, pid);
+        let pod = Some(Pod {
+            uid: format!("{service}-{pid}"),
+            namespace: "shop".into(),
+            name: format!("{service}-{pid}"),
+        });
+        let victim = || Entity {
+            pod: pod.clone(),
+            ..process(service, pid)
+        };
         let signal = Body::SignalSent(SignalSent {
             signal: 9,
             by_kernel: false,
