@@ -25,10 +25,32 @@ pub struct Cli {
 }
 
 #[derive(Debug, Clone, clap::Args)]
+#[expect(clippy::struct_field_names, reason = "they are the flags' names")]
 pub(crate) struct NatsArgs {
     /// The bus. Without it: that of the pipeline on this host, or else port 4222 of this host.
     #[arg(long, env = "TAPIO_NATS_URL", value_name = "URL", global = true)]
     pub(crate) nats_url: Option<String>,
+    /// File with NATS user credentials.
+    #[arg(long, env = "TAPIO_NATS_CREDS", value_name = "FILE", global = true)]
+    pub(crate) nats_creds: Option<PathBuf>,
+    /// NATS user.
+    #[arg(long, env = "TAPIO_NATS_USER", value_name = "NAME", global = true)]
+    pub(crate) nats_user: Option<String>,
+    /// Password of the NATS user.
+    #[arg(
+        long,
+        env = "TAPIO_NATS_PASSWORD",
+        value_name = "TEXT",
+        hide_env_values = true,
+        global = true
+    )]
+    pub(crate) nats_password: Option<String>,
+    /// Certificate authority of the NATS servers.
+    #[arg(long, env = "TAPIO_NATS_CA", value_name = "FILE", global = true)]
+    pub(crate) nats_ca: Option<PathBuf>,
+    /// Prefix of reply subjects, where permissions name one.
+    #[arg(long, env = "TAPIO_NATS_INBOX_PREFIX", value_name = "PREFIX", global = true)]
+    pub(crate) nats_inbox_prefix: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]

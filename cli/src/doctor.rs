@@ -5,8 +5,8 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use bus_client::Bus;
 use bus_client::reader::{Item, Reader};
+use bus_client::{Bus, Config};
 use bus_schema::Kind;
 use bus_schema::family::FAMILIES;
 use bus_schema::names;
@@ -37,7 +37,7 @@ fn finding(what: impl Into<String>, ok: bool, detail: impl Into<String>) -> Find
 /// Looks at everything; it is no failure to find something missing.
 pub(crate) async fn run(told: &NatsArgs, json: bool) -> Result<ExitCode, Error> {
     let mut findings = host();
-    findings.extend(bus(&nats::url(told)).await);
+    findings.extend(bus(&nats::config(told)).await);
     findings.extend(observers());
     if json {
         let text = serde_json::to_string_pretty(&findings).unwrap_or_default();
@@ -110,15 +110,15 @@ fn capabilities() -> Finding {
     finding("capabilities", enough, detail)
 }
 
-async fn bus(url: &str) -> Vec<Finding> {
-    let bus = match nats::connect(url).await {
+async fn bus(config: &Config) -> Vec<Finding> {
+    let bus = match nats::connect(config).await {
         Ok(bus) => bus,
         Err(error) => return vec![finding("NATS", false, error.to_string())],
     };
     // The context's own timeout ends this.
     let jetstream = bus.jetstream().query_account().await.is_ok();
     let mut findings = vec![
-        finding("NATS", true, url),
+        finding("NATS", true, bus_client::connection::public(&config.urls)),
         finding("JetStream", jetstream, if jetstream { "on" } else { "off" }),
     ];
     findings.extend(hooks(&bus).await);

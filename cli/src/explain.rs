@@ -9,7 +9,7 @@ use crate::{Error, nats, output, render};
 
 /// Finds it by the beginning of its id and prints it.
 pub(crate) async fn run(args: &ExplainArgs, told: &NatsArgs, json: bool) -> Result<ExitCode, Error> {
-    let bus = nats::connect(&nats::url(told)).await?;
+    let bus = nats::connect(&nats::config(told)).await?;
     let incidents = nats::incidents(&bus).await?;
     let incident = select(&incidents, &args.id)?;
     match serde_json::to_string_pretty(incident) {

@@ -9,7 +9,7 @@ use bus_schema::Incident;
 
 /// Lists, then follows if asked to.
 pub(crate) async fn run(args: IncidentsArgs, told: &NatsArgs, json: bool) -> Result<ExitCode, Error> {
-    let bus = nats::connect(&nats::url(told)).await?;
+    let bus = nats::connect(&nats::config(told)).await?;
     // Placed before the list is read: a revision between the two is shown twice rather than never.
     let news = if args.follow {
         Some(Revisions::from_now(&bus).await?)

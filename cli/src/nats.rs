@@ -45,22 +45,34 @@ pub enum Error {
     },
 }
 
-/// Where the bus is: as told, or as the pipeline of this host says.
-pub(crate) fn url(args: &NatsArgs) -> String {
-    args.nats_url
+/// Where the bus is, as told, or as the pipeline of this host says, and who asks.
+pub(crate) fn config(args: &NatsArgs) -> Config {
+    let url = args
+        .nats_url
         .clone()
         .or_else(|| lock::running()?.nats_url)
-        .unwrap_or_else(|| DEFAULT_URL.to_owned())
+        .unwrap_or_else(|| DEFAULT_URL.to_owned());
+    Config {
+        credentials: args.nats_creds.clone(),
+        user: args.nats_user.clone().zip(args.nats_password.clone()),
+        tls_ca: args.nats_ca.clone(),
+        inbox_prefix: args.nats_inbox_prefix.clone(),
+        ..at(&url)
+    }
+}
+
+/// The bus there (several servers with commas), as nobody in particular.
+pub(crate) fn at(url: &str) -> Config {
+    Config {
+        urls: url.split(',').map(str::to_owned).collect(),
+        name: "tapio".to_owned(),
+        ..Config::default()
+    }
 }
 
 /// Connects, or says within seconds that nothing is there.
-pub(crate) async fn connect(url: &str) -> Result<Bus, Error> {
-    let config = Config {
-        urls: vec![url.to_owned()],
-        name: "tapio".to_owned(),
-        ..Config::default()
-    };
-    let connected = Bus::connect_now(&config, DEADLINE).await;
+pub(crate) async fn connect(config: &Config) -> Result<Bus, Error> {
+    let connected = Bus::connect_now(config, DEADLINE).await;
     connected.map_err(|_| Error::Unreachable {
         url: bus_client::connection::public(&config.urls),
     })

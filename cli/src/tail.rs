@@ -9,7 +9,7 @@ use crate::{Error, decode, nats, output};
 
 /// Shows messages until somebody stops it or stops reading.
 pub(crate) async fn run(args: &TailArgs, told: &NatsArgs) -> Result<ExitCode, Error> {
-    let bus = nats::connect(&nats::url(told)).await?;
+    let bus = nats::connect(&nats::config(told)).await?;
     let mut messages = nats::subscribe(&bus, &args.subject).await?;
     let stop = bus_stage::signals::stop().map_err(Error::Runtime)?;
     while let Some(Some(message)) = stop.run_until_cancelled(messages.next()).await {

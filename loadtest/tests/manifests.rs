@@ -1,4 +1,4 @@
-//! The manifests and the README against the one list of families: nothing is forgotten, and every port is the documented one.
+//! The chart and the README against the one list of families: nothing is forgotten, and every port is the documented one.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
@@ -7,29 +7,44 @@ use std::path::Path;
 
 use bus_schema::family::{FAMILIES, Family};
 
-fn manifests() -> String {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/kubernetes");
-    let files = std::fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().path());
-    let manifests = files.filter(|path| path.extension().is_some_and(|extension| extension == "yaml"));
-    manifests
-        .map(|path| std::fs::read_to_string(path).unwrap())
-        .collect()
+/// A file or, one after the other, the files of a folder of the chart.
+fn chart(path: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../deploy/helm/tapio")
+        .join(path);
+    if path.is_file() {
+        return std::fs::read_to_string(path).unwrap();
+    }
+    let files = std::fs::read_dir(path).unwrap();
+    let files = files.map(|entry| entry.unwrap().path());
+    let files = files.filter(|path| path.is_file());
+    files.map(|path| std::fs::read_to_string(path).unwrap()).collect()
 }
 
 #[test]
 fn every_family_has_a_container_with_its_port() {
-    let manifests = manifests();
+    let (templates, schema) = (chart("templates"), chart("values.schema.json"));
     let mut missing = String::new();
-    for family in FAMILIES {
-        let command = format!("command: [/usr/bin/tapio-{}]", family.token);
-        let health = format!("{{name: TAPIO_HEALTH_ADDR, value: \"0.0.0.0:{}\"}}", family.port);
-        if !manifests.contains(&command) || !manifests.contains(&health) {
-            writeln!(missing, "{}: {command} {health}", family.token).unwrap();
+    for Family { token, port, .. } in FAMILIES {
+        let on_nodes =
+            templates.contains(&format!("\"{token}\" {port}")) && schema.contains(&format!("\"{token}\""));
+        let of_cluster = templates.contains(&format!("command: [/usr/bin/tapio-{token}]"))
+            && templates.contains(&format!("containerPort: {port}"));
+        if !on_nodes && !of_cluster {
+            writeln!(missing, "{token} on port {port}").unwrap();
         }
     }
     assert_eq!(missing, "");
+}
+
+#[test]
+fn the_charts_version_is_the_workspaces() {
+    let version = env!("CARGO_PKG_VERSION");
+    let chart = chart("Chart.yaml");
+    for field in ["version", "appVersion"] {
+        let line = format!("{field}: {version}");
+        assert!(chart.lines().any(|told| told == line), "{line}");
+    }
 }
 
 #[test]
@@ -60,7 +75,7 @@ fn the_readme_tells_what_is_built() {
 
 #[test]
 fn a_role_reads_no_secret_and_no_configuration() {
-    for line in manifests()
+    for line in chart("templates")
         .lines()
         .filter(|line| line.trim_start().starts_with("resources: ["))
     {

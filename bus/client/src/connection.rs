@@ -34,6 +34,8 @@ pub struct Config {
     pub tls_ca: Option<PathBuf>,
     /// Prefix of reply subjects, where permissions name one.
     pub inbox_prefix: Option<String>,
+    /// Copies of each stream that this process makes, 0 and 1 are one. What is there already keeps its own.
+    pub stream_replicas: usize,
 }
 
 /// What the connection is doing.
@@ -54,6 +56,7 @@ pub struct Bus {
     client: Client,
     jetstream: jetstream::Context,
     status: watch::Receiver<Status>,
+    stream_replicas: usize,
 }
 
 /// Why there is no connection.
@@ -106,6 +109,7 @@ impl Bus {
             client,
             jetstream,
             status,
+            stream_replicas: config.stream_replicas.max(1),
         })
     }
 
@@ -136,6 +140,11 @@ impl Bus {
     /// What the connection is doing, and whatever it does next.
     pub fn status(&self) -> watch::Receiver<Status> {
         self.status.clone()
+    }
+
+    /// Copies of each stream that this process makes.
+    pub fn stream_replicas(&self) -> usize {
+        self.stream_replicas
     }
 
     /// Sends what is buffered and closes the connection.

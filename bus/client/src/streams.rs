@@ -72,6 +72,10 @@ pub enum Error {
 /// Creates every stream for `partitions` partitions, and every bucket. Safe to call from everybody at once.
 pub async fn provision(bus: &Bus, partitions: u16) -> Result<(), Error> {
     for config in configs(partitions) {
+        let config = Config {
+            num_replicas: bus.stream_replicas(),
+            ..config
+        };
         let (name, subjects) = (config.name.clone(), config.subjects.clone());
         match bus.jetstream().create_stream(config).await {
             Ok(_) => {}
@@ -131,6 +135,7 @@ async fn create_bucket(bus: &Bus, name: &'static str) -> Result<(), Error> {
     let mut config = kv::Config {
         bucket: name.to_owned(),
         history: 1,
+        num_replicas: bus.stream_replicas(),
         ..kv::Config::default()
     };
     if name == LEASES_BUCKET {
@@ -155,6 +160,7 @@ async fn create_incidents_bucket(bus: &Bus) -> Result<(), Error> {
         max_age: INCIDENTS_MAX_AGE,
         max_bytes: INCIDENTS_BUCKET_MAX_BYTES,
         discard: DiscardPolicy::Old,
+        num_replicas: bus.stream_replicas(),
         allow_rollup: true,
         allow_direct: true,
         deny_delete: true,

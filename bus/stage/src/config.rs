@@ -66,6 +66,8 @@ pub struct Args {
     pub health_addr: Option<SocketAddr>,
     #[arg(long, env = "TAPIO_PARTITIONS", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=i64::from(MAX_PARTITIONS)), help = "partitions of the event streams")]
     pub partitions: u16,
+    #[arg(long, env = "TAPIO_STREAM_REPLICAS", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=5), help = "copies of each stream, where a cluster of NATS servers has that many")]
+    pub stream_replicas: u8,
     #[arg(
         long,
         env = "TAPIO_STATE_DIR",
@@ -114,6 +116,7 @@ impl Args {
             user: self.nats_user.clone().zip(self.nats_password.clone()),
             tls_ca: self.nats_ca.clone(),
             inbox_prefix: self.nats_inbox_prefix.clone(),
+            stream_replicas: usize::from(self.stream_replicas),
         }
     }
 }

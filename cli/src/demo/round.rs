@@ -54,7 +54,7 @@ async fn tell(
     shop: &mut Shop,
     teller: &mut Teller,
 ) -> Result<Verdict, crate::Error> {
-    let bus = nats::connect(url).await?;
+    let bus = nats::connect(&nats::at(url)).await?;
     let mut news = News {
         revisions: Revisions::from_now(&bus).await?,
         shop: shop.group(),

@@ -62,7 +62,7 @@ fn bus() -> String {
         "tapio",
         "get",
         "secret",
-        "tapio-nats",
+        "tapio-auth",
         "-o",
         "go-template={{.data.reader | base64decode}}",
     ]);
@@ -71,7 +71,7 @@ fn bus() -> String {
         "tapio",
         "get",
         "service",
-        "nats",
+        "tapio-nats",
         "-o",
         "jsonpath={.spec.clusterIP}",
     ]);

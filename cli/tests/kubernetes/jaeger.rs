@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::cluster::{kubectl, wait_for};
 
-const QUERY: &str = "/api/v1/namespaces/tapio/services/jaeger:query/proxy/api/traces";
+const QUERY: &str = "/api/v1/namespaces/tapio/services/tapio-jaeger:query/proxy/api/traces";
 
 /// One span per step, each below its cause, and nothing that Jaeger had to correct.
 pub(crate) fn assert_trace(incident: &Incident) {

@@ -47,9 +47,9 @@ pub async fn kubectl(arguments: &[&str]) -> Result<String> {
 /// When Tapio is not installed.
 pub async fn bus() -> Result<(String, (String, String))> {
     let template = format!("go-template={{{{.data.{USER} | base64decode}}}}");
-    let password = kubectl(&["-n", NAMESPACE, "get", "secret", "tapio-nats", "-o", &template]).await?;
+    let password = kubectl(&["-n", NAMESPACE, "get", "secret", "tapio-auth", "-o", &template]).await?;
     let path = "jsonpath={.spec.clusterIP}";
-    let address = kubectl(&["-n", NAMESPACE, "get", "service", "nats", "-o", path]).await?;
+    let address = kubectl(&["-n", NAMESPACE, "get", "service", "tapio-nats", "-o", path]).await?;
     Ok((format!("nats://{address}:4222"), (USER.to_owned(), password)))
 }
 

@@ -13,12 +13,12 @@ use bus_schema::names::{
     EVENTS_STREAM, INCIDENTS_BUCKET, INCIDENTS_BUCKET_MAX_BYTES, INCIDENTS_MAX_AGE, INCIDENTS_STREAM,
     incidents_subject, partition_stream,
 };
-use futures_util::StreamExt;
+use futures_util::{FutureExt as _, StreamExt};
 
 use super::{PATIENCE, read, ready};
 use crate::server::Server;
 
-const MANIFEST: &str = include_str!("../../../../deploy/kubernetes/nats.yaml");
+const AUTHORIZATION: &str = include_str!("../../../../deploy/helm/tapio/files/authorization.conf");
 const VALUE: usize = 8 * 1024;
 const SMALL: i64 = 64 * 1024;
 
@@ -66,13 +66,9 @@ async fn a_full_bucket_of_incidents_loses_the_oldest_and_never_refuses_the_newes
     assert!(was_refused && left.first() == Some(&0), "{left:?}");
 }
 
-/// The server that the manifest describes, where each user's password is `p`.
+/// A server with the users of the chart, each with the password `p`.
 fn server() -> Server {
-    let (_, config) = MANIFEST.split_once("nats.conf: |\n").unwrap();
-    let (config, _) = config.split_once("\n---").unwrap();
-    // Its command line says where it stores, and a free port is for one.
-    let config = config.replace("http_port: 8222", "");
-    let mut text = config.replace("store_dir: \"/data\", ", "");
+    let mut text = format!("jetstream {{}}\n{AUTHORIZATION}");
     for user in ["OBSERVER", "STAGE", "SINK", "READER"] {
         text = text.replace(&format!("password: $NATS_{user}"), "password: p");
     }
@@ -80,9 +76,18 @@ fn server() -> Server {
     Server::with_config(&text)
 }
 
+/// Where replies to a user go.
+fn inbox(user: &str) -> String {
+    match user {
+        "reader" => "_INBOX".to_owned(),
+        role => format!("_INBOX_{role}"),
+    }
+}
+
 async fn connect(server: &Server, user: &str) -> Bus {
     let config = Config {
         user: Some((user.to_owned(), "p".to_owned())),
+        inbox_prefix: Some(inbox(user)),
         ..server.config()
     };
     Bus::connect_now(&config, PATIENCE).await.unwrap()
@@ -141,4 +146,29 @@ async fn who_may_only_read_reads_the_history_of_incidents_and_changes_nothing() 
         3,
         "nothing was changed"
     );
+}
+
+/// Whether `listener` hears what the server replies to `speaker`.
+async fn overhears(server: &Server, listener: &str, speaker: &str) -> bool {
+    let (listening, speaking) = (connect(server, listener).await, connect(server, speaker).await);
+    let replies = format!("{}.>", inbox(speaker));
+    let mut heard = listening.client().subscribe(replies).await.unwrap();
+    listening.client().flush().await.unwrap();
+    speaking.jetstream().get_stream(INCIDENTS_STREAM).await.unwrap();
+    // All that the server had to say to the listener has come by the time it answers.
+    listening.client().flush().await.unwrap();
+    heard.next().now_or_never().flatten().is_some()
+}
+
+#[tokio::test]
+async fn replies_to_one_role_reach_no_other() {
+    let server = server();
+    streams::provision(&connect(&server, "stage").await, 1)
+        .await
+        .unwrap();
+    for listener in ["observer", "sink", "reader"] {
+        assert!(!overhears(&server, listener, "stage").await, "{listener}");
+    }
+    assert!(!overhears(&server, "sink", "reader").await);
+    assert!(overhears(&server, "stage", "stage").await, "a role hears its own");
 }
