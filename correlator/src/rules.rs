@@ -2,6 +2,8 @@
 //!
 //! A rule states a mechanism: *cause → effect, when this relation holds, within this lag, with this prior*.
 
+mod files;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
@@ -9,6 +11,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 use crate::condition::{self, Catalogue, Condition};
+use files::{further_packs, parse, text_of};
 
 const CONDITIONS: (&str, &str) = ("conditions.yaml", include_str!("../rules/conditions.yaml"));
 const RECOMMENDATIONS: (&str, &str) = (
@@ -237,59 +240,6 @@ fn by_condition(
     sorted
 }
 
-fn parse<T: serde::de::DeserializeOwned>(file: &str, yaml: &str) -> Result<T, Error> {
-    serde_saphyr::from_str(yaml).map_err(|source| Error::Parse {
-        file: file.to_owned(),
-        source: Box::new(source),
-    })
-}
-
-fn text_of((name, embedded): (&str, &str), folder: Option<&Path>) -> Result<String, Error> {
-    match folder
-        .map(|folder| folder.join(name))
-        .filter(|path| path.exists())
-    {
-        Some(path) => read(&path),
-        None => Ok(embedded.to_owned()),
-    }
-}
-
-fn read(path: &Path) -> Result<String, Error> {
-    std::fs::read_to_string(path).map_err(|source| Error::Read {
-        path: path.display().to_string(),
-        source,
-    })
-}
-
-fn further_packs(folder: Option<&Path>) -> Result<Vec<(String, String)>, Error> {
-    let Some(folder) = folder else {
-        return Ok(Vec::new());
-    };
-    let failed = |source| Error::Read {
-        path: folder.display().to_string(),
-        source,
-    };
-    let known: BTreeSet<&str> = PACKS
-        .iter()
-        .chain([&CONDITIONS, &RECOMMENDATIONS])
-        .map(|(name, _)| *name)
-        .collect();
-    let mut packs = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(failed)? {
-        let path = entry.map_err(failed)?.path();
-        let name = path
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
-        if path.extension().is_some_and(|extension| extension == "yaml") && !known.contains(name.as_str()) {
-            packs.push((name, read(&path)?));
-        }
-    }
-    packs.sort();
-    Ok(packs)
-}
-
 fn check(rules: &[Rule]) -> Result<(), Error> {
     let mut ids = BTreeSet::new();
     for rule in rules {
@@ -323,97 +273,4 @@ fn check(rules: &[Rule]) -> Result<(), Error> {
 }
 
 #[cfg(test)]
-mod tests {
-    use bus_schema::Entity;
-    use bus_schema::entity::Workload;
-    use bus_schema::episode::{Episode, Fact};
-
-    use super::*;
-
-    #[test]
-    fn the_shipped_rules_are_valid() {
-        let book = RuleBook::embedded().unwrap();
-        assert!(
-            book.explaining(Condition::OomKill)
-                .iter()
-                .any(|rule| rule.id == "growth-reaches-limit")
-        );
-    }
-
-    #[test]
-    fn every_condition_that_is_done_to_something_has_a_rule_that_explains_it() {
-        let book = RuleBook::embedded().unwrap();
-        let exogenous = [Condition::NodeMemoryPressure, Condition::NetworkLoss];
-        for condition in Condition::ALL
-            .iter()
-            .filter(|condition| !condition.is_point() && !exogenous.contains(condition))
-        {
-            assert!(!book.explaining(*condition).is_empty(), "{condition:?}");
-        }
-    }
-
-    #[test]
-    fn a_rule_that_contradicts_itself_is_refused_with_its_name() {
-        let folder = tempfile_folder(
-            "[{id: x, cause: [oom_kill], effect: [http_5xx], relation: same, prior: 2, typical_seconds: 1, longest_seconds: 2, mechanism: m}]",
-        );
-        let error = RuleBook::load(Some(&folder)).unwrap_err();
-        assert_eq!(error.to_string(), "rule x: prior must be above 0 and at most 1");
-        std::fs::remove_dir_all(folder).unwrap();
-    }
-
-    /// The command against this root cause with these facts.
-    fn command(root: Condition, facts: &[(&str, &str)]) -> String {
-        let book = RuleBook::embedded().unwrap();
-        let fact = |(name, text): &(&str, &str)| ((*name).to_owned(), Fact::Text((*text).to_owned()));
-        let workload = Workload {
-            kind: "Deployment".into(),
-            namespace: "shop".into(),
-            name: "redis".into(),
-        };
-        let episode = Episode {
-            subject: Entity::of_workload(workload),
-            facts: facts.iter().map(fact).collect(),
-            ..Episode::default()
-        };
-        let advice = book.advice.iter().find(|advice| advice.root == root).unwrap();
-        book.catalogue.render(&advice.command, &Arc::new(episode))
-    }
-
-    #[test]
-    fn a_rollback_is_not_undone() {
-        let undo = "kubectl -n shop rollout undo deployment/redis";
-        assert_eq!(command(Condition::ImageChanged, &[("new", "redis:v7")]), undo);
-        let looking = command(
-            Condition::ImageChanged,
-            &[("new", "redis:v6"), ("rollback", "true")],
-        );
-        assert_eq!(looking, "kubectl -n shop describe deployment redis");
-    }
-
-    #[test]
-    fn a_path_that_is_a_command_stays_a_path() {
-        let facts = [("old_path", "/srv/v6"), ("new_path", "/tmp/x; reboot")];
-        let command = command(Condition::ExecutableChanged, &facts);
-        assert!(command.contains("/srv/v6 '/tmp/x; reboot' &&"), "{command}");
-    }
-
-    #[test]
-    fn advice_that_does_not_parse_is_refused_when_it_is_read() {
-        let folder = tempfile_folder("[]");
-        let advice = "[{root: oom_kill, action: '{{ subject', precheck: '', healed_when: ''}]";
-        std::fs::write(folder.join("recommendations.yaml"), advice).unwrap();
-        let error = RuleBook::load(Some(&folder)).unwrap_err();
-        std::fs::remove_dir_all(folder).unwrap();
-        assert!(error.to_string().starts_with("template of oom_kill"), "{error}");
-    }
-
-    fn tempfile_folder(pack: &str) -> std::path::PathBuf {
-        let thread = std::thread::current();
-        let name = thread.name().unwrap().replace("::", "-");
-        let folder = std::env::temp_dir().join(format!("{name}-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
-        std::fs::write(folder.join("own.yaml"), pack).unwrap();
-        folder
-    }
-}
+mod tests;

@@ -7,7 +7,7 @@ use tokio::process::Command;
 /// Where Tapio is installed.
 const NAMESPACE: &str = "tapio";
 /// Who reads incidents from their stream.
-const USER: &str = "sink";
+const USER: &str = "reader";
 
 /// A container of the product.
 #[derive(Debug, Clone, PartialEq, Eq)]
