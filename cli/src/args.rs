@@ -67,6 +67,8 @@ pub(crate) enum Command {
     Tail(TailArgs),
     /// Turn one message on stdin into JSON lines: nats sub --translate 'tapio decode' 'tapio.>'.
     Decode,
+    /// Send an event through the pipeline, and say how long it took.
+    Ping(PingArgs),
     /// Say what this host lets Tapio see.
     Doctor,
     /// Become another program; for tapio's own children.
@@ -110,6 +112,16 @@ pub(crate) struct IncidentsArgs {
     /// Go on with new revisions as they come.
     #[arg(long, short)]
     pub(crate) follow: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct PingArgs {
+    /// Name of the cluster in the event.
+    #[arg(long, env = "TAPIO_CLUSTER", value_name = "NAME", default_value = "default")]
+    pub(crate) cluster: String,
+    /// How long it may take.
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = humantime::parse_duration)]
+    pub(crate) patience: Duration,
 }
 
 #[derive(Debug, clap::Args)]

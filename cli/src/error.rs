@@ -75,7 +75,11 @@ fn pipeline_code(error: &pipeline::Error) -> u8 {
 
 fn nats_code(error: &nats::Error) -> u8 {
     match error {
-        nats::Error::Unreachable { .. } | nats::Error::NoIncidents | nats::Error::Lost { .. } => UNAVAILABLE,
+        nats::Error::Unreachable { .. }
+        | nats::Error::NoIncidents
+        | nats::Error::Lost { .. }
+        | nats::Error::NotTaken { .. }
+        | nats::Error::NotEnriched { .. } => UNAVAILABLE,
         nats::Error::Unreadable { .. } => DATA,
     }
 }

@@ -14,6 +14,7 @@ mod incidents;
 pub mod lock;
 mod nats;
 mod output;
+mod ping;
 pub mod pipeline;
 pub mod port;
 mod ready;
@@ -52,6 +53,7 @@ async fn dispatch(cli: Cli) -> Result<ExitCode, Error> {
         Command::Explain(args) => explain::run(&args, &nats, json).await,
         Command::Tail(args) => tail::run(&args, &nats).await,
         Command::Decode => decode::run(),
+        Command::Ping(args) => ping::run(&args, &nats, json).await,
         Command::Doctor => doctor::run(&nats, json).await,
         Command::Exec(args) => Err(exec::run(&args).into()),
     }

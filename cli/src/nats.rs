@@ -34,6 +34,22 @@ pub enum Error {
         /// What was read.
         what: String,
     },
+    /// An event could not be published.
+    #[error(
+        "the bus did not take the event ({why}); may this user publish events, and do the streams exist?"
+    )]
+    NotTaken {
+        /// What it said.
+        why: String,
+    },
+    /// An event did not come out of the enricher.
+    #[error(
+        "the bus has taken the event, and no enricher has passed it on within {seconds} s; does one run?"
+    )]
+    NotEnriched {
+        /// How long it was waited for.
+        seconds: u64,
+    },
     /// A stored incident is damaged.
     #[error("incident {key} is not readable")]
     Unreadable {

@@ -17,6 +17,7 @@ mod handover;
 mod host;
 mod killed;
 mod outage;
+mod ping;
 mod poison;
 mod server;
 mod stage;
