@@ -1,9 +1,16 @@
 //! The chart and the README against the one list of families: nothing is forgotten, and every port is the documented one.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test fails by panicking, in its helpers too, and says what it skips"
+)]
 
-use std::fmt::Write;
+use std::fmt::Write as _;
+use std::fs::OpenOptions;
+use std::io::Write as _;
 use std::path::Path;
+use std::process::Command;
 
 use bus_schema::family::{FAMILIES, Family};
 
@@ -83,5 +90,50 @@ fn a_role_reads_no_secret_and_no_configuration() {
             !line.contains("secrets") && !line.contains("configmaps"),
             "{line}"
         );
+    }
+}
+
+#[test]
+fn the_chart_renders_as_what_is_kept() {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/helm/render");
+    let output = Command::new(script).arg("--check").output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    if let Some(reason) = said.strip_prefix("SKIP: ") {
+        println!("SKIP: the chart's renderings: {reason}");
+        if let Some(path) = std::env::var_os("TAPIO_SKIPS") {
+            let skips = OpenOptions::new().append(true).create(true).open(path);
+            write!(skips.unwrap(), "SKIP: the chart's renderings: {reason}").unwrap();
+        }
+        return;
+    }
+    assert!(
+        output.status.success(),
+        "type deploy/helm/render, and look at what it changes:\n{said}"
+    );
+}
+
+/// Why helm renders nothing of these values.
+fn refused(values: &str) -> Option<String> {
+    let chart = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/helm/tapio");
+    let mut helm = Command::new("helm");
+    helm.args(["template", "tapio", "--kube-version", "1.34", "--set", values]);
+    let output = helm.arg(chart).output().ok()?;
+    assert!(!output.status.success(), "{values} is accepted");
+    Some(String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+#[test]
+fn values_that_contradict_each_other_or_mean_nothing_are_refused_with_a_sentence() {
+    for (values, sentence) in [
+        ("nats.replica=3", "additional properties 'replica' not allowed"),
+        ("nats.replicas=2", "value must be one of 1, 3"),
+        ("nats.enabled=false", "name the bus in nats.external.url"),
+        ("nats.external.url=nats://a:4222", "set nats.enabled to false"),
+        ("jaeger.enabled=false", "name the backend in sink.endpoint"),
+        ("node.families={disk}", "value must be one of"),
+    ] {
+        // without helm the test above says that it was skipped
+        let Some(said) = refused(values) else { return };
+        assert!(said.contains(sentence), "{values}: {said}");
     }
 }
