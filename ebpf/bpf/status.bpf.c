@@ -78,7 +78,7 @@ static __always_inline const void *buffer_of(struct pt_regs *regs, __u64 *length
 	return 0;
 }
 
-/* A server that looks for HTTP/2's preface first reads its 24 bytes by themselves: the rest of the first request's head. */
+/* The rest of the first request's head: who looks for HTTP/2's preface first reads its 24 bytes by themselves. */
 static __always_inline void go_on(struct tapio_conversation *at, const struct payload *rest, __u32 direction)
 {
 	if (!at->head_open || !at->since_ns || !asks(at, direction))
