@@ -1,6 +1,8 @@
 //! The tapio command: run, demonstrate, look, explain.
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "all")]
+pub mod all;
 pub mod args;
 pub mod cgroup;
 mod clock;

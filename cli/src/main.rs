@@ -7,6 +7,15 @@ use clap::Parser;
 use cli::args::Cli;
 
 fn main() -> ExitCode {
+    #[cfg(feature = "all")]
+    match cli::all::run(&std::env::args_os().next().unwrap_or_default()) {
+        Ok(None) => {}
+        Ok(Some(code)) => return code,
+        Err(error) => {
+            cli::say_failure(&format!("the runtime does not start: {error}"));
+            return ExitCode::FAILURE;
+        }
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return bus_stage::config::refuse(&error),

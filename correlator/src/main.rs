@@ -1,42 +1,8 @@
 //! `tapio-correlator`: folds events into episodes and episodes into causal incidents.
 
 use std::process::ExitCode;
-use std::sync::Arc;
-
-use bus_stage::process::chain;
-use bus_stage::{Process, exit, partitioned};
-use clap::Parser;
-use correlator::rules::RuleBook;
-use correlator::run::causes::Causes;
-use correlator::run::config::{Cli, PORT};
-use correlator::run::episodes::Episodes;
-use correlator::run::metrics::Own;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
-        Err(error) => return bus_stage::config::refuse(&error),
-    };
-    let (rules, member) = (cli.rules, cli.member);
-    let run = bus_stage::process::run("correlator", cli.common, PORT, async |process: Process| {
-        let book = match RuleBook::load(rules.as_deref()) {
-            Ok(book) => Arc::new(book),
-            Err(error) => {
-                tracing::error!(error = chain(&error), "rules cannot be used");
-                return ExitCode::from(exit::USAGE);
-            }
-        };
-        let member = member.unwrap_or_else(bus_stage::config::member_name);
-        let metrics = Own::register(&process.metrics);
-        let episodes = Episodes {
-            partitions: process.args.partitions,
-            metrics: metrics.clone(),
-        };
-        let fold = partitioned::run(process.clone(), episodes, &member);
-        let explain = partitioned::run(process, Causes { book, metrics }, &member);
-        tokio::join!(fold, explain);
-        ExitCode::SUCCESS
-    });
-    Box::pin(run).await
+    Box::pin(correlator::run::main()).await
 }

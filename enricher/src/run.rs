@@ -4,3 +4,67 @@ pub mod config;
 pub mod records;
 pub mod stage;
 pub mod watch;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use bus_stage::clock::now_ns;
+use bus_stage::{Process, exit, partitioned};
+use clap::Parser;
+
+use config::{Cli, PORT};
+use stage::EnricherStage;
+use watch::{Shared, Watches};
+
+/// Without an API server poor names come out late rather than none ever.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The process `tapio-enricher`: reads its command line and runs until it is stopped.
+pub async fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return bus_stage::config::refuse(&error),
+    };
+    let (kubernetes, member) = (cli.kubernetes, cli.member);
+    let run = bus_stage::process::run("enricher", cli.common, PORT, async |process: Process| {
+        let topology = Shared::default();
+        let mut watches = None;
+        if kubernetes.is_wanted() {
+            match kube::Client::try_default().await {
+                Ok(client) => watches = Some(start_watches(&client, &topology, &process).await),
+                Err(error) => {
+                    tracing::error!(error = %error, "no Kubernetes API server can be asked; set KUBECONFIG or --kubernetes no");
+                    return ExitCode::from(exit::UNAVAILABLE);
+                }
+            }
+        }
+        let member = member.unwrap_or_else(bus_stage::config::member_name);
+        let stage = EnricherStage {
+            partitions: process.args.partitions,
+            topology,
+            metrics: process.metrics.clone(),
+        };
+        partitioned::run(process, stage, &member).await;
+        drop(watches);
+        ExitCode::SUCCESS
+    });
+    Box::pin(run).await
+}
+
+/// Follows the API server. Waits for the first lists: without them nobody would be recognised.
+async fn start_watches(client: &kube::Client, topology: &Shared, process: &Process) -> Watches {
+    const WHAT: &str = "kubernetes";
+    process
+        .readiness
+        .waiting(WHAT, "the first lists are not complete");
+    let mut watches = Watches::start(client, topology, now_ns);
+    let listed = tokio::time::timeout(PATIENCE, watches.are_listed());
+    match process.stop.run_until_cancelled(listed).await {
+        Some(Ok(())) | None => {}
+        Some(Err(_)) => {
+            tracing::warn!("the API server does not tell who is who: events keep the names of their node");
+        }
+    }
+    process.readiness.ready(WHAT);
+    watches
+}

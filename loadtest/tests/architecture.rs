@@ -28,7 +28,22 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("enricher", &["bus-stage"]),
     ("correlator", &["bus-stage"]),
     ("sink-otlp", &["bus-stage"]),
-    ("cli", &["bus-stage", "enricher", "correlator"]),
+    // with the feature `all` it is every process
+    (
+        "cli",
+        &[
+            "bus-stage",
+            "enricher",
+            "correlator",
+            "sink-otlp",
+            "observer-base",
+            "observer-network",
+            "observer-memory",
+            "observer-process",
+            "observer-kubernetes",
+            "observer-system",
+        ],
+    ),
     ("loadtest", &["bus-stage", "enricher", "correlator"]),
     ("shop", &[]),
 ];

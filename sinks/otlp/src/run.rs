@@ -1,5 +1,6 @@
 //! Reads incidents and exports them in order. The cursor moves when the backend has taken a revision.
 
+use std::process::ExitCode;
 use std::time::Duration;
 
 use bus_client::checkpoints::{Checkpoint, Checkpoints};
@@ -7,7 +8,7 @@ use bus_client::reader::{Incoming, Item, Reader};
 use bus_schema::Incident;
 use bus_schema::names::INCIDENTS_STREAM;
 use bus_stage::process::chain;
-use bus_stage::{Process, checkpoint};
+use bus_stage::{Process, checkpoint, exit};
 use clap::Parser;
 
 use crate::export::Exporter;
@@ -35,6 +36,32 @@ pub struct Cli {
         help = "OTLP/gRPC endpoint"
     )]
     pub endpoint: String,
+}
+
+/// The process `tapio-sink-otlp`: reads its command line and runs until it is stopped.
+pub async fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return bus_stage::config::refuse(&error),
+    };
+    let endpoint = cli.endpoint;
+    let run =
+        bus_stage::process::run(
+            "sink-otlp",
+            cli.common,
+            PORT,
+            async |process: Process| match Exporter::new(&endpoint) {
+                Ok(exporter) => {
+                    run(&process, &exporter).await;
+                    ExitCode::SUCCESS
+                }
+                Err(error) => {
+                    tracing::error!(error = chain(&error), "cannot export");
+                    ExitCode::from(exit::USAGE)
+                }
+            },
+        );
+    Box::pin(run).await
 }
 
 /// Exports until the process stops. Two sinks export everything twice, which ids make harmless.
