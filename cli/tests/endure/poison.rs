@@ -151,6 +151,27 @@ async fn an_enricher_reads_on_after_what_it_cannot_read() {
     .await;
 }
 
+#[tokio::test]
+async fn a_batch_that_speaks_for_another_node_than_its_subject_is_refused() {
+    let stages = Stages::start().await;
+    for time in 1..=TIMES as u64 {
+        publish(&stages, &events_subject("other", "memory"), batch(&header(time))).await;
+    }
+    publish(&stages, &events_subject("n", "memory"), batch(&header(100))).await;
+    arrives(&stages, 100, ENRICHED_STREAM).await;
+    let refused = stages
+        .enricher
+        .metric(&["events_dropped", "reason=\"foreign_node\""]);
+    assert_eq!(refused, TIMES as u64);
+    assert_eq!(complaints(&stages.enricher, "foreign_node"), 1);
+    let mut codec = Codec::new().unwrap();
+    for message in server::messages(&stages.bus, &partition_stream(ENRICHED_STREAM, 0)).await {
+        let events = codec.unpack(&message.payload).unwrap().events;
+        let foreign = |event: &Event| matches!(event.body, Body::OomKill(_)) && event.id != EventId(100);
+        assert!(!events.iter().any(foreign), "{events:?}");
+    }
+}
+
 fn expected_losses() -> BTreeMap<String, u64> {
     let kinds = ["undecodable", "newer_schema", "unknown_kind"];
     kinds.map(|kind| (kind.to_owned(), TIMES as u64)).into()

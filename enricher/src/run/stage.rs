@@ -8,7 +8,9 @@ use bus_client::reader::Incoming;
 use bus_schema::batch::DecodeError;
 use bus_schema::event::node::Loss;
 use bus_schema::event::{Body, Event};
-use bus_schema::names::{EVENTS_STREAM, enriched_subject, parse_slot_and_family, partition_stream};
+use bus_schema::names::{
+    EVENTS_STREAM, enriched_subject, events_subject, parse_slot_and_family, partition_stream,
+};
 use bus_schema::{Entity, EventId, Header, SCHEMA_VERSION, Severity};
 use bus_stage::high_water::{Admission, HighWater};
 use bus_stage::losses::Losses;
@@ -107,6 +109,13 @@ impl Work for Partition {
             .codec
             .unpack(&message.payload)
             .map_err(|error| reject(&error))?;
+        // Who may publish as one node cannot speak for another.
+        if message.subject != events_subject(&batch.header.node, family) {
+            return Err(Reject {
+                kind: "foreign_node",
+                detail: format!("a batch of node {} on {}", batch.header.node, message.subject),
+            });
+        }
         batch.header.received_ns = message.stored_ns;
         let header = batch.header.clone();
         let received = batch.events.len() as u64;
