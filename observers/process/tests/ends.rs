@@ -99,11 +99,15 @@ impl Told {
     async fn until(&mut self, is_wanted: impl Fn(&Event) -> bool) -> Vec<Event> {
         let mut codec = Codec::new().unwrap();
         let mut events: Vec<Event> = Vec::new();
-        while !events.iter().any(&is_wanted) {
-            let message = tokio::time::timeout(PATIENCE, self.sent.recv()).await;
-            let message = message.unwrap().unwrap();
-            events.extend(codec.unpack(&message.payload).unwrap().events);
-        }
+        let all = async {
+            while !events.iter().any(&is_wanted) {
+                let message = self.sent.recv().await.unwrap();
+                events.extend(codec.unpack(&message.payload).unwrap().events);
+            }
+        };
+        // Heartbeats come for ever.
+        let has_come = tokio::time::timeout(PATIENCE, all).await.is_ok();
+        assert!(has_come, "{events:?}");
         events
     }
 }
@@ -153,8 +157,9 @@ impl Service {
             .unwrap();
         self.started.push(child);
         let sleeps = |pid: &u32| {
-            let comm = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-            comm == "sleep\n" && !before.contains(pid)
+            // Asleep, its exec is over: one that is killed in the middle of it has none.
+            let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            stat.contains(" (sleep) S ") && !before.contains(pid)
         };
         let mut entered = None;
         wait_for("a process enters", || {
