@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -47,6 +48,8 @@ async fn wait_for(what: &str, mut is_so: impl FnMut() -> bool) {
 struct Told {
     sent: mpsc::Receiver<Outgoing>,
     stop: CancellationToken,
+    identity: Arc<Identity>,
+    clock: BootClock,
 }
 
 impl Told {
@@ -79,17 +82,23 @@ impl Told {
         let (batcher, emitter) =
             Batcher::new(source, clock.clone(), out, Losses::default(), metrics).unwrap();
         tokio::spawn(batcher.run());
+        let identity = Arc::new(Identity::new());
         let context = Context {
             node: "n".into(),
             emitter,
-            clock,
-            identity: Arc::new(Identity::new()),
+            clock: clock.clone(),
+            identity: Arc::clone(&identity),
             process,
             stop: stop.clone(),
         };
         let observer = observer_process::Process::observer(OBSERVER).unwrap();
         tokio::spawn(observer.run(context));
-        let mut told = Self { sent, stop };
+        let mut told = Self {
+            sent,
+            stop,
+            identity,
+            clock,
+        };
         told.until(|event| matches!(event.body, Body::Capability(_)))
             .await;
         told
@@ -125,12 +134,13 @@ struct Service {
 }
 
 impl Service {
-    fn new(name: &str) -> Self {
-        let folder = hierarchy()
-            .unwrap()
-            .mount
-            .join(format!("tapio-ends-{}-{name}", std::process::id()));
+    /// Its name is known from its creation, as the observer of containers tells it: who dies at once cannot be asked.
+    fn new(told: &Told, name: &str) -> Self {
+        let path = format!("/tapio-ends-{}-{name}", std::process::id());
+        let folder = hierarchy().unwrap().mount.join(&path[1..]);
         fs::create_dir(&folder).unwrap();
+        let id = fs::metadata(&folder).unwrap().ino();
+        told.identity.created(id, &path, told.clock.now_ns());
         Self {
             folder,
             started: Vec::new(),
@@ -216,7 +226,7 @@ async fn ends(told: &mut Told, pids: &[u32], last: u32) -> Vec<(u32, i32)> {
 #[ignore = "needs CAP_BPF"]
 async fn a_probe_that_dies_with_its_container_is_part_of_that_death() {
     let mut told = Told::observe().await;
-    let (mut container, mut control) = (Service::new("container"), Service::new("after"));
+    let (mut container, mut control) = (Service::new(&told, "container"), Service::new(&told, "after"));
     let main = container.enter(&["unshare", "--pid", "--fork"]).await;
     let number = main.to_string();
     let into = ["nsenter", "--target", &number, "--pid"];
@@ -233,7 +243,7 @@ async fn a_probe_that_dies_with_its_container_is_part_of_that_death() {
 #[ignore = "needs CAP_BPF"]
 async fn of_a_group_that_is_killed_at_once_the_main_process_is_told() {
     let mut told = Told::observe().await;
-    let (mut group, mut control) = (Service::new("group"), Service::new("later"));
+    let (mut group, mut control) = (Service::new(&told, "group"), Service::new(&told, "later"));
     let (main, beside) = (group.enter(&[]).await, group.enter(&[]).await);
     kill(main);
     kill(beside);
@@ -248,7 +258,7 @@ async fn of_a_group_that_is_killed_at_once_the_main_process_is_told() {
 #[ignore = "needs CAP_BPF"]
 async fn a_probe_that_ends_before_its_container_is_nothing_and_the_container_is_told() {
     let mut told = Told::observe().await;
-    let mut container = Service::new("probed");
+    let mut container = Service::new(&told, "probed");
     let main = container.enter(&["unshare", "--pid", "--fork"]).await;
     let number = main.to_string();
     let probe = container.enter(&["nsenter", "--target", &number, "--pid"]).await;
