@@ -25,9 +25,10 @@ pub(crate) async fn run(args: &PingArgs, told: &NatsArgs, json: bool) -> Result<
     let bus = nats::connect(&nats::config(told)).await?;
     let mut enriched = nats::subscribe(&bus, &format!("{}.>", names::ENRICHED)).await?;
     let ping = Ping::new(&args.cluster);
+    let mut codec = Codec::new().map_err(Error::Runtime)?;
     let began = Instant::now();
-    ping.send(&bus).await?;
-    let came = tokio::time::timeout(args.patience, ping.comes(&mut enriched)).await;
+    ping.send(&bus, &mut codec).await?;
+    let came = tokio::time::timeout(args.patience, ping.comes(&mut enriched, &mut codec)).await;
     came.map_err(|_| nats::Error::NotEnriched {
         seconds: args.patience.as_secs(),
     })??;
@@ -83,38 +84,33 @@ impl Ping {
         Self { header, event }
     }
 
-    async fn send(&self, bus: &Bus) -> Result<(), nats::Error> {
-        let packed = Codec::new()
-            .map_err(|error| error.to_string())
-            .and_then(|mut codec| {
-                codec
-                    .pack(&self.header, std::slice::from_ref(&self.event))
-                    .map_err(|error| error.to_string())
-            });
+    async fn send(&self, bus: &Bus, codec: &mut Codec) -> Result<(), nats::Error> {
+        let not_taken = |why: String| nats::Error::NotTaken { why };
+        let packed = codec.pack(&self.header, std::slice::from_ref(&self.event));
         let message = Outgoing {
             subject: names::events_subject(&self.header.node, NAME),
             message_id: Some(self.header.message_id()),
             events: 1,
-            payload: packed.map_err(|why| nats::Error::NotTaken { why })?.into(),
+            payload: packed.map_err(|error| not_taken(error.to_string()))?.into(),
         };
         let published = publish(bus, &message).await;
-        published.map_err(|error| nats::Error::NotTaken {
-            why: error.to_string(),
-        })
+        published.map_err(|error| not_taken(error.to_string()))
     }
 
     /// Waits until it is seen.
-    async fn comes(&self, enriched: &mut (impl Stream<Item = Message> + Unpin)) -> Result<(), nats::Error> {
-        let lost = || nats::Error::Lost {
-            what: names::ENRICHED.to_owned(),
-        };
-        let mut codec = Codec::new().map_err(|_| lost())?;
+    async fn comes(
+        &self,
+        enriched: &mut (impl Stream<Item = Message> + Unpin),
+        codec: &mut Codec,
+    ) -> Result<(), nats::Error> {
         while let Some(message) = enriched.next().await {
             let batch = codec.unpack(&message.payload);
             if batch.is_ok_and(|batch| batch.events.iter().any(|event| event.id == self.event.id)) {
                 return Ok(());
             }
         }
-        Err(lost())
+        Err(nats::Error::Lost {
+            what: names::ENRICHED.to_owned(),
+        })
     }
 }
