@@ -33,8 +33,9 @@ fn every_family_has_a_container_with_its_port() {
     let (templates, schema) = (chart("templates"), chart("values.schema.json"));
     let mut missing = String::new();
     for Family { token, port, .. } in FAMILIES {
-        let on_nodes =
-            templates.contains(&format!("\"{token}\" {port}")) && schema.contains(&format!("\"{token}\""));
+        let on_nodes = templates.contains("command: [/usr/bin/tapio-{{ . }}]")
+            && templates.contains(&format!("\"{token}\" {port}"))
+            && schema.contains(&format!("\"{token}\""));
         let of_cluster = templates.contains(&format!("command: [/usr/bin/tapio-{token}]"))
             && templates.contains(&format!("containerPort: {port}"));
         if !on_nodes && !of_cluster {

@@ -16,7 +16,7 @@ use bus_client::losses::Losses;
 use bus_client::publisher::{self, Outgoing, Publisher};
 use bus_client::reader::{Item, Reader};
 use bus_client::spool::Spool;
-use bus_client::{Bus, connection, listing, streams};
+use bus_client::{Bus, Config, connection, listing, streams};
 use bus_schema::names::{EPISODES_STREAM, LEASES_BUCKET, LEASES_MAX_BYTES, MAX_PARTITIONS, episodes_subject};
 use server::Server;
 use tokio::sync::mpsc;
@@ -395,4 +395,20 @@ async fn a_server_that_is_not_there_is_one_sentence_within_the_patience() {
             .starts_with("no NATS server answers at nats://127.0.0.1:"),
         "{error}"
     );
+}
+
+#[tokio::test]
+async fn streams_are_asked_for_in_as_many_copies_as_told() {
+    let server = Server::start();
+    let copies = |stream_replicas| Config {
+        stream_replicas,
+        ..server.config()
+    };
+    let three = Bus::connect_now(&copies(3), PATIENCE).await.unwrap();
+    let refused = streams::provision(&three, 1).await.unwrap_err();
+    assert!(matches!(refused, streams::Error::Stream { .. }), "{refused}");
+    let why = std::error::Error::source(&refused).unwrap().to_string();
+    assert!(why.contains("replicas"), "a server alone keeps one: {why}");
+    let one = Bus::connect_now(&copies(1), PATIENCE).await.unwrap();
+    streams::provision(&one, 1).await.unwrap();
 }
