@@ -3,6 +3,7 @@
 pub mod cluster;
 pub mod cost;
 pub mod incidents;
+pub mod kills;
 pub mod order;
 pub mod play;
 pub mod scenario;
@@ -23,10 +24,11 @@ use tokio_util::sync::CancellationToken;
 
 use cost::Sampler;
 use incidents::Incidents;
+use kills::Killer;
 use order::Order;
 use play::Player;
 use scenario::{Kind, Scenario};
-use score::{Played, Row};
+use score::{Played, Revision, Row};
 use shell::Shell;
 
 /// Revisions of the last scenario have this long to come.
@@ -56,6 +58,9 @@ pub struct Options {
     /// Play for that long, all again and again; without it, each once
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     pub minutes: Option<u64>,
+    /// Kill correlators, enrichers and NATS with SIGKILL that often at random moments of the time
+    #[arg(long, value_name = "COUNT", requires = "minutes")]
+    pub kills: Option<usize>,
     /// Names of faults and controls; without it, all
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub only: Vec<String>,
@@ -135,21 +140,29 @@ pub async fn run(options: &Options, stop: &CancellationToken) -> Result<Outcome>
         player.usual_seconds()
     ));
     let (leases_before, sampler) = (leases_lost().await?, Sampler::start());
+    let killer = killer(options);
     let plays = play_all(options, &scenarios, &mut player, &incidents, stop).await;
     if !stop.is_cancelled() {
         sleep(LAST_WORDS).await;
     }
-    let rows = rows(&scenarios, &plays, &incidents);
+    let kills = killer.map(|killer| killer.done()).unwrap_or_default();
+    let (seen, kills_told) = kills::without_kills(incidents.seen(), &kills);
+    let rows = rows(&scenarios, &plays, &seen);
     let lost = leases_lost().await?.saturating_sub(leases_before);
     let (costs, mut remarks) = (sampler.costs(), sums::remarks(&rows));
-    let strangers = score::strangers(&incidents.seen());
+    let strangers = score::strangers(&seen);
     remarks.push((
         "incidents of what else runs on this host".into(),
         strangers.to_string(),
     ));
+    if !kills.is_empty() {
+        let told = format!("{kills_told} of {}", kills.len());
+        remarks.push(("incidents of Tapio's killed processes".into(), told));
+    }
     let checks = sums::checks(&rows, &costs, lost);
     write_lines(&results.join("rows.jsonl"), &rows)?;
     write_lines(&results.join("costs.jsonl"), &costs)?;
+    write_lines(&results.join("kills.jsonl"), &kills)?;
     write_lines(&results.join("sums.jsonl"), &checks)?;
     let parts = [
         table::rows(&rows),
@@ -164,6 +177,15 @@ pub async fn run(options: &Options, stop: &CancellationToken) -> Result<Outcome>
     })
 }
 
+fn killer(options: &Options) -> Option<Killer> {
+    let (count, minutes) = options.kills.zip(options.minutes)?;
+    Some(Killer::start(count, of_minutes(minutes), options.seed))
+}
+
+const fn of_minutes(minutes: u64) -> Duration {
+    Duration::from_secs(60 * minutes)
+}
+
 /// Number of the scenario, and how it went.
 type Plays = Vec<(usize, Played)>;
 
@@ -176,7 +198,7 @@ async fn play_all(
 ) -> Plays {
     let end = options
         .minutes
-        .map(|minutes| Instant::now() + Duration::from_secs(60 * minutes));
+        .map(|minutes| Instant::now() + of_minutes(minutes));
     let mut so_far = Plays::new();
     for (number, pause) in Order::new(scenarios.len(), options.seed) {
         let is_over = end.map_or(so_far.len() >= scenarios.len(), |end| Instant::now() >= end);
@@ -226,8 +248,7 @@ fn say_played(played: &Played) {
 }
 
 /// A scenario's time lasts until the next one's fault.
-fn rows(scenarios: &Scenarios, plays: &Plays, incidents: &Incidents) -> Vec<Row> {
-    let seen = incidents.seen();
+fn rows(scenarios: &Scenarios, plays: &Plays, seen: &[Revision]) -> Vec<Row> {
     let ends = plays.iter().skip(1).map(|(_, next)| next.at_ns).chain([now_ns()]);
     let mut rows = Vec::new();
     for ((number, played), until_ns) in plays.iter().zip(ends) {
@@ -236,7 +257,7 @@ fn rows(scenarios: &Scenarios, plays: &Plays, incidents: &Incidents) -> Vec<Row>
             ..played.clone()
         };
         if let Some((kind, scenario)) = scenarios.get(*number) {
-            rows.extend(score::score(scenario, *kind, &played, &seen));
+            rows.extend(score::score(scenario, *kind, &played, seen));
         }
     }
     rows

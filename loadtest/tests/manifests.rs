@@ -1,10 +1,6 @@
 //! The chart and the README against the one list of families: nothing is forgotten, and every port is the documented one.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    reason = "a test fails by panicking, in its helpers too, and says what it skips"
-)]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
 use std::fmt::Write as _;
 use std::fs::OpenOptions;

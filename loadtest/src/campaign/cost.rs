@@ -106,7 +106,7 @@ async fn sample(container: &Container, pid: u32, second: f64) -> Option<Sample> 
 }
 
 /// The main process of each container: of those in its control group, the one with the smallest number.
-fn with_processes(containers: Vec<Container>) -> Vec<(Container, u32)> {
+pub(super) fn with_processes(containers: Vec<Container>) -> Vec<(Container, u32)> {
     let numbers = std::fs::read_dir("/proc").into_iter().flatten().flatten();
     let numbers: BTreeSet<u32> = numbers
         .filter_map(|entry| entry.file_name().to_str()?.parse().ok())

@@ -7,6 +7,7 @@ use bus_schema::incident::{Completeness, Impact, Incident, Recommendation, Role,
 use bus_schema::{Entity, EventId, Severity, Timestamp};
 
 use super::*;
+use crate::campaign::kills::{Kill, without_kills};
 
 const SECOND: u64 = 1_000_000_000;
 /// When the fault of these tests happens.
@@ -236,6 +237,30 @@ fn what_else_runs_on_this_host_is_none_of_it_but_the_users_and_the_node_are() {
     let all = [stranger, users, alone];
     assert_eq!(only_row(&bad_release(), &all).incidents, 2);
     assert_eq!(strangers(&all), 1);
+}
+
+#[test]
+fn an_incident_about_a_killed_process_of_tapio_is_none_of_it_and_one_that_only_has_it_on_the_way_is() {
+    let of_tapio = |second, name: &str| {
+        let mut step = deployment(second, name, "signal_sent");
+        step.entity.workload.as_mut().unwrap().namespace = "tapio".into();
+        step
+    };
+    let about_kill = revision(1, 1, vec![of_tapio(20, "tapio-nats")]);
+    let another_time = revision(2, 1, vec![of_tapio(40, "tapio-nats")]);
+    let on_the_way = revision(
+        3,
+        1,
+        vec![deployment(20, "cart", "signal_sent"), of_tapio(21, "tapio-nats")],
+    );
+    let kill = Kill {
+        at_ns: AT + 20 * SECOND,
+        container: "tapio-nats-0/nats".into(),
+        pid: 1,
+    };
+    let (left, told) = without_kills(vec![about_kill, another_time, on_the_way], &[kill]);
+    let ids: Vec<_> = left.iter().map(|revision| revision.incident.id).collect();
+    assert_eq!((ids, told), (vec![EventId(2), EventId(3)], 1));
 }
 
 #[test]
