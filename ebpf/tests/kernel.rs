@@ -3,6 +3,9 @@
 //! need a privilege where there is one.
 
 #[cfg(test)]
+#[path = "kernel/capabilities.rs"]
+mod capabilities;
+#[cfg(test)]
 #[path = "kernel/container.rs"]
 mod container;
 #[cfg(test)]

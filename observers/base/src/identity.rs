@@ -6,7 +6,7 @@ mod paths;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{LazyLock, Mutex, PoisonError};
 
 use bus_schema::Entity;
 use bus_schema::entity::{Cgroup, PROGRAM_KIND, Process};
@@ -208,7 +208,8 @@ impl Default for Identity {
 
 /// The control group of a living process, by its path in the memory hierarchy.
 pub fn cgroup_id_of(pid: u32) -> Option<u64> {
-    hierarchy()?.group_of(pid).map(|(id, _)| id)
+    static HIERARCHY: LazyLock<Option<Hierarchy>> = LazyLock::new(hierarchy);
+    HIERARCHY.as_ref()?.group_of(pid).map(|(id, _)| id)
 }
 
 #[cfg(test)]
@@ -281,6 +282,7 @@ mod tests {
         identity.hierarchy = Some(Hierarchy {
             mount: root.path().to_owned(),
             is_unified: true,
+            namespace: "/".into(),
         });
         let own = std::fs::read_to_string("/proc/self/comm").unwrap();
         let told = identity.by_oldest(of_path(7, "/session-3.scope"));

@@ -145,6 +145,9 @@ fn task(process: &Process) -> Option<Task> {
 #[cfg(test)]
 mod tests {
     use std::net::TcpListener;
+    use std::process::Command;
+
+    use rustix::io::FdFlags;
 
     use super::*;
 
@@ -168,5 +171,44 @@ mod tests {
         assert!(listens(&now, staying) && !listens(&now, ending));
         let gone: Vec<u32> = gone(&before, &now).map(|found| found.key.port).collect();
         assert!(gone.contains(&u32::from(ending)) && !gone.contains(&u32::from(staying)));
+    }
+
+    /// Starts itself as root with few capabilities, to look for a socket that a process of another user holds.
+    #[test]
+    #[ignore = "needs CAP_BPF"]
+    fn sockets_of_other_users_take_two_capabilities_to_see() {
+        const PORT: &str = "TAPIO_TEST_PORT";
+        if let Ok(port) = std::env::var(PORT) {
+            let port = port.parse::<u32>().unwrap();
+            println!("found: {}", all().iter().any(|found| found.key.port == port));
+            return;
+        }
+        let socket = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let port = socket.local_addr().unwrap().port().to_string();
+        rustix::io::fcntl_setfd(&socket, FdFlags::empty()).unwrap();
+        let mut other = Command::new("setpriv")
+            .args(["--reuid=65534", "--clear-groups", "sleep", "1000"])
+            .spawn()
+            .unwrap();
+        rustix::io::fcntl_setfd(&socket, FdFlags::CLOEXEC).unwrap();
+        drop(socket);
+        let finds = |capabilities: &str| {
+            let output = Command::new("setpriv")
+                .args([&format!("--bounding-set=-all{capabilities}"), "--inh-caps=-all"])
+                .arg(std::env::current_exe().unwrap())
+                .args(["--exact", "--ignored", "--nocapture"])
+                .arg("listeners::tests::sockets_of_other_users_take_two_capabilities_to_see")
+                .env(PORT, &port)
+                .output()
+                .unwrap();
+            let text = String::from_utf8_lossy(&output.stdout);
+            let said = text.lines().find_map(|line| line.strip_prefix("found: "));
+            said.unwrap_or_else(|| panic!("{output:?}")) == "true"
+        };
+        let found = ["+sys_ptrace,+dac_read_search", "+sys_ptrace", "+dac_read_search"]
+            .map(|capabilities| finds(&format!(",{capabilities}")));
+        other.kill().unwrap();
+        other.wait().unwrap();
+        assert_eq!(found, [true, false, false]);
     }
 }

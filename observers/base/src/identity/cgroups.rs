@@ -16,33 +16,75 @@ pub struct Hierarchy {
     pub mount: PathBuf,
     /// Whether it is the unified one.
     pub is_unified: bool,
+    /// Path below the mount point at which this process's cgroup namespace begins: `/proc` tells paths relative to it.
+    pub namespace: PathBuf,
 }
 
 /// The memory hierarchy of cgroup v1 where there is one, else the unified one.
 pub fn hierarchy() -> Option<Hierarchy> {
-    of_mountinfo(&fs::read_to_string("/proc/self/mountinfo").ok()?)
+    let mountinfo = fs::read_to_string("/proc/self/mountinfo").ok()?;
+    let (mut hierarchy, root) = of_mountinfo(&mountinfo)?;
+    // A container has a namespace of its own unless it is privileged, and above it lies what the mount begins with.
+    if root.starts_with("/..") {
+        if let Some(namespace) = hierarchy.namespace_of_self() {
+            hierarchy.namespace = namespace;
+        } else {
+            tracing::warn!(
+                mount = %hierarchy.mount.display(),
+                "this process is in none of its control groups; it needs the host's process ids (hostPID)"
+            );
+        }
+    }
+    Some(hierarchy)
 }
 
-/// The same from the text of a mountinfo file.
-fn of_mountinfo(mountinfo: &str) -> Option<Hierarchy> {
-    let mounts: Vec<(PathBuf, &str, &str)> = mountinfo.lines().filter_map(mount).collect();
+/// The hierarchy, and which path of it is mounted, from the text of a mountinfo file.
+fn of_mountinfo(mountinfo: &str) -> Option<(Hierarchy, &str)> {
+    let mounts: Vec<Mount<'_>> = mountinfo.lines().filter_map(mount).collect();
     let v1 = mounts
         .iter()
-        .find(|(_, kind, options)| *kind == "cgroup" && options.split(',').any(|option| option == "memory"));
-    let v2 = || mounts.iter().find(|(_, kind, _)| *kind == "cgroup2");
-    let (mount, kind, _) = v1.or_else(v2)?;
-    Some(Hierarchy {
-        mount: mount.clone(),
-        is_unified: *kind == "cgroup2",
+        .find(|mount| mount.kind == "cgroup" && mount.options.split(',').any(|option| option == "memory"));
+    let v2 = || mounts.iter().find(|mount| mount.kind == "cgroup2");
+    let chosen = v1.or_else(v2)?;
+    let hierarchy = Hierarchy {
+        mount: chosen.point.into(),
+        is_unified: chosen.kind == "cgroup2",
+        namespace: "/".into(),
+    };
+    // Of several at one place, the last covers the others.
+    let visible = mounts.iter().rfind(|mount| mount.point == chosen.point)?;
+    Some((hierarchy, visible.root))
+}
+
+struct Mount<'a> {
+    root: &'a str,
+    point: &'a str,
+    kind: &'a str,
+    options: &'a str,
+}
+
+fn mount(line: &str) -> Option<Mount<'_>> {
+    let (before, after) = line.split_once(" - ")?;
+    let (mut before, mut after) = (before.split(' ').skip(3), after.split(' '));
+    Some(Mount {
+        root: before.next()?,
+        point: before.next()?,
+        kind: after.next()?,
+        options: after.nth(1)?,
     })
 }
 
-/// Mount point, type and super options of a line.
-fn mount(line: &str) -> Option<(PathBuf, &str, &str)> {
-    let (before, after) = line.split_once(" - ")?;
-    let mut after = after.split(' ');
-    let kind = after.next()?;
-    Some((PathBuf::from(before.split(' ').nth(4)?), kind, after.nth(1)?))
+/// `path` with every `..` followed, seen from `base`.
+fn followed(base: &Path, path: &str) -> PathBuf {
+    let mut absolute = base.to_owned();
+    for part in path.split('/').filter(|part| !part.is_empty()) {
+        if part == ".." {
+            absolute.pop();
+        } else {
+            absolute.push(part);
+        }
+    }
+    absolute
 }
 
 /// The path of a process in the unified or in the memory hierarchy, from the text of `/proc/<pid>/cgroup`.
@@ -69,9 +111,25 @@ impl Hierarchy {
     /// The group of a living process: its id and its path below the mount point.
     pub fn group_of(&self, pid: u32) -> Option<(u64, String)> {
         let text = fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
-        let path = path_in(&text, self.is_unified)?;
-        let metadata = fs::metadata(self.mount.join(path.trim_start_matches('/'))).ok()?;
-        Some((metadata.ino(), path.to_owned()))
+        let path = followed(&self.namespace, path_in(&text, self.is_unified)?);
+        let metadata = fs::metadata(self.mount.join(path.strip_prefix("/").ok()?)).ok()?;
+        Some((metadata.ino(), path.to_string_lossy().into_owned()))
+    }
+
+    /// The group that has this process, less what `/proc` tells of it.
+    fn namespace_of_self(&self) -> Option<PathBuf> {
+        let own = std::process::id().to_string();
+        let has_self = |path: &Path| {
+            let members = self
+                .mount
+                .join(path.strip_prefix("/").unwrap_or(path))
+                .join("cgroup.procs");
+            fs::read_to_string(members).is_ok_and(|pids| pids.lines().any(|pid| pid == own))
+        };
+        let (_, group) = self.groups().into_iter().find(|(_, path)| has_self(path))?;
+        let text = fs::read_to_string("/proc/self/cgroup").ok()?;
+        let told = Path::new(path_in(&text, self.is_unified)?).components().count() - 1;
+        group.ancestors().nth(told).map(Path::to_owned)
     }
 
     /// What the process runs that has lived longest of those in the group at `path` below the mount point.
@@ -109,21 +167,70 @@ mod tests {
         let hybrid = "31 25 0:26 / /sys/fs/cgroup/memory rw,relatime shared:9 - cgroup cgroup rw,memory\n\
                       32 25 0:27 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n";
         let unified = "32 25 0:27 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw,nsdelegate\n";
+        let at = |mount: &str, is_unified| Hierarchy {
+            mount: mount.into(),
+            is_unified,
+            namespace: "/".into(),
+        };
         assert_eq!(
-            of_mountinfo(hybrid).unwrap(),
-            Hierarchy {
-                mount: "/sys/fs/cgroup/memory".into(),
-                is_unified: false
-            }
+            of_mountinfo(hybrid),
+            Some((at("/sys/fs/cgroup/memory", false), "/"))
         );
-        assert_eq!(
-            of_mountinfo(unified).unwrap(),
-            Hierarchy {
-                mount: "/sys/fs/cgroup".into(),
-                is_unified: true
-            }
-        );
+        assert_eq!(of_mountinfo(unified), Some((at("/sys/fs/cgroup", true), "/")));
         assert_eq!(of_mountinfo("1 2 0:3 / / rw - ext4 /dev/sda rw\n"), None);
+    }
+
+    #[test]
+    fn of_two_mounts_at_one_place_the_later_one_is_seen() {
+        let in_container = "40 39 0:27 / /sys/fs/cgroup ro - cgroup2 cgroup ro\n\
+                            41 40 0:27 /../../.. /sys/fs/cgroup ro - cgroup2 cgroup2 rw\n";
+        let (_, root) = of_mountinfo(in_container).unwrap();
+        assert_eq!(root, "/../../..");
+    }
+
+    #[test]
+    fn a_path_is_told_from_where_the_namespace_begins() {
+        let namespace = Path::new("/kubepods/pod1/observer");
+        let absolute = |path| followed(namespace, path).to_string_lossy().into_owned();
+        assert_eq!(absolute("/"), "/kubepods/pod1/observer");
+        assert_eq!(absolute("/../../pod2/shop"), "/kubepods/pod2/shop");
+        assert_eq!(absolute("/../../../init.scope"), "/init.scope");
+        assert_eq!(followed(Path::new("/"), "/a/b"), Path::new("/a/b"));
+    }
+
+    #[test]
+    fn this_process_is_in_the_group_that_is_found_for_it() {
+        let hierarchy = hierarchy().unwrap();
+        let found = hierarchy.namespace_of_self();
+        assert_eq!(found.as_deref(), Some(hierarchy.namespace.as_path()));
+    }
+
+    /// Starts itself once more: in a group and a namespace of its own, as a container, where it prints where it sees init.
+    #[test]
+    #[ignore = "needs CAP_BPF"]
+    fn processes_outside_of_ones_own_namespace_are_known_by_the_same_paths() {
+        let told = |pid| format!("{:?}", hierarchy().unwrap().group_of(pid).unwrap());
+        if std::env::var_os("TAPIO_TEST_CONTAINED").is_some() {
+            println!("init: {}\nself: {}", told(1), told(std::process::id()));
+            return;
+        }
+        let name = format!("tapio-namespace-{}", std::process::id());
+        let group = hierarchy().unwrap().mount.join(&name);
+        fs::create_dir(&group).unwrap();
+        let id = fs::metadata(&group).unwrap().ino();
+        let enter = "echo $$ > \"$0/cgroup.procs\" && exec unshare --cgroup -- \"$@\"";
+        let output = std::process::Command::new("sh")
+            .args(["-c", enter])
+            .args([&group, &std::env::current_exe().unwrap()])
+            .args(["--exact", "--ignored", "--nocapture"])
+            .arg("identity::cgroups::tests::processes_outside_of_ones_own_namespace_are_known_by_the_same_paths")
+            .env("TAPIO_TEST_CONTAINED", "1")
+            .output()
+            .unwrap();
+        fs::remove_dir(&group).unwrap();
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(text.contains(&format!("init: {}\n", told(1))), "{text}");
+        assert!(text.contains(&format!("self: ({id}, \"/{name}\")\n")), "{text}");
     }
 
     #[test]
@@ -141,6 +248,7 @@ mod tests {
         let groups = Hierarchy {
             mount: root.path().to_owned(),
             is_unified: true,
+            namespace: "/".into(),
         }
         .groups();
         let inode = fs::metadata(root.path().join("a/b")).unwrap().ino();
