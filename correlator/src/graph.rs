@@ -244,6 +244,12 @@ impl Graph {
         self.state.incidents.open()
     }
 
+    /// Nodes on which an observer is silent or does not see what it is there for, for a metric.
+    pub fn blind_nodes(&self) -> usize {
+        let world = &self.state.world;
+        world.coverage.blind_nodes(world.now_ns())
+    }
+
     /// Episodes that made room for others before their time since this process took the work up, for a metric.
     pub fn evicted(&self) -> u64 {
         self.evicted

@@ -165,6 +165,8 @@ impl Metrics {
     pub fn partition(&self, stage: &'static str, partition: u16) -> PartitionGauges {
         // Whoever has partitions has no queue besides theirs.
         self.queues.remove(&WHOLE);
+        // On the page before the first is lost, so that Prometheus sees an increase.
+        drop(self.leases_lost.get_or_create(&StageName { stage }));
         PartitionGauges {
             queue_depth: Series::new(&self.queues, stage, partition),
             lag_seconds: Series::new(&self.lags, stage, partition),

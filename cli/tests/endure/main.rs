@@ -16,6 +16,7 @@ mod ending;
 mod handover;
 mod host;
 mod killed;
+mod metrics;
 mod outage;
 mod ping;
 mod poison;

@@ -1,6 +1,6 @@
 //! Where observers could see, and where they were blind. What nobody looked at is not healthy, it is unknown.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bus_schema::Entity;
 use bus_schema::episode::Blindness;
@@ -163,6 +163,25 @@ impl Coverage {
             .sum()
     }
 
+    /// Nodes on which an observer is silent or does not see what it is there for, for a metric.
+    pub(super) fn blind_nodes(&self, now_ns: u64) -> usize {
+        let mut blind = BTreeSet::new();
+        for (observer, nodes) in &self.hooks {
+            // Of those that stand by for each other, one looks.
+            let looks = is_cluster_scoped(observer)
+                .then(|| self.looking(observer, &Entity::default()))
+                .flatten();
+            let is_one = |node: &str| looks.is_none_or(|(looking, _)| looking == node);
+            let sees_nothing =
+                |hooks: &BTreeMap<String, Hook>| hooks.values().any(|hook| hook.gap(now_ns) >= 1.0);
+            let of_observer = nodes
+                .iter()
+                .filter(|(node, hooks)| is_one(node) && sees_nothing(hooks));
+            blind.extend(of_observer.map(|(node, _)| node));
+        }
+        blind.len()
+    }
+
     /// What `observer` cannot see on `entity`'s node around `time_ns`, in words; `None` when it sees everything.
     pub(super) fn complaint(&self, observer: &str, entity: &Entity, time_ns: u64) -> Option<String> {
         let Some((_, hooks)) = self.looking(observer, entity) else {
@@ -267,6 +286,47 @@ mod tests {
         coverage.forget(TIME_NS + GONE_NS + 1);
         assert!(coverage.looking("network", &Entity::of_node("n")).is_none());
         assert_eq!(coverage.lost_between(0, u64::MAX), 0);
+    }
+
+    #[test]
+    fn a_node_is_blind_while_an_observer_of_it_is_silent_or_sees_nothing() {
+        let mut coverage = Coverage::default();
+        let mut tell = |observer: &str, node: &str, coverage_of_hook, seconds: u64| {
+            coverage.take(&Blindness {
+                node: node.to_owned(),
+                time_ns: TIME_NS + seconds * 1_000_000_000,
+                capability: Some(node::Capability {
+                    observer: observer.to_owned(),
+                    coverage: coverage_of_hook,
+                    ..node::Capability::default()
+                }),
+                loss: None,
+            });
+            coverage.blind_nodes(TIME_NS + seconds * 1_000_000_000)
+        };
+        assert_eq!(tell("network", "n", node::Coverage::Full, 0), 0);
+        assert_eq!(
+            tell("network", "m", node::Coverage::Degraded, 0),
+            0,
+            "it sees most"
+        );
+        assert_eq!(tell("memory", "n", node::Coverage::Missing, 1), 1);
+        assert_eq!(
+            tell("network", "n", node::Coverage::Missing, 1),
+            1,
+            "the same node"
+        );
+        assert_eq!(tell("deployments", "m", node::Coverage::Full, 2), 1);
+        assert_eq!(
+            tell("deployments", "n", node::Coverage::Full, 190),
+            2,
+            "m is silent for network"
+        );
+        assert_eq!(
+            tell("network", "m", node::Coverage::Full, 190),
+            1,
+            "deployments looks from n"
+        );
     }
 
     #[test]

@@ -159,6 +159,7 @@ impl Cell {
     fn tell(&mut self, revisions: Vec<Incident>) -> Result<Vec<Output>, Reject> {
         metrics::set(&self.gauges.remembered_episodes, self.graph.episodes());
         metrics::set(&self.gauges.open_incidents, self.graph.open_incidents());
+        metrics::set(&self.gauges.blind_nodes, self.graph.blind_nodes());
         if self.is_rebuilding {
             for incident in revisions {
                 self.told.find(incident);

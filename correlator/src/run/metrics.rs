@@ -22,6 +22,7 @@ pub struct Own {
     open_episodes: Family<Place, Gauge>,
     remembered_episodes: Family<Place, Gauge>,
     open_incidents: Family<Place, Gauge>,
+    blind_nodes: Family<Place, Gauge>,
     looks: Counter,
     look_duration: Histogram,
 }
@@ -31,6 +32,7 @@ pub struct Own {
 pub(super) struct CellGauges {
     pub(super) remembered_episodes: Series<Gauge>,
     pub(super) open_incidents: Series<Gauge>,
+    pub(super) blind_nodes: Series<Gauge>,
 }
 
 impl Own {
@@ -42,6 +44,7 @@ impl Own {
             open_episodes: Family::default(),
             remembered_episodes: Family::default(),
             open_incidents: Family::default(),
+            blind_nodes: Family::default(),
             looks: Counter::default(),
             look_duration: Histogram::new(buckets),
         };
@@ -55,6 +58,11 @@ impl Own {
             "open_incidents",
             "Incidents that are not resolved",
             own.open_incidents.clone(),
+        );
+        common.register(
+            "blind_nodes",
+            "Nodes on which an observer is silent or sees nothing",
+            own.blind_nodes.clone(),
         );
         common.register(
             "looks",
@@ -87,6 +95,7 @@ impl Own {
         CellGauges {
             remembered_episodes: Series::new(&self.remembered_episodes, Causes::NAME, partition),
             open_incidents: Series::new(&self.open_incidents, Causes::NAME, partition),
+            blind_nodes: Series::new(&self.blind_nodes, Causes::NAME, partition),
         }
     }
 }

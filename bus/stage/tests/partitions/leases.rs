@@ -80,7 +80,7 @@ async fn work_that_blocks_keeps_its_lease_says_that_it_is_behind_and_holds_nobod
         2,
         "each partition was taken once"
     );
-    assert!(!member.process.metrics.page().contains("leases_lost_total{"));
+    assert!(member.shows(r#"tapio_test_leases_lost_total{stage="echo"} 0"#));
     assert!(member.process.vitals.failing(Instant::now()).is_empty());
     member.end().await;
     assert_eq!(holder(&bus, 0).await, None, "given back");
