@@ -1,4 +1,5 @@
-//! Compiles each program object with clang; with `TAPIO_BPF=stub` it writes empty ones, so that checking needs no clang.
+//! Compiles each program object with clang, for the other architectures too, so that a mistake there shows here; with
+//! `TAPIO_BPF=stub` it writes empty ones, so that checking needs no clang.
 
 use std::error::Error;
 use std::io::Write as _;
@@ -17,6 +18,9 @@ const OBJECTS: [&str; 7] = [
     "container",
 ];
 
+/// Rust's name of each architecture, and libbpf's.
+const ARCHITECTURES: [(&str, &str); 2] = [("x86_64", "x86"), ("aarch64", "arm64")];
+
 /// Versions looked for besides plain `clang`, newest first; `deploy/setup` looks for the same.
 const CLANG_VERSIONS: RangeInclusive<u32> = 14..=22;
 
@@ -31,9 +35,20 @@ fn main() -> Result<(), Box<dyn Error>> {
         writeln!(cargo, "cargo::rustc-cfg=tapio_bpf_stub")?;
         return stub(&out);
     }
-    let clang = compiler()?;
-    for object in OBJECTS {
-        compile(&clang, object, &out)?;
+    let (clang, native) = (compiler()?, env::var("CARGO_CFG_TARGET_ARCH")?);
+    if !ARCHITECTURES.iter().any(|(name, _)| *name == native) {
+        return Err(format!("no programs for {native}").into());
+    }
+    for (name, arch) in ARCHITECTURES {
+        let folder = if name == native {
+            out.clone()
+        } else {
+            out.join("foreign")
+        };
+        fs::create_dir_all(&folder)?;
+        for object in OBJECTS {
+            compile(&clang, arch, object, &folder)?;
+        }
     }
     Ok(())
 }
@@ -64,23 +79,21 @@ fn knows_bpf(compiler: &str) -> bool {
     })
 }
 
-fn compile(clang: &str, object: &str, out: &Path) -> Result<(), Box<dyn Error>> {
-    let arch = match env::var("CARGO_CFG_TARGET_ARCH")?.as_str() {
-        "x86_64" => "x86",
-        "aarch64" => "arm64",
-        other => return Err(format!("no programs for {other}").into()),
-    };
+fn compile(clang: &str, arch: &str, object: &str, folder: &Path) -> Result<(), Box<dyn Error>> {
+    let here = env::current_dir()?;
     let status = Command::new(clang)
         .args([
             "-g", "-O2", "-target", "bpfel", "-mcpu=v3", "-Wall", "-Werror", "-c",
         ])
+        // the same bytes wherever the sources are
+        .arg(format!("-ffile-prefix-map={}=.", here.display()))
         .arg(format!("-D__TARGET_ARCH_{arch}"))
         .arg(format!("bpf/{object}.bpf.c"))
         .arg("-o")
-        .arg(out.join(format!("{object}.bpf.o")))
+        .arg(folder.join(format!("{object}.bpf.o")))
         .status()?;
     if !status.success() {
-        return Err(format!("{clang} refused bpf/{object}.bpf.c").into());
+        return Err(format!("{clang} refused bpf/{object}.bpf.c for {arch}").into());
     }
     Ok(())
 }

@@ -1,15 +1,17 @@
 //! Every mirror against the BTF of the objects: size and offset of each field. Needs neither root nor a kernel.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::Path;
 
 use ebpf::Family;
 use ebpf::raw::{
     Cgroup, Clock, ConnectFailed, Edge, Exec, Exit, Field, Head, Http, HttpError, Layout, Listen, Listener,
     OomKill, Signal, SumKey, Task,
 };
-use object::{Object as _, ObjectSection as _};
+use object::{Object as _, ObjectSection as _, SectionKind};
 
 /// A C struct: its size and the offsets of its members, by name and in order.
+#[derive(Debug, PartialEq)]
 struct Described {
     size: usize,
     members: Vec<(String, usize)>,
@@ -118,4 +120,34 @@ fn every_mirror_has_the_offsets_of_its_c_struct() {
     check::<Signal>(&all);
     check::<OomKill>(&all);
     check::<Cgroup>(&all);
+}
+
+/// Sections with programs, and what is told of each kind of record, in an object.
+fn contents(bytes: &[u8]) -> (BTreeSet<String>, BTreeMap<String, Described>) {
+    let elf = object::File::parse(bytes).unwrap();
+    let programs = elf
+        .sections()
+        .filter(|section| section.kind() == SectionKind::Text);
+    let names = programs
+        .map(|section| section.name().unwrap().to_owned())
+        .collect();
+    let mut structs = structs_of(elf.section_by_name(".BTF").unwrap().data().unwrap());
+    // the registers of a system call are each architecture's own
+    structs.remove("pt_regs");
+    (names, structs.into_iter().collect())
+}
+
+#[test]
+#[cfg_attr(tapio_bpf_stub, ignore = "built with TAPIO_BPF=stub")]
+fn the_other_architecture_has_the_same_programs_and_records() {
+    let folder = Path::new(env!("OUT_DIR"));
+    let mut compared = 0;
+    for entry in std::fs::read_dir(folder.join("foreign")).unwrap() {
+        let name = entry.unwrap().file_name();
+        let read = |folder: &Path| std::fs::read(folder.join(&name)).unwrap();
+        let (native, foreign) = (read(folder), read(&folder.join("foreign")));
+        assert_eq!(contents(&native), contents(&foreign), "{name:?}");
+        compared += 1;
+    }
+    assert_eq!(compared, 7);
 }
