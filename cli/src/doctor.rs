@@ -119,7 +119,15 @@ async fn bus(config: &Config) -> Vec<Finding> {
     let jetstream = bus.jetstream().query_account().await.is_ok();
     let mut findings = vec![
         finding("NATS", true, bus_client::connection::public(&config.urls)),
-        finding("JetStream", jetstream, if jetstream { "on" } else { "off, or not for this user" }),
+        finding(
+            "JetStream",
+            jetstream,
+            if jetstream {
+                "on"
+            } else {
+                "off, or not for this user"
+            },
+        ),
     ];
     findings.extend(hooks(&bus).await);
     findings

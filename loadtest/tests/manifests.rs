@@ -126,6 +126,10 @@ fn values_that_contradict_each_other_or_mean_nothing_are_refused_with_a_sentence
         ("nats.replicas=2", "value must be one of 1, 3"),
         ("nats.enabled=false", "name the bus in nats.external.url"),
         ("nats.external.url=nats://a:4222", "set nats.enabled to false"),
+        (
+            "nats.enabled=false,nats.external.url=nats://a:4222",
+            "name their Secret in authSecret",
+        ),
         ("jaeger.enabled=false", "name the backend in sink.endpoint"),
         ("node.families={disk}", "value must be one of"),
     ] {

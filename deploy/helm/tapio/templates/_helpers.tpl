@@ -62,13 +62,18 @@ nats://{{ include "tapio.fullname" . }}-nats.{{ .Release.Namespace }}:4222
 env:
   - name: TAPIO_NATS_URL
     value: {{ include "tapio.natsUrl" $root | quote }}
+  {{- if include "tapio.credentials" $root }}
+  - name: TAPIO_NATS_CREDS
+    value: /etc/tapio/credentials/{{ $user }}.creds
+  {{- else }}
   - name: TAPIO_NATS_USER
     value: {{ $user }}
   - name: TAPIO_NATS_PASSWORD
     valueFrom: {secretKeyRef: {name: {{ include "tapio.authSecret" $root }}, key: {{ $user }}}}
+  {{- end }}
   - name: TAPIO_NATS_INBOX_PREFIX
     value: _INBOX_{{ $user }}
-  {{- if and (not $root.Values.nats.enabled) $root.Values.nats.external.caSecret }}
+  {{- if include "tapio.ca" $root }}
   - name: TAPIO_NATS_CA
     value: /etc/tapio/nats/ca.crt
   {{- end }}
@@ -89,15 +94,33 @@ env:
   {{- end }}
 {{- end }}
 
-{{/* (list $) → the certificate authority of a bus of one's own. */}}
-{{- define "tapio.caMount" -}}
-{{- if and (not .Values.nats.enabled) .Values.nats.external.caSecret }}
+{{/* Secrets with the authority, and with credentials, of a bus of one's own; nothing where there are none. */}}
+{{- define "tapio.ca" -}}
+{{- if not .Values.nats.enabled }}{{ .Values.nats.external.caSecret }}{{ end -}}
+{{- end }}
+{{- define "tapio.credentials" -}}
+{{- if not .Values.nats.enabled }}{{ .Values.nats.external.credentialsSecret }}{{ end -}}
+{{- end }}
+
+{{/* $ → where a container finds them. */}}
+{{- define "tapio.busMounts" -}}
+{{- if include "tapio.ca" . }}
 - {name: nats-ca, mountPath: /etc/tapio/nats, readOnly: true}
 {{- end }}
+{{- if include "tapio.credentials" . }}
+- {name: nats-credentials, mountPath: /etc/tapio/credentials, readOnly: true}
 {{- end }}
-{{- define "tapio.caVolume" -}}
-{{- if and (not .Values.nats.enabled) .Values.nats.external.caSecret }}
-- {name: nats-ca, secret: {secretName: {{ .Values.nats.external.caSecret }}}}
+{{- end }}
+
+{{/* (list $ user) → the volumes for them, with no other role's credentials. */}}
+{{- define "tapio.busVolumes" -}}
+{{- $root := index . 0 -}}
+{{- $user := index . 1 -}}
+{{- with include "tapio.ca" $root }}
+- {name: nats-ca, secret: {secretName: {{ . }}}}
+{{- end }}
+{{- with include "tapio.credentials" $root }}
+- {name: nats-credentials, secret: {secretName: {{ . }}, items: [{key: {{ $user }}.creds, path: {{ $user }}.creds}]}}
 {{- end }}
 {{- end }}
 
