@@ -1,6 +1,6 @@
 # Every target is one script or one cargo command; `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench kernels e2e image clean
+.PHONY: help setup demo test check bench kernels e2e chart image clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,6 +30,9 @@ kernels: setup ## load and run the eBPF programs on every supported kernel, in v
 e2e: setup ## the story in a real Kubernetes on this host, then a campaign of real faults, each once (as root)
 	deploy/lab/e2e
 	deploy/lab/campaign
+
+chart: setup ## every way to install the chart, on a real Kubernetes on this host (as root)
+	deploy/lab/chart
 
 image: setup ## static builds and container images, into target/images
 	deploy/image
