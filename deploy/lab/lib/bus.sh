@@ -37,11 +37,11 @@ bus_new() {
 
 # Users and passwords as the chart writes them.
 bus_with_passwords() {
-  local role from=()
+  local role password from=()
   bus_new
   for role in observer stage sink reader; do
-    declare -gx "NATS_${role^^}=p$(openssl rand -hex 12)"
-    local -n password=NATS_${role^^}
+    password=p$(openssl rand -hex 12)
+    export "NATS_${role^^}=$password"
     from+=("--from-literal=$role=$password")
   done
   kubectl -n tapio create secret generic bus-passwords "${from[@]}"
@@ -51,7 +51,7 @@ bus_with_passwords() {
 
 # An operator, an account with JetStream, and a user for each role.
 bus_with_credentials() {
-  local role store=$BUS/data/nats/nsc/stores/lab from=() accounts=()
+  local role account store=$BUS/data/nats/nsc/stores/lab from=() accounts=()
   bus_new
   auth() { XDG_DATA_HOME=$BUS/data XDG_CONFIG_HOME=$BUS/config nats auth "$@" > /dev/null; }
   auth operator add lab
