@@ -39,6 +39,11 @@ macro_rules! conditions {
 conditions! {
     ExecutableChanged = "executable_changed",
     ImageChanged = "image_changed",
+    ReplicasChanged = "replicas_changed",
+    ResourcesChanged = "resources_changed",
+    EnvironmentChanged = "environment_changed",
+    CommandChanged = "command_changed",
+    SpecChanged = "spec_changed",
     SignalSent = "signal_sent",
     ContainerStopped = "container_stopped",
     MemoryGrowth = "memory_growth",
@@ -61,7 +66,15 @@ impl Condition {
     /// Whether it is something that was done once, rather than a state that lasts.
     pub fn is_point(self) -> bool {
         match self {
-            Self::ExecutableChanged | Self::ImageChanged | Self::SignalSent | Self::ContainerStopped => true,
+            Self::ExecutableChanged
+            | Self::ImageChanged
+            | Self::ReplicasChanged
+            | Self::ResourcesChanged
+            | Self::EnvironmentChanged
+            | Self::CommandChanged
+            | Self::SpecChanged
+            | Self::SignalSent
+            | Self::ContainerStopped => true,
             Self::MemoryGrowth
             | Self::OomKill
             | Self::ProcessCrashed

@@ -14,6 +14,7 @@ mod pairs;
 mod ratio;
 mod seen;
 mod sighting;
+mod specs;
 mod stops;
 mod storm;
 
@@ -184,6 +185,7 @@ impl Folder {
             | Body::ProcessExited(_)
             | Body::OomKill(_)
             | Body::ImageChanged(_) => self.sight(event),
+            Body::SpecChanged(change) => self.episodes.merge_all(specs::sightings(event, change)),
             Body::Listening(listening) => {
                 let is_news = self.instances.note(event, listening.open);
                 if listening.open && is_news {

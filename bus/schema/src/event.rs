@@ -144,6 +144,8 @@ kinds! {
     OomKill(container::OomKill) = "oom_kill",
     /// A container's image was changed in its workload.
     ImageChanged(kubernetes::ImageChanged) = "image_changed",
+    /// Something else than images was changed in a workload's spec.
+    SpecChanged(kubernetes::SpecChanged) = "spec_changed",
     /// Pressure and free memory of the node.
     NodePressure(node::NodePressure) = "node_pressure",
     /// Something was not seen or not delivered.

@@ -108,7 +108,7 @@ pub const FAMILIES: &[Family] = &[
         observers: &[
             observer(
                 "deployments",
-                "image changes of Deployments, StatefulSets and DaemonSets",
+                "changes of Deployments, StatefulSets and DaemonSets: images, replicas, resources, environment, command",
             )
             .cluster()
             .built(),

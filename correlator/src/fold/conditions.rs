@@ -9,6 +9,11 @@ pub(super) fn quiet_gap_ns(condition: Condition) -> u64 {
     match condition {
         Condition::ExecutableChanged
         | Condition::ImageChanged
+        | Condition::ReplicasChanged
+        | Condition::ResourcesChanged
+        | Condition::EnvironmentChanged
+        | Condition::CommandChanged
+        | Condition::SpecChanged
         | Condition::SignalSent
         | Condition::ContainerStopped => 0,
         // A supervisor that waits between restarts (10 s, 20 s, 40 s) still tells one story.
@@ -41,6 +46,11 @@ pub(super) fn must_last(condition: Condition) -> bool {
         | Condition::HttpUnanswered => true,
         Condition::ExecutableChanged
         | Condition::ImageChanged
+        | Condition::ReplicasChanged
+        | Condition::ResourcesChanged
+        | Condition::EnvironmentChanged
+        | Condition::CommandChanged
+        | Condition::SpecChanged
         | Condition::SignalSent
         | Condition::ContainerStopped
         | Condition::MemoryGrowth

@@ -85,6 +85,7 @@ fn is_call(event: &Event) -> bool {
         | Body::ProcessExited(_)
         | Body::OomKill(_)
         | Body::ImageChanged(_)
+        | Body::SpecChanged(_)
         | Body::Loss(_)
         | Body::Capability(_) => false,
     }

@@ -76,6 +76,7 @@ impl Sighting {
             | Body::TcpStats(_)
             | Body::HttpStats(_)
             | Body::NodePressure(_)
+            | Body::SpecChanged(_)
             | Body::Loss(_)
             | Body::Capability(_) => return None,
         };
@@ -94,7 +95,7 @@ impl Sighting {
         ))
     }
 
-    fn new(
+    pub(super) fn new(
         condition: Condition,
         severity: Severity,
         event: &Event,
@@ -166,7 +167,7 @@ fn number(name: &str, value: f64) -> Facts {
     Facts::from([(name.to_owned(), Fact::Number(value))])
 }
 
-fn text(value: &str) -> Fact {
+pub(super) fn text(value: &str) -> Fact {
     Fact::Text(value.to_owned())
 }
 

@@ -1,5 +1,7 @@
 //! Every rule by itself, in the smallest world that it speaks of.
 
+use std::collections::BTreeMap;
+
 use bus_schema::entity::{Process, Service, Workload};
 use bus_schema::episode::{Edge, Episode, Fact, Report};
 use bus_schema::{Entity, EventId};
@@ -114,11 +116,23 @@ fn episode(id: u128, condition: Condition, subject: Entity) -> Episode {
         start_ns: START,
         last_ns: START,
         count: 1,
-        facts: ["how", "signal"]
-            .map(|fact| (fact.to_owned(), Fact::Text("SIGKILL".into())))
-            .into(),
+        facts: facts(),
         ..Episode::default()
     }
+}
+
+/// What was killed with SIGKILL, scaled to none, and given another memory limit.
+fn facts() -> BTreeMap<String, Fact> {
+    let killed = Fact::Text("SIGKILL".into());
+    [
+        ("how", killed.clone()),
+        ("signal", killed),
+        ("old", Fact::Number(1.0)),
+        ("new", Fact::Number(0.0)),
+        ("memory_limit", Fact::Text("12Mi".into())),
+    ]
+    .map(|(name, fact)| (name.to_owned(), fact))
+    .into()
 }
 
 /// Tests a pair of every cause and effect of every rule.
@@ -160,6 +174,17 @@ fn no_mechanism_explains_an_end_that_looks_otherwise() {
         pair.cause.facts.insert("signal".into(), fault);
         let by_that_signal = pair.is_linked(&book, rule);
         !ends(&rule.id) || !by_another_signal && by_that_signal == (rule.id == "signal-ends-process")
+    });
+}
+
+#[test]
+fn more_replicas_stop_nothing_and_other_resources_than_memory_kill_nothing() {
+    let book = RuleBook::embedded().unwrap();
+    let conditional = ["scaling-stops-container", "scaled-to-none", "limit-is-too-small"];
+    every_pair(&book, |rule, mut pair| {
+        pair.cause.facts.insert("new".into(), Fact::Number(2.0));
+        pair.cause.facts.remove("memory_limit");
+        pair.is_linked(&book, rule) != conditional.contains(&rule.id.as_str())
     });
 }
 

@@ -11,6 +11,7 @@ mod replay;
 #[expect(dead_code, reason = "these tests leave the server alone")]
 mod server;
 mod slow;
+mod specs;
 mod told;
 mod upgrade;
 

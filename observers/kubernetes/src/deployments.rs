@@ -1,18 +1,19 @@
-//! Image changes of Deployments, `StatefulSets` and `DaemonSets`, told by one leader.
+//! Changes of Deployments, `StatefulSets` and `DaemonSets`, told by one leader.
 //!
 //! Every replica watches; those that do not lead keep what they saw for a while, and a new leader tells what happened
 //! since the former one was last known to live. A change is therefore never lost, at worst told twice.
 
 mod backlog;
 mod history;
-mod images;
+mod known;
 mod rollout;
+mod spec;
 mod watch;
 
 use std::time::Duration;
 
 use bus_schema::event::Body;
-use bus_schema::event::kubernetes::ImageChanged;
+use bus_schema::event::kubernetes::{ImageChanged, SpecChanged};
 use bus_schema::{Entity, Severity};
 use futures_util::future::BoxFuture;
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, StatefulSet};
@@ -24,7 +25,7 @@ use tokio::task::JoinSet;
 
 use crate::election::{self, Leadership};
 use backlog::Backlog;
-use images::Change;
+use known::{Change, What};
 
 const OBSERVER: &str = "deployments";
 /// The lease for which the replicas compete.
@@ -100,13 +101,22 @@ async fn tell(mut seen: mpsc::Receiver<Change>, leadership: &mut election::Watch
 
 fn emit(emitter: &Emitter, change: Change) {
     let subject = Entity::of_workload(change.workload);
-    let body = Body::ImageChanged(ImageChanged {
-        container: change.container,
-        old_image: change.old_image,
-        new_image: change.new_image,
-        generation: change.generation,
-        manager: change.manager,
-        rollback: change.is_rollback,
-    });
+    let body = match change.what {
+        What::Image { container, old, new } => Body::ImageChanged(ImageChanged {
+            container,
+            old_image: old,
+            new_image: new,
+            generation: change.generation,
+            manager: change.manager,
+            rollback: change.is_rollback,
+        }),
+        What::Spec { differences, omitted } => Body::SpecChanged(SpecChanged {
+            differences,
+            omitted,
+            generation: change.generation,
+            manager: change.manager,
+            rollback: change.is_rollback,
+        }),
+    };
     emitter.emit(Draft::new(change.time_ns, Severity::Notice, subject, body));
 }

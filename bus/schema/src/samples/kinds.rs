@@ -4,7 +4,7 @@ use crate::Body;
 use crate::entity::Process;
 use crate::event::Kind;
 use crate::event::container::OomKill;
-use crate::event::kubernetes::ImageChanged;
+use crate::event::kubernetes::{Aspect, Difference, ImageChanged, SpecChanged};
 use crate::event::memory::MemoryGrowth;
 use crate::event::network::{ConnectFailed, ConnectFailure, EdgeStats, Listening, Role, TcpStats};
 use crate::event::node::{Capability, Coverage, Loss, NodePressure};
@@ -87,6 +87,19 @@ pub fn body(kind: Kind) -> Body {
             generation: 2,
             manager: "kubectl-set".into(),
             rollback: false,
+        }),
+        Kind::SpecChanged => Body::SpecChanged(SpecChanged {
+            differences: vec![Difference {
+                aspect: Aspect::Resources,
+                container: "c".into(),
+                name: "limits.memory".into(),
+                old: Some("128Mi".into()),
+                new: None,
+            }],
+            omitted: 1,
+            generation: 2,
+            manager: "kubectl-set".into(),
+            rollback: true,
         }),
         Kind::NodePressure => Body::NodePressure(NodePressure {
             memory_some_avg10: Some(0.5),

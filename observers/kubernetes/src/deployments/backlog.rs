@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::images::Change;
+use super::known::Change;
 
 /// Longer than it takes a replica to find out that the leader is gone.
 const KEEP_NS: u64 = 120 * 1_000_000_000;
@@ -32,12 +32,25 @@ impl Backlog {
 
 #[cfg(test)]
 mod tests {
+    use bus_schema::entity::Workload;
+
+    use super::super::known::What;
     use super::*;
 
     fn seen_at(observed_ns: u64) -> Change {
         Change {
+            workload: Workload::default(),
+            what: What::Spec {
+                differences: Vec::new(),
+                omitted: 0,
+            },
+            generation: 1,
+            manager: String::new(),
+            written_ns: observed_ns,
+            time_ns: observed_ns,
             observed_ns,
-            ..Change::default()
+            is_of_template: false,
+            is_rollback: false,
         }
     }
 

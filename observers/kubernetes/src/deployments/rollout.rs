@@ -7,6 +7,7 @@ use k8s_openapi::api::core::v1::PodTemplateSpec;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, Time};
 use kube::Resource;
 use kube::api::ObjectMeta;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -15,7 +16,7 @@ const TEMPLATE_HASH: &str = "pod-template-hash";
 
 /// A kind with a pod template.
 pub(super) trait Rollout:
-    Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static
+    Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Serialize + Send + 'static
 {
     /// The objects in which its controller keeps former templates.
     type Revision: Revision;
@@ -72,21 +73,24 @@ impl Revision for ControllerRevision {
 
 /// Who wrote a container's image, and when (whole seconds, UNIX ns), by the object's managed fields.
 pub(super) fn writer(meta: &ObjectMeta, container: &str) -> Option<(String, u64)> {
-    let owns_image = |fields: &Value| {
+    last_writer(meta, |fields| {
         ["f:containers", "f:initContainers"].iter().any(|list| {
             let item = fields
                 .pointer("/f:spec/f:template/f:spec")
                 .and_then(|spec| spec.get(list)?.get(format!("k:{{\"name\":\"{container}\"}}")));
             item.is_some_and(|item| item.get("f:image").is_some())
         })
-    };
+    })
+}
+
+/// The same for whoever wrote anything of the spec.
+pub(super) fn spec_writer(meta: &ObjectMeta) -> Option<(String, u64)> {
+    last_writer(meta, |fields| fields.get("f:spec").is_some())
+}
+
+fn last_writer(meta: &ObjectMeta, owns: impl Fn(&Value) -> bool) -> Option<(String, u64)> {
     let entries = meta.managed_fields.iter().flatten();
-    let owners = entries.filter(|entry| {
-        entry
-            .fields_v1
-            .as_ref()
-            .is_some_and(|fields| owns_image(&fields.0))
-    });
+    let owners = entries.filter(|entry| entry.fields_v1.as_ref().is_some_and(|fields| owns(&fields.0)));
     let timed = owners.filter_map(|entry| {
         Some((
             entry.manager.clone().unwrap_or_default(),

@@ -12,7 +12,7 @@ use kube::{Api, Client, Resource};
 use observer_base::Context;
 use tokio::sync::mpsc;
 
-use super::images::{Change, Images};
+use super::known::{Change, Workloads};
 use super::rollout::Rollout;
 use super::{OBSERVER, history};
 
@@ -28,7 +28,7 @@ where
     let events = kube::runtime::watcher(Api::<K>::all(client.clone()), watcher::Config::default());
     let stopped = context.stop.clone().cancelled_owned();
     let mut events = events.default_backoff().take_until(stopped).boxed();
-    let mut images = Images::default();
+    let mut workloads = Workloads::default();
     let mut health = Health::new::<K>(context.clone());
     loop {
         let Ok(next) = tokio::time::timeout(QUIET, events.next()).await else {
@@ -37,15 +37,15 @@ where
         };
         let Some(event) = next else { return };
         match event {
-            Ok(Event::Init) => images.begin_list(),
+            Ok(Event::Init) => workloads.begin_list(),
             Ok(Event::InitDone) => {
-                images.end_list();
+                workloads.end_list();
                 health.set(None);
             }
-            Ok(Event::Delete(object)) => images.lose(&name(&object)),
+            Ok(Event::Delete(object)) => workloads.lose(&name(&object)),
             Ok(Event::InitApply(object) | Event::Apply(object)) => {
                 health.goes_on();
-                for change in see(&mut images, &client, &object, context.clock.now_ns()).await {
+                for change in see(&mut workloads, &client, &object, context.clock.now_ns()).await {
                     if changes.send(change).await.is_err() {
                         return;
                     }
@@ -60,20 +60,32 @@ where
 }
 
 /// What changed, and whether that had been there before.
-async fn see<K>(images: &mut Images, client: &Client, object: &K, observed_ns: u64) -> Vec<Change>
+async fn see<K>(workloads: &mut Workloads, client: &Client, object: &K, observed_ns: u64) -> Vec<Change>
 where
     K: Rollout,
     K::Revision: Resource<Scope = NamespaceResourceScope>,
 {
-    let Some((_, template)) = object.parts() else {
+    let name = name(object);
+    if workloads.is_as_known(&name, object.meta()) {
         return Vec::new();
+    }
+    let spec = match serde_json::to_value(object) {
+        Ok(mut object) => object
+            .get_mut("spec")
+            .map(serde_json::Value::take)
+            .unwrap_or_default(),
+        Err(error) => {
+            tracing::warn!(workload = %name, %error, "its spec is not readable: changes of it are not told");
+            return Vec::new();
+        }
     };
-    let mut changes = images.see(&name(object), object.meta(), template, observed_ns);
-    let Some(written_ns) = changes.iter().map(|change| change.written_ns).min() else {
+    let mut changes = workloads.see(&name, object.meta(), &spec, observed_ns);
+    let of_template = changes.iter().filter(|change| change.is_of_template);
+    let Some(written_ns) = of_template.map(|change| change.written_ns).min() else {
         return changes;
     };
     let is_rollback = history::ran_before(client, object, written_ns).await.unwrap_or_else(|error| {
-        tracing::warn!(workload = %name(object), error = chain(&error), "former revisions cannot be listed: the change is not called a rollback");
+        tracing::warn!(workload = %name, error = chain(&error), "former revisions cannot be listed: the change is not called a rollback");
         false
     });
     for change in &mut changes {
