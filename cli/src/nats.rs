@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bus_client::reader::{Item, Reader};
-use bus_client::{Bus, Config, streams};
+use bus_client::{Bus, Config, connection, streams};
 use bus_schema::{Incident, names};
 use futures_util::{StreamExt, TryStreamExt};
 
@@ -20,10 +20,14 @@ const DEFAULT_URL: &str = "nats://127.0.0.1:4222";
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Nothing answers there.
-    #[error("no NATS at {url}; start one with `tapio up` or name it with --nats-url")]
+    #[error(
+        "no NATS at {url} ({why}); start one with `tapio up`, or name it with --nats-url and its user with --nats-user or --nats-creds"
+    )]
     Unreachable {
         /// Where.
         url: String,
+        /// What went wrong last.
+        why: String,
     },
     /// A server without incidents.
     #[error("this NATS has no JetStream, or no bucket of incidents: no correlator has run there yet")]
@@ -89,8 +93,12 @@ pub(crate) fn at(url: &str) -> Config {
 /// Connects, or says within seconds that nothing is there.
 pub(crate) async fn connect(config: &Config) -> Result<Bus, Error> {
     let connected = Bus::connect_now(config, DEADLINE).await;
-    connected.map_err(|_| Error::Unreachable {
-        url: bus_client::connection::public(&config.urls),
+    connected.map_err(|error| Error::Unreachable {
+        url: connection::public(&config.urls),
+        why: match error {
+            connection::Error::Unreachable { why, .. } => why,
+            connection::Error::Credentials { .. } | connection::Error::Connect { .. } => error.to_string(),
+        },
     })
 }
 

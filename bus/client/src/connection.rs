@@ -56,6 +56,7 @@ pub struct Bus {
     client: Client,
     jetstream: jetstream::Context,
     status: watch::Receiver<Status>,
+    trouble: watch::Receiver<String>,
     stream_replicas: usize,
 }
 
@@ -80,13 +81,15 @@ pub enum Error {
         #[source]
         source: async_nats::ConnectError,
     },
-    /// No server answered in time.
-    #[error("no NATS server answers at {urls} within {seconds} s")]
+    /// No server answered in time, or none took the connection.
+    #[error("no connection to NATS at {urls} within {seconds} s: {why}")]
     Unreachable {
         /// Where.
         urls: String,
         /// How long was waited.
         seconds: u64,
+        /// What went wrong last.
+        why: String,
     },
 }
 
@@ -94,8 +97,12 @@ impl Bus {
     /// Starts connecting, and goes on in the background until a server answers.
     pub async fn connect(config: &Config) -> Result<Self, Error> {
         let (status_sender, status) = watch::channel(Status::default());
+        let (trouble_sender, trouble) = watch::channel("nobody answers".to_owned());
         let options = options(config)?.event_callback(move |event| {
             note(&status_sender, &event);
+            if let Event::ServerError(_) | Event::ClientError(_) = event {
+                trouble_sender.send_replace(event.to_string());
+            }
             async {}
         });
         let urls = public(&config.urls);
@@ -109,6 +116,7 @@ impl Bus {
             client,
             jetstream,
             status,
+            trouble,
             stream_replicas: config.stream_replicas.max(1),
         })
     }
@@ -122,6 +130,7 @@ impl Bus {
             return Err(Error::Unreachable {
                 urls: public(&config.urls),
                 seconds: patience.as_secs(),
+                why: bus.trouble.borrow().clone(),
             });
         }
         Ok(bus)

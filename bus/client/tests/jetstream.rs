@@ -392,7 +392,26 @@ async fn a_server_that_is_not_there_is_one_sentence_within_the_patience() {
     assert!(
         error
             .to_string()
-            .starts_with("no NATS server answers at nats://127.0.0.1:"),
+            .starts_with("no connection to NATS at nats://127.0.0.1:"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn whom_a_server_refuses_is_told_so() {
+    let server = Server::with_config("authorization { user: reader, password: right }");
+    let config = Config {
+        user: Some(("reader".into(), "wrong".into())),
+        ..server.config()
+    };
+    let error = Bus::connect_now(&config, Duration::from_secs(2))
+        .await
+        .unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .to_lowercase()
+            .contains("authorization violation"),
         "{error}"
     );
 }
