@@ -19,10 +19,9 @@ const MEMORY_LIMIT: &str = "limits.memory";
 pub(super) fn sightings(event: &Event, change: &SpecChanged) -> Vec<Sighting> {
     let mut by_condition: BTreeMap<Condition, Vec<&Difference>> = BTreeMap::new();
     for difference in &change.differences {
-        by_condition
-            .entry(condition(difference.aspect))
-            .or_default()
-            .push(difference);
+        if let Some(condition) = condition(difference.aspect) {
+            by_condition.entry(condition).or_default().push(difference);
+        }
     }
     let sighting = |(condition, differences): (Condition, Vec<&Difference>)| {
         let facts = facts(&differences, change);
@@ -38,15 +37,17 @@ pub(super) fn sightings(event: &Event, change: &SpecChanged) -> Vec<Sighting> {
     by_condition.into_iter().map(sighting).collect()
 }
 
-fn condition(aspect: Aspect) -> Condition {
+/// Nothing that happens begins with how pods are to be replaced.
+fn condition(aspect: Aspect) -> Option<Condition> {
     match aspect {
-        Aspect::Replicas => Condition::ReplicasChanged,
-        Aspect::Resources => Condition::ResourcesChanged,
-        Aspect::Environment => Condition::EnvironmentChanged,
-        Aspect::Command => Condition::CommandChanged,
+        Aspect::Replicas => Some(Condition::ReplicasChanged),
+        Aspect::Resources => Some(Condition::ResourcesChanged),
+        Aspect::Environment => Some(Condition::EnvironmentChanged),
+        Aspect::Command => Some(Condition::CommandChanged),
         Aspect::Ports | Aspect::Probes | Aspect::Volumes | Aspect::Scheduling | Aspect::Other => {
-            Condition::SpecChanged
+            Some(Condition::SpecChanged)
         }
+        Aspect::Rollout => None,
     }
 }
 
@@ -144,6 +145,7 @@ mod tests {
             difference(Aspect::Replicas, "", Some("2"), Some("0")),
             difference(Aspect::Resources, "limits.memory", Some("128Mi"), Some("12Mi")),
             difference(Aspect::Resources, "limits.cpu", None, Some("1")),
+            difference(Aspect::Rollout, "strategy", Some(""), Some("")),
         ]);
         let told: Vec<_> = all
             .iter()

@@ -72,7 +72,9 @@ pub enum Aspect {
     Volumes,
     /// Which nodes the pods may run on.
     Scheduling,
-    /// Any other part of the spec.
+    /// How pods are replaced and kept account of: no pod is another one by it.
+    Rollout,
+    /// Any other part of the pod template.
     #[default]
     #[serde(other)]
     Other,

@@ -42,7 +42,7 @@ impl Spec {
                 "template" => flat.pod(value.pointer("/spec").unwrap_or(&Value::Null)),
                 // it cannot be changed
                 "selector" => {}
-                _ => flat.hide(Aspect::Other, "", field, value),
+                _ => flat.hide(Aspect::Rollout, "", field, value),
             }
         }
         flat
@@ -347,6 +347,20 @@ mod tests {
                 "Scheduling  nodeSelector.disk: ssd -> hdd",
                 "Other  hostNetwork: - -> ",
             ]
+        );
+    }
+
+    #[test]
+    fn how_pods_are_replaced_is_no_part_of_them() {
+        let of = |strategy: &str| {
+            let text = format!(
+                r#"{{"strategy": {{"type": "{strategy}"}}, "template": {{"spec": {{"hostNetwork": true}}}}}}"#
+            );
+            Spec::of(&serde_json::from_str(&text).unwrap())
+        };
+        assert_eq!(
+            lines(&of("Recreate"), &of("RollingUpdate")),
+            ["Rollout  strategy:  -> "]
         );
     }
 
