@@ -54,6 +54,8 @@ struct Known {
     spec: Spec,
     /// Hash of the pod template.
     template: u64,
+    /// Who wrote anything of the spec last, and when.
+    writer: Option<(String, u64)>,
     /// The list in which it was last seen.
     listed: u64,
 }
@@ -101,6 +103,7 @@ impl Workloads {
             images: images(spec),
             spec: Spec::of(spec),
             template: spec::hash(spec.get("template").unwrap_or(&Value::Null)),
+            writer: spec_writer(meta),
             listed: self.list,
         };
         let before = self.known.insert(workload.clone(), now);
@@ -125,8 +128,14 @@ impl Workloads {
             }
         };
         let (differences, omitted) = before.spec.differences(&now.spec);
-        let of_spec =
-            (!differences.is_empty()).then(|| change(What::Spec { differences, omitted }, spec_writer(meta)));
+        let of_spec = (!differences.is_empty()).then(|| {
+            // The scale subresource leaves no writer: who is there then has written something else before.
+            let writer = now
+                .writer
+                .clone()
+                .filter(|writer| before.writer.as_ref() != Some(writer));
+            change(What::Spec { differences, omitted }, writer)
+        });
         let of_images = now.images.iter().filter_map(|(container, image)| {
             let old = before.images.get(container).filter(|old| *old != image)?;
             let what = What::Image {
@@ -240,6 +249,41 @@ mod tests {
         assert_eq!(
             (differences.len(), *omitted, changes[0].is_of_template),
             (1, 0, false)
+        );
+    }
+
+    #[test]
+    fn who_wrote_before_did_not_write_what_is_new() {
+        let written = |second: u32| {
+            let json = format!(
+                r#"{{"uid": "u", "managedFields": [{{"manager": "kubectl-set", "time": "1970-01-01T00:00:0{second}Z", "fieldsV1": {{"f:spec": {{}}}}}}]}}"#
+            );
+            serde_json::from_str::<ObjectMeta>(&json).unwrap()
+        };
+        let mut workloads = Workloads::default();
+        workloads.see(&redis(), &written(1), &spec("redis:6", 1), SECOND_NS);
+        let mut told = |second, replicas, observed_ns| {
+            let changes = workloads.see(
+                &redis(),
+                &written(second),
+                &spec("redis:6", replicas),
+                observed_ns,
+            );
+            (changes[0].manager.clone(), changes[0].time_ns)
+        };
+        assert_eq!(
+            told(1, 2, 7 * SECOND_NS),
+            (String::new(), 7 * SECOND_NS),
+            "scaled by the subresource"
+        );
+        assert_eq!(
+            told(8, 3, 8 * SECOND_NS + 5),
+            ("kubectl-set".into(), 8 * SECOND_NS + 5)
+        );
+        assert_eq!(
+            told(9, 4, 20 * SECOND_NS),
+            ("kubectl-set".into(), 9 * SECOND_NS),
+            "told late"
         );
     }
 
