@@ -115,6 +115,9 @@ impl State {
             return;
         }
         let executable = executable::of_process(Path::new(PROC), id.pid, &raw::text(&exec.filename));
+        if executable::is_runtime(&executable) {
+            return;
+        }
         self.tasks.insert(id, exec.task);
         self.services
             .execd(&service, id, origin, executable, exec.head.time_ns);

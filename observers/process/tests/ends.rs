@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
@@ -154,8 +154,14 @@ impl Service {
 
     /// Starts a process behind `entrance`, which stays outside; gives its number once it runs what it is there for.
     async fn enter(&mut self, entrance: &[&str]) -> u32 {
+        self.enter_as(entrance, Path::new("sleep")).await
+    }
+
+    /// The same with a `program` that sleeps.
+    async fn enter_as(&mut self, entrance: &[&str], program: &Path) -> u32 {
         let procs = self.folder.join("cgroup.procs");
-        let script = format!("echo 0 > {} && exec sleep 1000", procs.display());
+        let script = format!("echo 0 > {} && exec {} 1000", procs.display(), program.display());
+        let asleep = format!(" ({}) S ", program.file_name().unwrap().to_string_lossy());
         let mut command: Vec<&str> = entrance.to_vec();
         command.extend(["sh", "-c", &script]);
         let (program, arguments) = command.split_first().unwrap();
@@ -169,7 +175,7 @@ impl Service {
         let sleeps = |pid: &u32| {
             // Asleep, its exec is over: one that is killed in the middle of it has none.
             let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-            stat.contains(" (sleep) S ") && !before.contains(pid)
+            stat.contains(&asleep) && !before.contains(pid)
         };
         let mut entered = None;
         wait_for("a process enters", || {
@@ -266,4 +272,23 @@ async fn a_probe_that_ends_before_its_container_is_nothing_and_the_container_is_
     wait_for("the probe ends", || container.pids() == [main]).await;
     kill(main);
     assert_eq!(ends(&mut told, &[main, probe], main).await, [(main, 9)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs CAP_BPF"]
+async fn a_runtime_that_is_in_a_group_before_the_container_is_not_what_ends() {
+    let programs = tempfile::tempdir().unwrap();
+    let named = |name: &str| {
+        let program = programs.path().join(name);
+        fs::copy("/bin/sleep", &program).unwrap();
+        program
+    };
+    let mut told = Told::observe().await;
+    let mut container = Service::new(&told, "placed");
+    let runtime = container.enter_as(&[], &named("runc")).await;
+    let main = container.enter_as(&[], &named("shop")).await;
+    kill(runtime);
+    wait_for("the runtime ends", || container.pids() == [main]).await;
+    kill(main);
+    assert_eq!(ends(&mut told, &[main, runtime], main).await, [(main, 9)]);
 }

@@ -26,6 +26,14 @@ pub fn of_process(proc: &Path, pid: u32, fallback: &str) -> Executable {
     executable
 }
 
+/// Whether it is a container runtime on its way into a container, where another program is to run: it is in the group first,
+/// and ends at once or becomes that program. It starts itself, by its own name, by one below `/proc`, or from memory.
+pub fn is_runtime(executable: &Executable) -> bool {
+    const NAMES: [&str; 4] = ["runc", "crun", "youki", "runsc"];
+    let Executable { path, .. } = executable;
+    path.starts_with("/proc/") || path.starts_with("/memfd:runc") || NAMES.contains(&file_name(path).as_str())
+}
+
 /// Build id and content hash of a file; empty where it cannot be read.
 pub fn of_file(path: &Path) -> Executable {
     let Ok(mut file) = File::open(path) else {
@@ -124,6 +132,22 @@ mod tests {
             path: path.into(),
             content_hash: hash.into(),
             ..Executable::default()
+        }
+    }
+
+    #[test]
+    fn a_runtime_that_starts_itself_is_no_service() {
+        for path in [
+            "/usr/sbin/runc",
+            "/usr/bin/crun",
+            "/proc/self/exe",
+            "/proc/self/fd/7",
+            "/memfd:runc_cloned:/proc/self/exe",
+        ] {
+            assert!(is_runtime(&at(path, "")), "{path}");
+        }
+        for path in ["/usr/bin/python3.11", "/opt/runc/shop", "/memfd:shop"] {
+            assert!(!is_runtime(&at(path, "")), "{path}");
         }
     }
 
