@@ -148,6 +148,52 @@ async fn who_may_only_read_reads_the_history_of_incidents_and_changes_nothing() 
     );
 }
 
+/// Whether others hear what `user` publishes on `subject`.
+async fn publishes(server: &Server, user: &str, subject: &str) -> bool {
+    const LAST: &str = "tapio.events.9.last.last";
+    let (listening, speaking) = (connect(server, "stage").await, connect(server, user).await);
+    let mut heard = listening.client().subscribe(subject.to_owned()).await.unwrap();
+    let mut last = listening.client().subscribe(LAST).await.unwrap();
+    listening.jetstream().query_account().await.unwrap();
+    speaking
+        .client()
+        .publish(subject.to_owned(), "x".into())
+        .await
+        .unwrap();
+    // What a connection says and hears keeps its order; an observer may ask the server nothing.
+    if user == "observer" {
+        speaking.client().publish(LAST, "x".into()).await.unwrap();
+        tokio::time::timeout(PATIENCE, last.next()).await.unwrap();
+    } else {
+        speaking.jetstream().query_account().await.unwrap();
+    }
+    listening.jetstream().query_account().await.unwrap();
+    heard.next().now_or_never().flatten().is_some()
+}
+
+#[tokio::test]
+async fn each_role_publishes_its_own_subjects_and_no_others() {
+    let server = server();
+    let subjects = [
+        "tapio.events.7.node.memory",
+        "tapio.enriched.7.memory",
+        "tapio.episodes.0.all",
+        "tapio.incidents.error.shop.cache",
+    ];
+    for (user, allowed) in [
+        ("observer", [true, false, false, false]),
+        ("stage", [true, true, true, true]),
+        ("sink", [false, false, false, false]),
+        ("reader", [false, false, false, false]),
+    ] {
+        let mut heard = Vec::new();
+        for subject in subjects {
+            heard.push(publishes(&server, user, subject).await);
+        }
+        assert_eq!(heard, allowed, "{user}");
+    }
+}
+
 /// Whether `listener` hears what the server replies to `speaker`.
 async fn overhears(server: &Server, listener: &str, speaker: &str) -> bool {
     let (listening, speaking) = (connect(server, listener).await, connect(server, speaker).await);
