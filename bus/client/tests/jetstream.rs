@@ -3,24 +3,29 @@
 
 #[path = "jetstream/checkpoints.rs"]
 mod checkpoints;
+#[path = "jetstream/connecting.rs"]
+mod connecting;
 #[path = "jetstream/incidents.rs"]
 mod incidents;
+#[path = "jetstream/leases.rs"]
+mod leases;
+#[path = "jetstream/provisioning.rs"]
+mod provisioning;
+#[path = "jetstream/roles.rs"]
+mod roles;
 #[path = "harness/server.rs"]
 mod server;
 
 use std::time::Duration;
 
-use async_nats::jetstream::stream;
-use bus_client::leases::Member;
 use bus_client::losses::Losses;
 use bus_client::publisher::{self, Outgoing, Publisher};
 use bus_client::reader::{Item, Reader};
 use bus_client::spool::Spool;
-use bus_client::{Bus, Config, connection, listing, streams};
-use bus_schema::names::{EPISODES_STREAM, LEASES_BUCKET, LEASES_MAX_BYTES, MAX_PARTITIONS, episodes_subject};
+use bus_client::{Bus, streams};
+use bus_schema::names::{EPISODES_STREAM, episodes_subject};
 use server::Server;
 use tokio::sync::mpsc;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -57,52 +62,6 @@ async fn read(reader: &mut Reader, count: u64) -> Vec<String> {
 
 fn numbers(count: u64) -> Vec<String> {
     (0..count).map(|number| number.to_string()).collect()
-}
-
-#[tokio::test]
-async fn streams_of_another_number_of_partitions_are_refused_and_other_limits_are_not() {
-    let server = Server::start();
-    let bus = server.connect().await;
-    let smaller = stream::Config {
-        name: EPISODES_STREAM.to_owned(),
-        subjects: vec!["tapio.episodes.>".to_owned()],
-        max_messages: 5,
-        ..stream::Config::default()
-    };
-    bus.jetstream().create_stream(smaller).await.unwrap();
-    streams::provision(&bus, 2).await.unwrap();
-    let mut episodes = bus.jetstream().get_stream(EPISODES_STREAM).await.unwrap();
-    assert_eq!(episodes.info().await.unwrap().config.max_messages, 5);
-    for partitions in [1, 4] {
-        let error = streams::provision(&bus, partitions).await.unwrap_err();
-        assert!(
-            matches!(error, streams::Error::OtherSubjects { .. }),
-            "{partitions}: {error}"
-        );
-    }
-}
-
-#[tokio::test]
-async fn provisioning_twice_is_the_same_as_once() {
-    let server = Server::start();
-    let bus = ready(&server).await;
-    streams::provision(&bus, 2).await.unwrap();
-    let mut names: Vec<String> = futures_util::TryStreamExt::try_collect(bus.jetstream().stream_names())
-        .await
-        .unwrap();
-    names.retain(|name| !name.starts_with("KV_"));
-    names.sort();
-    assert_eq!(
-        names,
-        [
-            "TAPIO_ENRICHED_0",
-            "TAPIO_ENRICHED_1",
-            "TAPIO_EPISODES",
-            "TAPIO_EVENTS_0",
-            "TAPIO_EVENTS_1",
-            "TAPIO_INCIDENTS"
-        ]
-    );
 }
 
 #[tokio::test]
@@ -282,91 +241,6 @@ async fn what_is_removed_while_a_reader_lags_behind_is_reported_once() {
 }
 
 #[tokio::test]
-async fn partitions_are_shared_and_those_of_the_dead_move() {
-    let server = Server::start();
-    let bus = ready(&server).await;
-    let mut first = Member::new(&bus, "stage", "first", 4).await.unwrap();
-    assert_eq!(first.round(Instant::now()).await.gained.len(), 4);
-    let mut second = Member::new(&bus, "stage", "second", 4).await.unwrap();
-    assert!(
-        second.round(Instant::now()).await.gained.is_empty(),
-        "all are held"
-    );
-    let surplus = first.round(Instant::now()).await.surplus;
-    assert_eq!(surplus.len(), 2);
-    for partition in surplus {
-        first.release(partition).await;
-    }
-    let gained = second.round(Instant::now()).await.gained;
-    assert_eq!(gained.len(), 2);
-    drop(first);
-    let died = Instant::now();
-    let mut moved = Vec::new();
-    let mut rounds = tokio::time::interval(second.interval());
-    while moved.len() < 2 {
-        rounds.tick().await;
-        moved.extend(second.round(Instant::now()).await.gained);
-        assert!(died.elapsed() < PATIENCE);
-    }
-    assert!(
-        moved
-            .iter()
-            .all(|lease| gained.iter().all(|other| other.partition != lease.partition))
-    );
-    assert!(moved.iter().all(|lease| lease.epoch > 0));
-}
-
-#[tokio::test]
-async fn the_leases_of_the_largest_installation_fit_twice() {
-    let server = Server::start();
-    let bus = ready(&server).await;
-    let mut gained = 0;
-    for stage in ["enricher", "episodes", "causes"] {
-        for name in 0..u32::from(MAX_PARTITIONS) {
-            let name = format!("tapio-{stage}-{name:048}");
-            let mut member = Member::new(&bus, stage, &name, MAX_PARTITIONS).await.unwrap();
-            gained += member.round(Instant::now()).await.gained.len();
-        }
-    }
-    assert_eq!(gained, 3 * usize::from(MAX_PARTITIONS));
-    let store = streams::bucket(&bus, LEASES_BUCKET).await.unwrap();
-    let bytes = store.stream.get_info().await.unwrap().state.bytes;
-    assert!(
-        (1..=u64::try_from(LEASES_MAX_BYTES).unwrap() / 2).contains(&bytes),
-        "{bytes}"
-    );
-}
-
-#[tokio::test]
-async fn live_keys_are_listed_and_no_consumer_is_left_with_the_server() {
-    let server = Server::start();
-    let bus = ready(&server).await;
-    let store = streams::bucket(&bus, LEASES_BUCKET).await.unwrap();
-    assert_eq!(listing::keys(&bus, &store, "a.>").await.unwrap(), [""; 0]);
-    for key in ["a.lease.1", "a.lease.2", "a.member.x", "b.lease.1"] {
-        store.put(key, "".into()).await.unwrap();
-    }
-    store.delete("a.lease.2").await.unwrap();
-    let mut keys = listing::keys(&bus, &store, "a.>").await.unwrap();
-    keys.sort();
-    assert_eq!(keys, ["a.lease.1", "a.member.x"]);
-    let consumers = async || store.stream.get_info().await.unwrap().state.consumer_count;
-    assert_eq!(consumers().await, 0);
-    assert!(store.keys().await.is_ok());
-    assert_eq!(consumers().await, 1, "what the bucket's own listing leaves");
-}
-
-#[tokio::test]
-async fn keys_of_no_bucket_are_an_error() {
-    let server = Server::start();
-    let bus = ready(&server).await;
-    let store = streams::bucket(&bus, LEASES_BUCKET).await.unwrap();
-    bus.jetstream().delete_key_value(LEASES_BUCKET).await.unwrap();
-    let listed = tokio::time::timeout(PATIENCE, listing::keys(&bus, &store, ">")).await;
-    assert!(listed.unwrap().is_err());
-}
-
-#[tokio::test]
 async fn a_reader_from_now_on_begins_with_the_next_message_or_not_at_all() {
     let mut server = Server::start();
     let bus = server.connect().await;
@@ -379,55 +253,4 @@ async fn a_reader_from_now_on_begins_with_the_next_message_or_not_at_all() {
     assert_eq!(read(&mut after, 1).await, ["1"]);
     server.kill();
     assert!(Reader::from_now(&bus, EPISODES_STREAM).await.is_err());
-}
-
-#[tokio::test]
-async fn a_server_that_is_not_there_is_one_sentence_within_the_patience() {
-    let mut server = Server::start();
-    server.kill();
-    let error = Bus::connect_now(&server.config(), Duration::from_millis(300))
-        .await
-        .unwrap_err();
-    assert!(matches!(error, connection::Error::Unreachable { .. }));
-    assert!(
-        error
-            .to_string()
-            .starts_with("no connection to NATS at nats://127.0.0.1:"),
-        "{error}"
-    );
-}
-
-#[tokio::test]
-async fn whom_a_server_refuses_is_told_so() {
-    let server = Server::with_config("authorization { user: reader, password: right }");
-    let config = Config {
-        user: Some(("reader".into(), "wrong".into())),
-        ..server.config()
-    };
-    let error = Bus::connect_now(&config, Duration::from_secs(2))
-        .await
-        .unwrap_err();
-    assert!(
-        error
-            .to_string()
-            .to_lowercase()
-            .contains("authorization violation"),
-        "{error}"
-    );
-}
-
-#[tokio::test]
-async fn streams_are_asked_for_in_as_many_copies_as_told() {
-    let server = Server::start();
-    let copies = |stream_replicas| Config {
-        stream_replicas,
-        ..server.config()
-    };
-    let three = Bus::connect_now(&copies(3), PATIENCE).await.unwrap();
-    let refused = streams::provision(&three, 1).await.unwrap_err();
-    assert!(matches!(refused, streams::Error::Stream { .. }), "{refused}");
-    let why = std::error::Error::source(&refused).unwrap().to_string();
-    assert!(why.contains("replicas"), "a server alone keeps one: {why}");
-    let one = Bus::connect_now(&copies(1), PATIENCE).await.unwrap();
-    streams::provision(&one, 1).await.unwrap();
 }
