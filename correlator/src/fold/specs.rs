@@ -66,16 +66,45 @@ fn facts(differences: &[&Difference], change: &SpecChanged) -> Facts {
             facts.insert(name.into(), fact);
         }
     }
-    if let Some(limit) = differences
-        .iter()
-        .find(|difference| difference.name == MEMORY_LIMIT)
-    {
-        facts.insert(
-            "memory_limit".into(),
-            text(limit.new.as_deref().unwrap_or("none")),
-        );
+    let lowered = |difference: &&&Difference| difference.name == MEMORY_LIMIT && is_less(difference);
+    let limit = differences.iter().find(lowered);
+    if let Some(limit) = limit.and_then(|difference| difference.new.as_deref()) {
+        facts.insert("lowered_memory_limit".into(), text(limit));
     }
     facts
+}
+
+/// Whether there is a bound where there was a higher one, or none.
+fn is_less(difference: &Difference) -> bool {
+    let number = |value: &Option<String>| value.as_deref().and_then(quantity);
+    match (number(&difference.old), number(&difference.new)) {
+        (old, Some(new)) => old.is_none_or(|old| new < old),
+        (_, None) => false,
+    }
+}
+
+/// A quantity of the Kubernetes API: digits with a binary, decimal or exponential suffix.
+fn quantity(text: &str) -> Option<f64> {
+    const SUFFIXES: [(&str, f64); 13] = [
+        ("Ki", 1024.0),
+        ("Mi", 1_048_576.0),
+        ("Gi", 1_073_741_824.0),
+        ("Ti", 1_099_511_627_776.0),
+        ("Pi", 1_125_899_906_842_624.0),
+        ("Ei", 1_152_921_504_606_846_976.0),
+        ("m", 1e-3),
+        ("k", 1e3),
+        ("M", 1e6),
+        ("G", 1e9),
+        ("T", 1e12),
+        ("P", 1e15),
+        ("E", 1e18),
+    ];
+    let of_suffix =
+        |(suffix, factor): (&str, f64)| Some(text.strip_suffix(suffix)?.parse::<f64>().ok()? * factor);
+    text.parse()
+        .ok()
+        .or_else(|| SUFFIXES.into_iter().find_map(of_suffix))
 }
 
 /// `limits.memory 128Mi to 12Mi`, `URL`, `KEY added`; at most [`NAMED`] of them.
@@ -159,7 +188,7 @@ mod tests {
             told[1].1["difference"],
             text("limits.memory 128Mi to 12Mi, limits.cpu added")
         );
-        assert_eq!(told[1].1["memory_limit"], text("12Mi"));
+        assert_eq!(told[1].1["lowered_memory_limit"], text("12Mi"));
         assert!(!told[1].1.contains_key("new"), "there are two");
         assert_eq!(told.len(), 2);
     }
@@ -171,6 +200,19 @@ mod tests {
             .into());
         assert_eq!(all[0].condition, Condition::EnvironmentChanged);
         assert_eq!(all[0].facts["difference"], text("A, B, C, 1 more"));
-        assert!(!all[0].facts.contains_key("memory_limit"));
+        assert!(!all[0].facts.contains_key("lowered_memory_limit"));
+    }
+
+    #[test]
+    fn a_limit_is_lowered_whatever_its_unit_and_not_when_it_is_raised_or_taken_away() {
+        let lowers = |old, new| {
+            let all = of(vec![difference(Aspect::Resources, "limits.memory", old, new)]);
+            all[0].facts.contains_key("lowered_memory_limit")
+        };
+        assert!(lowers(Some("1Gi"), Some("512Mi")) && lowers(Some("1G"), Some("900000k")));
+        assert!(lowers(None, Some("12Mi")), "there was none");
+        assert!(lowers(Some("1e9"), Some("67108864")));
+        assert!(!lowers(Some("12Mi"), Some("128Mi")) && !lowers(Some("128Mi"), None));
+        assert!(!lowers(Some("128Mi"), Some("much")));
     }
 }

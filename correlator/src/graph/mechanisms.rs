@@ -129,7 +129,7 @@ fn facts() -> BTreeMap<String, Fact> {
         ("signal", killed),
         ("old", Fact::Number(1.0)),
         ("new", Fact::Number(0.0)),
-        ("memory_limit", Fact::Text("12Mi".into())),
+        ("lowered_memory_limit", Fact::Text("12Mi".into())),
     ]
     .map(|(name, fact)| (name.to_owned(), fact))
     .into()
@@ -183,7 +183,7 @@ fn more_replicas_stop_nothing_and_other_resources_than_memory_kill_nothing() {
     let conditional = ["scaling-stops-container", "scaled-to-none", "limit-is-too-small"];
     every_pair(&book, |rule, mut pair| {
         pair.cause.facts.insert("new".into(), Fact::Number(2.0));
-        pair.cause.facts.remove("memory_limit");
+        pair.cause.facts.remove("lowered_memory_limit");
         pair.is_linked(&book, rule) != conditional.contains(&rule.id.as_str())
     });
 }

@@ -16,6 +16,9 @@ use super::told::Told;
 use crate::graph::{Graph, State};
 use crate::rules::RuleBook;
 
+/// Between two counts of blind nodes, event time.
+const BLIND_INTERVAL_NS: u64 = 1_000_000_000;
+
 /// The stage.
 #[derive(Debug)]
 pub struct Causes {
@@ -34,6 +37,8 @@ pub struct Cell {
     is_rebuilding: bool,
     /// Event time of the last report, UNIX ns.
     now_ns: u64,
+    /// When blind nodes were counted last, event time, UNIX ns.
+    blind_counted_ns: u64,
     /// What remains to be told with the next report.
     owed: Vec<Incident>,
     metrics: Own,
@@ -54,6 +59,7 @@ impl Causes {
             told: kept.told,
             is_rebuilding: false,
             now_ns: 0,
+            blind_counted_ns: 0,
             owed: Vec::new(),
             metrics: self.metrics.clone(),
             gauges: self.metrics.cell(partition),
@@ -159,7 +165,11 @@ impl Cell {
     fn tell(&mut self, revisions: Vec<Incident>) -> Result<Vec<Output>, Reject> {
         metrics::set(&self.gauges.remembered_episodes, self.graph.episodes());
         metrics::set(&self.gauges.open_incidents, self.graph.open_incidents());
-        metrics::set(&self.gauges.blind_nodes, self.graph.blind_nodes());
+        // All hooks of all nodes are looked at for it, so not at every report.
+        if self.now_ns >= self.blind_counted_ns + BLIND_INTERVAL_NS {
+            self.blind_counted_ns = self.now_ns;
+            metrics::set(&self.gauges.blind_nodes, self.graph.blind_nodes());
+        }
         if self.is_rebuilding {
             for incident in revisions {
                 self.told.find(incident);

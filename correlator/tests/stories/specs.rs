@@ -82,17 +82,19 @@ fn a_caller_whose_environment_changed_calls_where_nobody_listens() {
 }
 
 #[test]
-fn a_memory_limit_that_was_lowered_kills_and_one_of_the_processor_does_not() {
-    let limit = |name: &'static str| {
-        move |log: &mut Log| log.respec(20 * SECOND, "cache", Aspect::Resources, name, ["128Mi", "12Mi"])
+fn a_memory_limit_that_was_lowered_kills_and_no_other_change_of_a_limit_does() {
+    let limit = |name: &'static str, values| {
+        move |log: &mut Log| log.respec(20 * SECOND, "cache", Aspect::Resources, name, values)
     };
     let killed = |log: &mut Log| {
         log.oom(20 * SECOND + 90 * MILLI, "cache");
         outage(log);
     };
+    let root_after = |name, values| name_of(root(limit(name, values), killed));
     assert_eq!(
-        name_of(root(limit("limits.memory"), killed)),
+        root_after("limits.memory", ["128Mi", "12Mi"]),
         "cache resources_changed"
     );
-    assert_eq!(name_of(root(limit("limits.cpu"), killed)), "cache oom_kill");
+    assert_eq!(root_after("limits.memory", ["12Mi", "64Mi"]), "cache oom_kill");
+    assert_eq!(root_after("limits.cpu", ["2", "1"]), "cache oom_kill");
 }
