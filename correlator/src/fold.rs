@@ -192,7 +192,7 @@ impl Folder {
                     self.episodes.is_up(&event.subject.key().into(), event.time_ns);
                 }
             }
-            Body::EdgeStats(_) => {}
+            Body::EdgeStats(_) | Body::ObjectState(_) => {}
         }
         self.episodes.publish_urgent(&mut report.episodes);
     }

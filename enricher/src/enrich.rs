@@ -5,10 +5,11 @@
 
 use std::collections::BTreeMap;
 
-use bus_schema::entity::{Address, HOST_NAMESPACE, MOST_BACKENDS, Service};
+use bus_schema::entity::{Address, MOST_BACKENDS, Service};
 use bus_schema::event::{Body, Event};
+use bus_schema::family;
 use bus_schema::names::{partition_of_slot, slot};
-use bus_schema::{Batch, Entity};
+use bus_schema::{Batch, Entity, Header};
 use bus_stage::watermark::{Watermark, is_heartbeat_due};
 use serde::{Deserialize, Serialize};
 
@@ -49,7 +50,7 @@ impl Enricher {
         let mut shares: BTreeMap<u16, Vec<Event>> = BTreeMap::new();
         for mut event in batch.events {
             self.learn(&event, &batch.header.node);
-            self.fill(topology, &mut event, &batch.header.node);
+            self.fill(topology, &mut event, &batch.header);
             let partition = partition_of(&event, partitions);
             shares.entry(partition).or_default().push(event);
         }
@@ -84,17 +85,21 @@ impl Enricher {
         }
     }
 
-    fn fill(&self, topology: &Topology, event: &mut Event, node: &str) {
-        let time_ns = event.time_ns;
-        fill_local(topology, &mut event.subject, node);
+    fn fill(&self, topology: &Topology, event: &mut Event, header: &Header) {
+        let (time_ns, node) = (event.time_ns, &header.node);
+        let own = Some(node.as_str()).filter(|_| !family::is_cluster_scoped(&header.observer));
+        fill_local(topology, &mut event.subject, own);
         if let Some(object) = &mut event.object {
             match object.address.clone() {
                 Some(address) if object.workload.is_none() => {
                     self.fill_remote(topology, object, &address, node, time_ns);
                 }
                 Some(_) => {}
-                None => fill_local(topology, object, node),
+                None => fill_local(topology, object, own),
             }
+        }
+        for entity in [Some(&mut event.subject), event.object.as_mut()].into_iter().flatten() {
+            entity.identity = Some(entity.identity());
         }
     }
 
@@ -166,10 +171,10 @@ fn partition_of(event: &Event, partitions: u16) -> u16 {
     }
 }
 
-/// Someone on the observer's own node.
-fn fill_local(topology: &Topology, entity: &mut Entity, node: &str) {
-    if entity.node.is_none() && !is_of_cluster(entity) {
-        entity.node = Some(node.to_owned());
+/// Someone on the observer's own node; on any, where the observer looks at the whole cluster.
+fn fill_local(topology: &Topology, entity: &mut Entity, node: Option<&str>) {
+    if entity.node.is_none() {
+        entity.node = node.map(ToOwned::to_owned);
     }
     let by_container = entity
         .container
@@ -179,15 +184,6 @@ fn fill_local(topology: &Topology, entity: &mut Entity, node: &str) {
     if let Some(record) = by_container.or_else(by_uid) {
         fill_pod(topology, entity, record);
     }
-}
-
-/// A workload of Kubernetes as such is on no node, wherever its observer runs.
-fn is_of_cluster(entity: &Entity) -> bool {
-    let is_kubernetes = entity
-        .workload
-        .as_ref()
-        .is_some_and(|workload| workload.namespace != HOST_NAMESPACE);
-    is_kubernetes && entity.pod.is_none() && entity.container.is_none() && entity.process.is_none()
 }
 
 fn fill_service(topology: &Topology, object: &mut Entity, service: &Service, time_ns: u64) {
@@ -205,7 +201,7 @@ fn fill_service(topology: &Topology, object: &mut Entity, service: &Service, tim
 fn fill_listener(topology: &Topology, object: &mut Entity, owner: &Entity, node: &str) {
     let address = object.address.take();
     let mut owner = owner.clone();
-    fill_local(topology, &mut owner, node);
+    fill_local(topology, &mut owner, Some(node));
     *object = Entity { address, ..owner };
 }
 

@@ -1,14 +1,21 @@
-//! Who an event speaks of. Observers fill what the node knows; the enricher fills the rest.
+//! Who an event speaks of. Observers fill what the node knows; the enricher fills the rest and says who it is.
+
+mod identity;
 
 use std::fmt;
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-/// One thing of the cluster, known by any number of its names at once.
+pub use identity::Identity;
+
+/// One thing of the cluster: its identity, and whatever else is known of it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Entity {
+    /// Who it is. Observers of the API server set it for what is no workload; the enricher for everything.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub identity: Option<Identity>,
     /// The process, where one acted or suffered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub process: Option<Process>,
@@ -123,6 +130,18 @@ pub const PROGRAM_KIND: &str = "Program";
 /// Kind of what stands for all addresses that nobody knows.
 pub const ADDRESSES_KIND: &str = "Addresses";
 
+/// Kind of a pod.
+pub const POD_KIND: &str = "Pod";
+
+/// Kind of a Service.
+pub const SERVICE_KIND: &str = "Service";
+
+/// Kind of a node.
+pub const NODE_KIND: &str = "Node";
+
+/// Kind of an address that nobody of the cluster has.
+pub const EXTERNAL_KIND: &str = "External";
+
 /// Namespace token of workloads that Kubernetes does not know.
 pub const HOST_NAMESPACE: &str = "host";
 
@@ -194,40 +213,35 @@ impl Entity {
         }
     }
 
-    /// The name under which it is correlated: the workload, else the widest name that is known. Stable over restarts
-    /// where a workload is known.
+    /// An object of the API that is known by its identity alone: a `ConfigMap`, a Service, a quota.
+    pub fn of_object(kind: &str, namespace: &str, name: &str) -> Self {
+        Self {
+            identity: Some(Identity::new(kind, namespace, name)),
+            ..Self::default()
+        }
+    }
+
+    /// Who it is: as it was told, else by the widest name that is known. The same over restarts where a workload is known.
+    pub fn identity(&self) -> Identity {
+        self.identity.clone().unwrap_or_else(|| Identity::of(self))
+    }
+
+    /// Its identity as one text, the name under which it is correlated.
     pub fn key(&self) -> String {
-        if let Some(workload) = &self.workload {
-            // Every event asks for it, several times: a plain copy costs a third of formatting.
-            let (kind, namespace, name) = (&*workload.kind, &*workload.namespace, &*workload.name);
-            // Groups of one name below different parents are different services; the path tells them apart.
-            let path = self.cgroup.as_ref().map(|cgroup| cgroup.path.as_str());
-            return match path.filter(|_| kind == CGROUP_KIND) {
-                Some(path) => [kind, "/", namespace, "/", name, ":", path].concat(),
-                None => [kind, "/", namespace, "/", name].concat(),
-            };
+        // Every event asks for it: what is there already is not copied first.
+        match &self.identity {
+            Some(identity) => identity.key(),
+            None => Identity::of(self).key(),
         }
-        if let Some(service) = &self.service {
-            return format!("Service/{}/{}", service.namespace, service.name);
-        }
-        if let Some(pod) = &self.pod {
-            return format!("Pod/{}", pod.uid);
-        }
-        if let (Some(cgroup), Some(node)) = (&self.cgroup, &self.node) {
-            return format!("Cgroup/{node}/{}:{}", cgroup.id, cgroup.path);
-        }
-        if let Some(address) = &self.address {
-            return format!("Address/{}:{}", address.ip, address.port);
-        }
-        self.node
-            .as_ref()
-            .map_or_else(|| "Unknown".to_owned(), |node| format!("Node/{node}"))
     }
 
     /// The short name for a sentence: `cache`, `10.0.0.7:6379`, `node-3`.
     pub fn label(&self) -> String {
         if let Some(workload) = &self.workload {
             return workload.name.clone();
+        }
+        if let Some(object) = self.identity.as_ref().filter(|identity| identity.is_api_object()) {
+            return object.name.clone();
         }
         if let Some(service) = &self.service {
             return service.name.clone();
@@ -249,7 +263,8 @@ impl Entity {
         let workload = self.workload.as_ref().map(|workload| workload.namespace.as_str());
         let pod = self.pod.as_ref().map(|pod| pod.namespace.as_str());
         let service = self.service.as_ref().map(|service| service.namespace.as_str());
-        [workload, pod, service]
+        let object = self.identity.as_ref().filter(|identity| identity.is_api_object());
+        [workload, pod, service, object.map(|object| object.namespace.as_str())]
             .into_iter()
             .flatten()
             .find(|name| !name.is_empty())
@@ -260,39 +275,5 @@ impl Entity {
 impl fmt::Display for Workload {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}/{}", self.kind, self.namespace, self.name)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn at(kind: &str, path: &str) -> Entity {
-        let name = path.rsplit('/').next().unwrap_or_default().to_owned();
-        let (kind, namespace) = (kind.to_owned(), HOST_NAMESPACE.to_owned());
-        let workload = Workload {
-            kind,
-            namespace,
-            name,
-        };
-        let cgroup = Cgroup {
-            id: 1,
-            path: path.to_owned(),
-        };
-        Entity {
-            cgroup: Some(cgroup),
-            ..Entity::of_workload(workload)
-        }
-    }
-
-    #[test]
-    fn groups_of_one_name_are_different_services_and_a_restarted_unit_is_the_same() {
-        let (one, other) = (at(CGROUP_KIND, "/shop-1/cache"), at(CGROUP_KIND, "/shop-2/cache"));
-        assert_ne!(one.key(), other.key());
-        assert_eq!(one.label(), other.label());
-        assert_eq!(
-            at("Deployment", "/pod-1/c").key(),
-            at("Deployment", "/pod-2/c").key()
-        );
     }
 }

@@ -144,8 +144,10 @@ kinds! {
     OomKill(container::OomKill) = "oom_kill",
     /// A container's image was changed in its workload.
     ImageChanged(kubernetes::ImageChanged) = "image_changed",
-    /// Something else than images was changed in a workload's spec.
+    /// An object of the API was created, deleted, or changed in something else than images.
     SpecChanged(kubernetes::SpecChanged) = "spec_changed",
+    /// An object of the API entered or left a state in which it does not work.
+    ObjectState(kubernetes::ObjectState) = "object_state",
     /// Pressure and free memory of the node.
     NodePressure(node::NodePressure) = "node_pressure",
     /// Something was not seen or not delivered.

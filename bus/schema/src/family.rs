@@ -137,6 +137,12 @@ pub fn by_token(token: &str) -> Option<&'static Family> {
     FAMILIES.iter().find(|family| family.token == token)
 }
 
+/// Whether the observer of that name looks at the whole cluster, wherever it runs.
+pub fn is_cluster_scoped(observer: &str) -> bool {
+    let mut all = FAMILIES.iter().flat_map(|family| family.observers);
+    all.any(|known| known.token == observer && known.cluster_scoped)
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;

@@ -86,6 +86,7 @@ fn is_call(event: &Event) -> bool {
         | Body::OomKill(_)
         | Body::ImageChanged(_)
         | Body::SpecChanged(_)
+        | Body::ObjectState(_)
         | Body::Loss(_)
         | Body::Capability(_) => false,
     }

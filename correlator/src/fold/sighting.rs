@@ -77,6 +77,7 @@ impl Sighting {
             | Body::HttpStats(_)
             | Body::NodePressure(_)
             | Body::SpecChanged(_)
+            | Body::ObjectState(_)
             | Body::Loss(_)
             | Body::Capability(_) => return None,
         };

@@ -47,7 +47,15 @@ fn condition(aspect: Aspect) -> Option<Condition> {
         Aspect::Ports | Aspect::Probes | Aspect::Volumes | Aspect::Scheduling | Aspect::Other => {
             Some(Condition::SpecChanged)
         }
-        Aspect::Rollout => None,
+        Aspect::Rollout
+        | Aspect::Data
+        | Aspect::Selector
+        | Aspect::ServicePorts
+        | Aspect::Routes
+        | Aspect::Traffic
+        | Aspect::Bounds
+        | Aspect::Storage
+        | Aspect::Schedule => None,
     }
 }
 

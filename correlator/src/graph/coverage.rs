@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bus_schema::Entity;
 use bus_schema::episode::Blindness;
 use bus_schema::event::node;
-use bus_schema::family::FAMILIES;
+use bus_schema::family::is_cluster_scoped;
 use serde::{Deserialize, Serialize};
 
 /// Losses count against completeness for this long.
@@ -213,11 +213,6 @@ impl Hook {
     fn is_silent(&self, time_ns: u64) -> bool {
         time_ns > self.told_ns + SILENT_NS
     }
-}
-
-fn is_cluster_scoped(observer: &str) -> bool {
-    let mut all = FAMILIES.iter().flat_map(|family| family.observers);
-    all.any(|known| known.token == observer && known.cluster_scoped)
 }
 
 #[cfg(test)]

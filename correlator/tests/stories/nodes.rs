@@ -1,6 +1,6 @@
 //! The same story on two nodes, whose clocks never agree.
 
-use bus_schema::Incident;
+use bus_schema::{Entity, Incident};
 
 use super::log::{Log, leak};
 use super::replay::conditions;
@@ -9,15 +9,21 @@ use super::{MILLI, SECOND};
 /// The cache's node has a clock that is `ahead` of that of everybody else.
 fn with_a_clock_ahead(ahead: u64) -> Log {
     let mut log = leak();
+    let is_cache = |entity: &Entity| {
+        let workload = entity.workload.as_ref();
+        workload.is_some_and(|workload| workload.name == "cache")
+    };
     for event in &mut log.0 {
-        let is_cache = event
-            .subject
-            .workload
-            .as_ref()
-            .is_some_and(|workload| workload.name == "cache");
-        if is_cache {
-            event.subject.node = Some("n2".into());
+        if is_cache(&event.subject) {
             event.time_ns += ahead;
+        }
+        for entity in [Some(&mut event.subject), event.object.as_mut()]
+            .into_iter()
+            .flatten()
+        {
+            if is_cache(entity) {
+                entity.node = Some("n2".into());
+            }
         }
     }
     log

@@ -191,12 +191,12 @@ fn a_workload_of_the_cluster_is_on_no_node_and_a_process_is_on_its_observers() {
         Body::ImageChanged(ImageChanged::default()),
     );
     let here = refused(5, Entity::default());
-    let shares = Enricher::default()
-        .apply(&Topology::default(), batch(vec![change, here]), 1)
-        .shares;
-    let nodes: BTreeMap<_, _> = shares
-        .iter()
-        .flat_map(|share| &share.events)
+    let mut of_cluster = batch(vec![change]);
+    of_cluster.header.observer = "deployments".into();
+    let nodes: BTreeMap<_, _> = [of_cluster, batch(vec![here])]
+        .into_iter()
+        .flat_map(|batch| Enricher::default().apply(&Topology::default(), batch, 1).shares)
+        .flat_map(|share| share.events)
         .map(|event| (event.subject.label(), event.subject.node.clone()))
         .collect();
     assert_eq!(nodes["redis"], None);
@@ -210,7 +210,7 @@ fn events_of_one_workload_share_a_partition() {
         let events = vec![refused(time_ns, address("10.0.0.1", 1))];
         let shares = enricher.apply(&Topology::default(), batch(events), 4).shares;
         let partitions: Vec<_> = shares.iter().map(|share| share.partition).collect();
-        assert_eq!(partitions, [partition_of_slot(slot("Cgroup/host/gateway"), 4)]);
+        assert_eq!(partitions, [partition_of_slot(slot("Cgroup/host/gateway@n1"), 4)]);
     }
 }
 
@@ -359,11 +359,11 @@ fn a_call_to_another_nodes_address_is_told_as_what_answers_there() {
         "Deployment/shop/web",
         "a port that leads to a Service"
     );
-    assert_eq!(key(5432), "Unit/host/postgresql", "a unit of the node");
+    assert_eq!(key(5432), "Unit/host/postgresql@n2", "a unit of the node");
     assert_eq!(key(8443), "Deployment/shop/proxy", "a pod on the node's network");
     assert_eq!(
         key(9000),
-        "Address/192.168.0.2:9000",
+        "External//192.168.0.2:9000",
         "a pod that has its own network"
     );
 }
@@ -372,7 +372,7 @@ fn a_call_to_another_nodes_address_is_told_as_what_answers_there() {
 fn a_peer_with_a_nodes_address_is_the_node() {
     let (topology, mut enricher) = two_nodes();
     let peer = enriched(&mut enricher, &topology, address("192.168.0.2", 0));
-    assert_eq!(peer, Entity::of_node("n2"));
+    assert_eq!(peer.key(), Entity::of_node("n2").key());
     let unknown = enriched(&mut enricher, &topology, address("192.168.0.2", 7));
     assert_eq!(unknown.node.as_deref(), Some("n2"));
     let stranger = enriched(&mut enricher, &topology, address("192.168.0.3", 0));

@@ -267,7 +267,7 @@ mod tests {
         assert_eq!(key_of("/system.slice/redis.service", 7, "redis-server"), unit);
         let uid = "0f8fad5b-d9cb-469f-a165-70867728950e";
         let (key, _) = key_of(&format!("/kubepods/pod{uid}/{}", "a1".repeat(32)), 7, "python3");
-        assert_eq!(key, format!("Pod/{uid}"));
+        assert_eq!(key, format!("Pod//{uid}"));
         let unknown = blank().program("curl", 6, 1);
         assert_eq!(unknown.workload, None, "it may be anything, even a pod's");
     }

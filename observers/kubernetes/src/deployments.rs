@@ -109,6 +109,7 @@ fn emit(emitter: &Emitter, change: Change) {
             generation: change.generation,
             manager: change.manager,
             rollback: change.is_rollback,
+            ..ImageChanged::default()
         }),
         What::Spec { differences, omitted } => Body::SpecChanged(SpecChanged {
             differences,
@@ -116,6 +117,8 @@ fn emit(emitter: &Emitter, change: Change) {
             generation: change.generation,
             manager: change.manager,
             rollback: change.is_rollback,
+            replaces_pods: change.is_of_template,
+            ..SpecChanged::default()
         }),
     };
     emitter.emit(Draft::new(change.time_ns, Severity::Notice, subject, body));

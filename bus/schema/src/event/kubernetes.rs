@@ -1,6 +1,12 @@
 //! Bodies of the Kubernetes observers.
 
+mod state;
+
 use serde::{Deserialize, Serialize};
+
+pub use state::{ObjectState, Reason, State};
+
+use crate::entity::Workload;
 
 /// The image of one container of the subject's pod template was changed.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -18,9 +24,13 @@ pub struct ImageChanged {
     pub manager: String,
     /// Whether the template equals one that ran before.
     pub rollback: bool,
+    /// Whether it was made while nobody watched, and is told later.
+    #[serde(skip_serializing_if = "is_false")]
+    pub late: bool,
 }
 
-/// Something else than images was changed in the spec of the subject, by one write. Labels and annotations alone are no change.
+/// The subject, an object of the API, was created, deleted or changed in something else than images, by one write. A change of
+/// labels and annotations alone, or a restart of a rollout, has no differences.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SpecChanged {
@@ -34,9 +44,57 @@ pub struct SpecChanged {
     pub manager: String,
     /// Whether the template equals one that ran before.
     pub rollback: bool,
+    /// What was done to it.
+    #[serde(skip_serializing_if = "Action::is_change")]
+    pub action: Action,
+    /// Whether the pods of the subject are replaced by others because of it.
+    #[serde(skip_serializing_if = "is_false")]
+    pub replaces_pods: bool,
+    /// Whether it was made while nobody watched, and is told later.
+    #[serde(skip_serializing_if = "is_false")]
+    pub late: bool,
+    /// Workloads that read the subject, are selected, bounded or scaled by it; at most [`MOST_AFFECTED`].
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub affected: Vec<Workload>,
 }
 
-/// One entry of a spec that is different. Values that may be secret (of variables, arguments and commands) are never told.
+/// Most workloads that a change names as affected.
+pub const MOST_AFFECTED: usize = 32;
+
+/// What was done to an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    /// It is new.
+    Created,
+    /// It is gone.
+    Deleted,
+    /// It was there before.
+    #[default]
+    #[serde(other)]
+    Changed,
+}
+
+impl Action {
+    #[expect(
+        clippy::trivially_copy_pass_by_ref,
+        reason = "serde hands references to skip_serializing_if"
+    )]
+    fn is_change(&self) -> bool {
+        *self == Self::Changed
+    }
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde hands references to skip_serializing_if"
+)]
+fn is_false(value: &bool) -> bool {
+    !*value
+}
+
+/// One entry of an object that is different. Values that may be secret (of variables, arguments, commands, `ConfigMaps` and
+/// Secrets) are never told.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Difference {
@@ -52,7 +110,7 @@ pub struct Difference {
     pub new: Option<String>,
 }
 
-/// A part of a workload's spec.
+/// A part of an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Aspect {
@@ -74,7 +132,23 @@ pub enum Aspect {
     Scheduling,
     /// How pods are replaced and kept account of: no pod is another one by it.
     Rollout,
-    /// Any other part of the pod template.
+    /// Entries of a `ConfigMap` or Secret, by key.
+    Data,
+    /// Which pods belong to a Service, a policy or a budget.
+    Selector,
+    /// Ports of a Service and where they lead.
+    ServicePorts,
+    /// Hosts, paths and Services of an Ingress.
+    Routes,
+    /// What a `NetworkPolicy` lets through.
+    Traffic,
+    /// Bounds of a quota, a limit range, a disruption budget or an autoscaler.
+    Bounds,
+    /// Size, class and volume of a claim.
+    Storage,
+    /// When and how often jobs run.
+    Schedule,
+    /// Any other part of it.
     #[default]
     #[serde(other)]
     Other,

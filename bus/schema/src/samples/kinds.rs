@@ -1,10 +1,12 @@
 //! A body of every kind of event.
 
 use crate::Body;
-use crate::entity::Process;
+use crate::entity::{Process, Workload};
 use crate::event::Kind;
 use crate::event::container::OomKill;
-use crate::event::kubernetes::{Aspect, Difference, ImageChanged, SpecChanged};
+use crate::event::kubernetes::{
+    Action, Aspect, Difference, ImageChanged, ObjectState, Reason, SpecChanged, State,
+};
 use crate::event::memory::MemoryGrowth;
 use crate::event::network::{ConnectFailed, ConnectFailure, EdgeStats, Listening, Role, TcpStats};
 use crate::event::node::{Capability, Coverage, Loss, NodePressure};
@@ -87,6 +89,7 @@ pub fn body(kind: Kind) -> Body {
             generation: 2,
             manager: "kubectl-set".into(),
             rollback: false,
+            late: false,
         }),
         Kind::SpecChanged => Body::SpecChanged(SpecChanged {
             differences: vec![Difference {
@@ -100,6 +103,23 @@ pub fn body(kind: Kind) -> Body {
             generation: 2,
             manager: "kubectl-set".into(),
             rollback: true,
+            action: Action::Created,
+            replaces_pods: true,
+            late: true,
+            affected: vec![Workload {
+                kind: "Deployment".into(),
+                namespace: "shop".into(),
+                name: "api".into(),
+            }],
+        }),
+        Kind::ObjectState => Body::ObjectState(ObjectState {
+            state: State::NotStarted,
+            holds: true,
+            reason: Reason::KeyMissing,
+            message: "couldn't find key".into(),
+            since_ns: 5,
+            details: [("key".into(), "url".into())].into(),
+            late: true,
         }),
         Kind::NodePressure => Body::NodePressure(NodePressure {
             memory_some_avg10: Some(0.5),
