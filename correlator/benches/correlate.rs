@@ -19,7 +19,7 @@ struct Core {
 impl Core {
     fn new() -> Self {
         Self {
-            folder: Folder::new(0),
+            folder: Folder::new(RuleBook::embedded().unwrap().catalogue, 0),
             graph: Graph::new(Arc::new(RuleBook::embedded().unwrap()), State::default()),
             sequence: 0,
         }

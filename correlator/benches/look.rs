@@ -89,6 +89,7 @@ impl Large {
             to: workload((number % WORKLOADS * 7 + number / WORKLOADS) % WORKLOADS),
             first_ns: now_ns,
             last_ns: now_ns,
+            until_ns: None,
         });
         let report = Report {
             episodes: large.episodes.clone(),

@@ -20,6 +20,7 @@ mod mechanisms;
 mod narrative;
 mod posterior;
 mod reject;
+mod relations;
 mod retell;
 mod world;
 
@@ -83,11 +84,11 @@ impl Graph {
     pub fn new(book: Arc<RuleBook>, state: State) -> Self {
         let (mut index, mut forest) = (Index::default(), Forest::default());
         let world = &state.world;
-        for (from, to) in world.calls() {
-            index.insert_call(from, to);
+        for arrow in world.relations.all() {
+            index.relate(&arrow);
         }
         for episode in world.episodes.values() {
-            index.insert(episode);
+            index.insert(&book.catalogue, episode);
         }
         for id in world.episodes.keys() {
             forest.link(&book, world, &index, *id);
@@ -123,7 +124,7 @@ impl Graph {
     pub fn apply(&mut self, report: &Report) -> Vec<Incident> {
         let mut revisions = self.finish();
         let state = &mut self.state;
-        state.has_news |= state.world.take(report, &mut self.changes);
+        state.has_news |= state.world.take(&self.book, report, &mut self.changes);
         state.cluster.clone_from(&report.cluster);
         let evicted = std::mem::take(&mut state.world.evicted);
         if evicted > 0 {
@@ -212,7 +213,7 @@ impl Graph {
         };
         if look.is_unplanned() {
             look.plan(view);
-            incidents.count(view.forest, look.counted());
+            incidents.count(&view.book.catalogue, view.forest, look.counted());
             look.add(view, incidents.recounts(world.now_ns()));
         }
         let mut revisions = Vec::new();

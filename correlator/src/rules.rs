@@ -1,47 +1,17 @@
-//! Rule packs: one YAML file per theme, embedded, and overridable by files of the same name in a folder.
+//! Rules: one folder a theme, embedded, and overridable by files of the same name in another folder.
 //!
-//! A rule states a mechanism: *cause → effect, when this relation holds, within this lag, with this prior*.
+//! A rule states a mechanism: *cause → effect, along this path, within this lag, with this prior*.
 
 mod files;
+pub mod path;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 use std::sync::Arc;
 
 use serde::Deserialize;
 
-use crate::condition::{self, Catalogue, Condition};
-use files::{further_packs, parse, text_of};
-
-const CONDITIONS: (&str, &str) = ("conditions.yaml", include_str!("../rules/conditions.yaml"));
-const RECOMMENDATIONS: (&str, &str) = (
-    "recommendations.yaml",
-    include_str!("../rules/recommendations.yaml"),
-);
-const PACKS: [(&str, &str); 4] = [
-    ("memory.yaml", include_str!("../rules/memory.yaml")),
-    ("process.yaml", include_str!("../rules/process.yaml")),
-    ("network.yaml", include_str!("../rules/network.yaml")),
-    ("http.yaml", include_str!("../rules/http.yaml")),
-];
-
-/// How the entities of cause and effect must be related.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Relation {
-    /// Both on the same entity.
-    Same,
-    /// Both on the same process.
-    Process,
-    /// The effect's entity calls the cause's entity.
-    Callee,
-    /// Same or callee.
-    CalleeOrSame,
-    /// The effect's entity runs on the cause's node.
-    Node,
-    /// Both call the same entity.
-    SharedCallee,
-}
+use crate::condition::{self, Catalogue, Condition, Row};
+use path::Path;
 
 /// One mechanism.
 #[derive(Debug, Clone, Deserialize)]
@@ -54,7 +24,7 @@ pub struct Rule {
     /// … leads to any of these …
     pub effect: Vec<Condition>,
     /// … where the entities are related so.
-    pub relation: Relation,
+    pub path: Path,
     /// Probability that the cause, where it holds, brings the effect about.
     pub prior: f64,
     /// Within this lag the link is as likely as it gets.
@@ -96,7 +66,7 @@ pub struct Advice {
 #[derive(Debug)]
 pub struct RuleBook {
     /// Wording and weights of conditions.
-    pub catalogue: Catalogue,
+    pub catalogue: Arc<Catalogue>,
     /// All mechanisms.
     pub rules: Vec<Arc<Rule>>,
     /// All recommendations.
@@ -136,6 +106,17 @@ pub enum Error {
         #[source]
         source: minijinja::Error,
     },
+    /// Something speaks of a condition that has no row.
+    #[error("{of} names {condition:?}, which is no condition")]
+    Unknown {
+        /// A rule, or advice.
+        of: String,
+        /// The name.
+        condition: String,
+    },
+    /// Two themes have a condition of one name.
+    #[error("condition {0} has two rows")]
+    Twice(String),
     /// The catalogue or a template is not valid.
     #[error(transparent)]
     Catalogue(#[from] condition::Error),
@@ -155,12 +136,15 @@ impl RuleBook {
         Self::load(None)
     }
 
-    /// The built-in rules, each file replaced by the one of the same name in `folder`, where there is one; further
-    /// `*.yaml` files there are further packs.
-    pub fn load(folder: Option<&Path>) -> Result<Self, Error> {
-        let mut catalogue = Catalogue::parse(&text_of(CONDITIONS, folder)?)?;
-        let advice: Vec<Advice> = parse("recommendations.yaml", &text_of(RECOMMENDATIONS, folder)?)?;
+    /// The built-in rules, each file replaced by the one of the same theme and name in `folder`, where there is one; further
+    /// themes there are added.
+    pub fn load(folder: Option<&std::path::Path>) -> Result<Self, Error> {
+        let files = files::all(folder)?;
+        let mut catalogue = Catalogue::new(rows(&files)?)?;
+        let advice: Vec<Vec<Advice>> = files::parsed(&files, files::ADVICE)?;
+        let advice: Vec<_> = advice.into_iter().flatten().collect();
         for advice in &advice {
+            known(&catalogue, advice.root, "advice")?;
             for text in [
                 &advice.action,
                 &advice.command,
@@ -170,16 +154,14 @@ impl RuleBook {
                 catalogue.compile(advice.root, text)?;
             }
         }
-        let mut rules: Vec<Rule> = Vec::new();
-        for pack in PACKS {
-            rules.extend(parse::<Vec<Rule>>(pack.0, &text_of(pack, folder)?)?);
-        }
-        for (name, text) in further_packs(folder)? {
-            rules.extend(parse::<Vec<Rule>>(&name, &text)?);
-        }
+        let rules: Vec<Vec<Rule>> = files::parsed(&files, files::MECHANISMS)?;
+        let rules: Vec<_> = rules.into_iter().flatten().collect();
         check(&rules)?;
         let mut named_facts = BTreeSet::new();
         for rule in &rules {
+            for condition in rule.cause.iter().chain(&rule.effect) {
+                known(&catalogue, *condition, &rule.id)?;
+            }
             if let Some(when) = &rule.when {
                 let named = catalogue.compile_expression(when);
                 named_facts.extend(named.map_err(|source| Error::When {
@@ -190,7 +172,7 @@ impl RuleBook {
         }
         let rules: Vec<_> = rules.into_iter().map(Arc::new).collect();
         Ok(Self {
-            catalogue,
+            catalogue: Arc::new(catalogue),
             advice,
             by_cause: by_condition(&rules, |rule| &rule.cause),
             by_effect: by_condition(&rules, |rule| &rule.effect),
@@ -227,6 +209,28 @@ impl RuleBook {
     }
 }
 
+/// The rows of all themes by name.
+fn rows(files: &BTreeMap<String, String>) -> Result<BTreeMap<String, Row>, Error> {
+    let themes: Vec<BTreeMap<String, Row>> = files::parsed(files, files::CONDITIONS)?;
+    let mut rows = BTreeMap::new();
+    for (name, row) in themes.into_iter().flatten() {
+        if rows.insert(name.clone(), row).is_some() {
+            return Err(Error::Twice(name));
+        }
+    }
+    Ok(rows)
+}
+
+fn known(catalogue: &Catalogue, condition: Condition, of: &str) -> Result<(), Error> {
+    if catalogue.row(condition).is_some() {
+        return Ok(());
+    }
+    Err(Error::Unknown {
+        of: of.to_owned(),
+        condition: condition.to_string(),
+    })
+}
+
 fn by_condition(
     rules: &[Arc<Rule>],
     side: impl Fn(&Rule) -> &[Condition],
@@ -261,7 +265,7 @@ fn check(rules: &[Rule]) -> Result<(), Error> {
         if rule.cause.is_empty() || rule.effect.is_empty() {
             return refuse("cause and effect must name a condition each");
         }
-        let is_itself = rule.relation == Relation::Same && !rule.joins;
+        let is_itself = rule.path == Path::Same && !rule.joins;
         if is_itself && rule.cause.iter().any(|cause| rule.effect.contains(cause)) {
             return refuse("a condition cannot cause itself on the same entity");
         }

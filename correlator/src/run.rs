@@ -38,6 +38,7 @@ pub async fn main() -> ExitCode {
         let metrics = Own::register(&process.metrics);
         let episodes = Episodes {
             partitions: process.args.partitions,
+            catalogue: Arc::clone(&book.catalogue),
             metrics: metrics.clone(),
         };
         let fold = partitioned::run(process.clone(), episodes, &member);

@@ -98,7 +98,10 @@ impl Enricher {
                 None => fill_local(topology, object, own),
             }
         }
-        for entity in [Some(&mut event.subject), event.object.as_mut()].into_iter().flatten() {
+        for entity in [Some(&mut event.subject), event.object.as_mut()]
+            .into_iter()
+            .flatten()
+        {
             entity.identity = Some(entity.identity());
         }
     }

@@ -264,11 +264,16 @@ impl Entity {
         let pod = self.pod.as_ref().map(|pod| pod.namespace.as_str());
         let service = self.service.as_ref().map(|service| service.namespace.as_str());
         let object = self.identity.as_ref().filter(|identity| identity.is_api_object());
-        [workload, pod, service, object.map(|object| object.namespace.as_str())]
-            .into_iter()
-            .flatten()
-            .find(|name| !name.is_empty())
-            .unwrap_or(HOST_NAMESPACE)
+        [
+            workload,
+            pod,
+            service,
+            object.map(|object| object.namespace.as_str()),
+        ]
+        .into_iter()
+        .flatten()
+        .find(|name| !name.is_empty())
+        .unwrap_or(HOST_NAMESPACE)
     }
 }
 

@@ -28,11 +28,17 @@ pub struct Episode {
     /// Towards whom, for a condition of an edge.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub object: Option<Entity>,
+    /// Names of the pods on which it was seen; the first few dozen.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub pods: Vec<String>,
+    /// Names of the nodes on which it was seen; the first few dozen.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub nodes: Vec<String>,
     /// First event, UNIX ns.
     pub start_ns: u64,
     /// Last event so far, UNIX ns.
     pub last_ns: u64,
-    /// Whether a quiet gap has ended it.
+    /// Whether it has ended: by a quiet gap, a healthy window or the end of a state.
     pub closed: bool,
     /// From then on it is known to hold no more, UNIX ns: a healthy window was seen, the process is up again. What begins
     /// later has another cause.
@@ -62,11 +68,11 @@ pub enum Fact {
     Text(String),
 }
 
-/// An edge of the entity graph, seen in traffic or told by the API server.
+/// An edge of the entity graph, seen in traffic, named by a change or told by the API server.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Edge {
-    /// `calls`, `runs_on`, `part_of`, `selects`, `mounts` or `owns`.
+    /// `calls`, `affects`, or a relation of the topology.
     pub relation: String,
     /// Who calls, runs, is part, selects, mounts, owns.
     pub from: Entity,
@@ -76,6 +82,9 @@ pub struct Edge {
     pub first_ns: u64,
     /// Last seen, UNIX ns.
     pub last_ns: u64,
+    /// When it ended, UNIX ns; `None` while it holds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until_ns: Option<u64>,
 }
 
 /// A measurement that may exclude a hypothesis.

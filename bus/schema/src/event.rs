@@ -4,6 +4,7 @@
 //! without decoding it. Bodies live in one file per family.
 
 pub mod container;
+pub mod counters;
 pub mod kubernetes;
 pub mod memory;
 pub mod network;

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 
 use bus_schema::Entity;
 use bus_schema::entity::{ADDRESSES_KIND, Workload};
+use bus_schema::event::Event;
 use bus_schema::event::network::Role;
-use bus_schema::event::{Body, Event};
 use serde::{Deserialize, Serialize};
 
 use super::evicted::Evicted;
@@ -71,25 +71,7 @@ fn is_nobody(entity: &Entity) -> bool {
 
 /// Whether the event is of somebody who calls.
 fn is_call(event: &Event) -> bool {
-    match &event.body {
-        Body::ConnectFailed(_) => true,
-        Body::EdgeStats(stats) => stats.role == Role::Client,
-        Body::HttpStats(stats) => stats.role == Role::Client,
-        Body::HttpError(error) => error.role == Role::Client,
-        Body::Listening(_)
-        | Body::TcpStats(_)
-        | Body::MemoryGrowth(_)
-        | Body::NodePressure(_)
-        | Body::ExecutableChanged(_)
-        | Body::SignalSent(_)
-        | Body::ProcessExited(_)
-        | Body::OomKill(_)
-        | Body::ImageChanged(_)
-        | Body::SpecChanged(_)
-        | Body::ObjectState(_)
-        | Body::Loss(_)
-        | Body::Capability(_) => false,
-    }
+    event.body.role() == Some(Role::Client)
 }
 
 #[cfg(test)]
@@ -97,11 +79,13 @@ mod tests {
     use std::net::Ipv4Addr;
 
     use bus_schema::entity::Address;
+    use bus_schema::event::Body;
     use bus_schema::event::network::{ConnectFailed, ConnectFailure};
     use bus_schema::{Batch, EventId, Severity};
 
     use super::super::Folder;
     use super::*;
+    use crate::rules::RuleBook;
 
     const SECOND_NS: u64 = 1_000_000_000;
 
@@ -141,7 +125,7 @@ mod tests {
 
     /// Open episodes after a thousand of these were refused at once.
     fn episodes(object: impl Fn(u32) -> Entity) -> usize {
-        let mut folder = Folder::new(0);
+        let mut folder = Folder::new(RuleBook::embedded().unwrap().catalogue, 0);
         let events = (0..1_000).map(|number| refused(object(number), 1)).collect();
         folder.apply(
             1,

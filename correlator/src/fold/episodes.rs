@@ -1,17 +1,17 @@
 //! The open episodes of a partition: merging sightings, deciding what is worth publishing, ending the quiet ones.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bus_schema::episode::Episode;
-use bus_schema::{EventId, Severity};
+use bus_schema::{Entity, EventId, Severity};
 use serde::{Deserialize, Serialize};
 
-use super::conditions::{must_last, quiet_gap_ns};
 use super::evicted::Evicted;
 use super::evidence::SURPRISING_BITS;
 use super::seen::{Ends, Name};
 use super::sighting::Sighting;
-use crate::condition::Condition;
+use crate::condition::row::Traits;
+use crate::condition::{Catalogue, Condition};
 
 /// A running episode is published again this often at most, unless it gets worse.
 const REPUBLISH_NS: u64 = 1_000_000_000;
@@ -28,6 +28,10 @@ const SUSTAINED_COUNT: u64 = 3;
 const MOST_EVIDENCE: usize = 8;
 /// Most episodes told at a time: a message of them stays far below what the bus takes.
 const MOST_TOLD: usize = 256;
+/// Pods and nodes that an episode names.
+const MOST_NAMED: usize = 32;
+/// Most places of one state: more than pods of one workload in any cluster.
+const MOST_PLACES: usize = 10_000;
 /// Most open episodes of a partition; the one quiet for longest makes room.
 const MOST_OPEN: usize = 20_000;
 
@@ -39,9 +43,9 @@ struct Key(Condition, Name, Name, u128);
 impl Key {
     fn of(sighting: &Sighting) -> Self {
         let object = Name::of(sighting.object.as_ref());
-        let number = if sighting.condition.is_point() {
+        let number = if sighting.traits.is_point {
             sighting.evidence.unwrap_or_default().0
-        } else if ENDED_BY_LISTENING.contains(&sighting.condition) {
+        } else if sighting.traits.ends_process {
             let process = sighting.subject.process.as_ref();
             process.map_or(0, |process| u128::from(process.pid))
         } else {
@@ -61,6 +65,9 @@ struct Open {
     /// Nothing of its kind has worked here yet.
     #[serde(default)]
     is_starting: bool,
+    /// Of a state: where it holds.
+    #[serde(default)]
+    seen_on: BTreeSet<String>,
     urgent: bool,
     dirty: bool,
     /// The last pause in it that was long enough to hold a healthy window.
@@ -89,13 +96,6 @@ pub(super) struct Episodes {
     pub(super) evicted: Evicted,
 }
 
-/// After these a process listens no more; they are over when its service listens again.
-pub(crate) const ENDED_BY_LISTENING: [Condition; 3] = [
-    Condition::OomKill,
-    Condition::ProcessCrashed,
-    Condition::ProcessStopped,
-];
-
 impl Episodes {
     pub(super) fn len(&self) -> usize {
         self.open.len()
@@ -112,7 +112,7 @@ impl Episodes {
             .ups
             .get(&key.1)
             .copied()
-            .filter(|_| ENDED_BY_LISTENING.contains(&key.0));
+            .filter(|_| sighting.traits.ends_process);
         let over_ns = up_ns.filter(|up_ns| *up_ns > sighting.time_ns);
         let open = self
             .open
@@ -145,12 +145,36 @@ impl Episodes {
         }
     }
 
-    /// The service listens (again): what had ended it is over.
-    pub(super) fn is_up(&mut self, subject: &Name, time_ns: u64) {
+    /// Whether a condition holds between these two.
+    pub(super) fn is_open(&self, condition: Condition, ends: &Ends) -> bool {
+        self.open
+            .contains_key(&Key(condition, ends.subject.clone(), ends.object.clone(), 0))
+    }
+
+    /// The end of a state is told. It is over when it has ended wherever it was seen.
+    pub(super) fn release(&mut self, sighting: &Sighting) {
+        let key = Key::of(sighting);
+        if let Some(open) = self.open.get_mut(&key) {
+            open.seen_on.remove(&place(&sighting.subject));
+            if open.seen_on.is_empty() {
+                open.end(sighting.time_ns);
+                open.urgent = true;
+                self.urgent.push_back(key);
+            }
+        }
+    }
+
+    /// The service listens (again): what `conditions` say of its former process is over.
+    pub(super) fn is_up(
+        &mut self,
+        conditions: impl Iterator<Item = Condition>,
+        subject: &Name,
+        time_ns: u64,
+    ) {
         self.evicted.make_room(&mut self.ups, subject, MOST_OPEN);
         let up_ns = self.ups.entry(subject.clone()).or_default();
         *up_ns = time_ns.max(*up_ns);
-        for condition in ENDED_BY_LISTENING {
+        for condition in conditions {
             let key = |number| Key(condition, subject.clone(), Name::default(), number);
             let ended = self.open.range_mut(key(0)..=key(u128::MAX));
             for (key, open) in
@@ -178,17 +202,24 @@ impl Episodes {
     }
 
     /// Publishes what changed since a while, and ends what was quiet for its gap. What finds no place waits.
-    pub(super) fn publish_due(&mut self, now_ns: u64, out: &mut Vec<Episode>) {
+    pub(super) fn publish_due(&mut self, catalogue: &Catalogue, now_ns: u64, out: &mut Vec<Episode>) {
         self.open.retain(|Key(condition, ..), open| {
             if out.len() >= MOST_TOLD {
                 return true;
             }
-            let quiet_until_ns = open.episode.last_ns + quiet_gap_ns(*condition);
-            if !open.episode.closed && now_ns > quiet_until_ns {
+            // A row that is no more had an episode that ends.
+            let traits = catalogue.traits(*condition);
+            let quiet_ns = traits.map_or(Some(0), |traits| traits.quiet_ns);
+            let is_quiet = quiet_ns.is_some_and(|quiet_ns| now_ns > open.episode.last_ns + quiet_ns);
+            if !open.episode.closed && is_quiet {
                 open.episode.closed = true;
                 open.dirty = true;
             }
-            if open.dirty && (open.episode.closed || now_ns >= open.published_ns + REPUBLISH_NS) {
+            if let Some(patience_ns) = traits.and_then(|traits| traits.patience_ns) {
+                open.lose_patience(patience_ns, now_ns);
+            }
+            let is_due = open.urgent || open.episode.closed || now_ns >= open.published_ns + REPUBLISH_NS;
+            if open.dirty && is_due {
                 open.published_ns = now_ns;
                 out.push(open.publish());
             }
@@ -235,6 +266,7 @@ impl Open {
             published_ns: 0,
             certain_until_ns: 0,
             is_starting: false,
+            seen_on: BTreeSet::new(),
             urgent: true,
             dirty: true,
             pause: None,
@@ -248,7 +280,7 @@ impl Open {
 
     /// Begins to keep what came before and what comes after apart, when a whole window lies between.
     fn notice_pause(&mut self, sighting: &Sighting) {
-        if !must_last(sighting.condition) {
+        if !sighting.traits.must_last {
             return;
         }
         if sighting.time_ns / WINDOW_NS > self.episode.last_ns / WINDOW_NS + 1 {
@@ -282,6 +314,9 @@ impl Open {
     }
 
     fn add(&mut self, sighting: Sighting) {
+        if sighting.traits.is_state && self.seen_on.len() < MOST_PLACES {
+            self.seen_on.insert(place(&sighting.subject));
+        }
         let episode = &mut self.episode;
         episode.start_ns = episode.start_ns.min(sighting.time_ns);
         episode.last_ns = episode.last_ns.max(sighting.time_ns);
@@ -290,20 +325,30 @@ impl Open {
         episode.count += sighting.count;
         episode.peak = episode.peak.max(sighting.intensity);
         episode.surprise = episode.surprise.max(sighting.surprise);
-        // A forecast is worth the more the earlier it was made.
-        if sighting.condition != Condition::MemoryGrowth || episode.facts.is_empty() {
+        if !sighting.traits.keeps_first_facts || episode.facts.is_empty() {
             episode.facts.extend(sighting.facts);
         }
+        note(&mut episode.pods, sighting.subject.pod.map(|pod| pod.name));
+        note(&mut episode.nodes, sighting.subject.node);
         if episode.evidence.len() < MOST_EVIDENCE {
             episode.evidence.extend(sighting.evidence);
         }
         self.dirty = true;
         self.is_starting = sighting.is_starting.unwrap_or(self.is_starting);
-        self.escalate(sighting.condition, sighting.severity);
+        self.escalate(sighting.traits, sighting.severity);
+    }
+
+    /// A state that goes on for longer than one waits for is an error, whether or not anybody suffers.
+    fn lose_patience(&mut self, patience_ns: u64, now_ns: u64) {
+        let is_over = self.episode.closed || now_ns < self.episode.start_ns + patience_ns;
+        if !is_over && self.episode.severity < Severity::Error {
+            self.episode.severity = Severity::Error;
+            (self.urgent, self.dirty) = (true, true);
+        }
     }
 
     /// What must last becomes an error once it has lasted, often enough, beyond what its baseline explains.
-    fn escalate(&mut self, condition: Condition, seen: Severity) {
+    fn escalate(&mut self, traits: Traits, seen: Severity) {
         let episode = &mut self.episode;
         let lasted_ns = self.certain_until_ns.saturating_sub(episode.start_ns);
         let patience_ns = if self.is_starting {
@@ -314,7 +359,7 @@ impl Open {
         let sustained = lasted_ns >= patience_ns
             && episode.count >= SUSTAINED_COUNT
             && episode.surprise >= SURPRISING_BITS;
-        let severity = match (must_last(condition), sustained) {
+        let severity = match (traits.must_last, sustained) {
             (true, true) => seen.max(Severity::Error),
             (true, false) => seen.min(Severity::Warning),
             (false, _) => seen,
@@ -330,6 +375,25 @@ impl Open {
         self.dirty = false;
         self.episode.revision += 1;
         self.episode.clone()
+    }
+}
+
+/// Where a state holds: a container, a pod; nowhere in particular for what is one thing.
+fn place(subject: &Entity) -> String {
+    let pod = subject.pod.as_ref().map_or("", |pod| pod.uid.as_str());
+    let container = subject
+        .container
+        .as_ref()
+        .map_or("", |container| container.name.as_str());
+    [pod, "/", container].concat()
+}
+
+/// Remembers a name once, and only so many.
+fn note(names: &mut Vec<String>, name: Option<String>) {
+    if let Some(name) = name.filter(|name| !name.is_empty() && !names.contains(name))
+        && names.len() < MOST_NAMED
+    {
+        names.push(name);
     }
 }
 

@@ -2,17 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use bus_schema::Entity;
 use bus_schema::entity::{CGROUP_KIND, Workload};
-use bus_schema::episode::{Edge, Fact, Gauge};
-use bus_schema::event::Event;
-use bus_schema::event::network::TcpStats;
-use bus_schema::event::node::NodePressure;
-use bus_schema::{Entity, Severity};
+use bus_schema::episode::{Edge, Gauge};
 use serde::{Deserialize, Serialize};
 
 use super::seen::{Ends, Seen};
-use super::sighting::{Facts, Sighting};
-use crate::condition::Condition;
 
 const SECOND_NS: u64 = 1_000_000_000;
 /// An unchanged measurement is repeated this often.
@@ -23,12 +18,6 @@ const REPEAT_EDGE_NS: u64 = 60 * SECOND_NS;
 const FORGET_EDGE_NS: u64 = 3600 * SECOND_NS;
 /// Most edges and gauges of a partition.
 const MOST: usize = 100_000;
-/// Tasks stalled this share of the time is pressure …
-const PRESSURE_PERCENT: f64 = 10.0;
-/// … when less than this share of memory is left; a full control group alone stalls its own tasks too.
-const LITTLE_MEMORY: f64 = 0.1;
-/// Segments sent again per second that are loss rather than noise.
-const LOSS_PER_SECOND: f64 = 10.0;
 
 /// The last published value by node and name.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -37,73 +26,24 @@ pub(super) struct Gauges {
 }
 
 impl Gauges {
-    /// Retransmissions of a node.
-    #[expect(clippy::cast_precision_loss, reason = "counts per second")]
-    pub(super) fn tcp(&mut self, event: &Event, stats: &TcpStats, out: &mut Vec<Gauge>) -> Option<Sighting> {
-        let per_second = stats.retransmits? as f64 * SECOND_NS as f64 / event.window_ns.max(1) as f64;
-        out.extend(self.say(event, "tcp_retransmits_per_second", per_second));
-        let facts = Facts::from([("per_second".to_owned(), Fact::Number(per_second))]);
-        (per_second >= LOSS_PER_SECOND)
-            .then(|| node_sighting(Condition::NetworkLoss, event, per_second, facts))
-    }
-
-    /// Pressure of a node.
-    #[expect(clippy::cast_precision_loss, reason = "bytes as a share")]
-    pub(super) fn pressure(
-        &mut self,
-        event: &Event,
-        pressure: &NodePressure,
-        out: &mut Vec<Gauge>,
-    ) -> Option<Sighting> {
-        let stalled = pressure.memory_some_avg10?;
-        out.extend(self.say(event, "psi_memory_some_avg10_percent", stalled));
-        let left = pressure.memory_available_bytes as f64 / (pressure.memory_total_bytes.max(1)) as f64;
-        let facts = Facts::from([
-            ("psi_percent".to_owned(), Fact::Number(stalled)),
-            (
-                "available_bytes".to_owned(),
-                Fact::Number(pressure.memory_available_bytes as f64),
-            ),
-        ]);
-        (stalled >= PRESSURE_PERCENT && left < LITTLE_MEMORY)
-            .then(|| node_sighting(Condition::NodeMemoryPressure, event, stalled, facts))
-    }
-
-    fn say(&mut self, event: &Event, name: &str, value: f64) -> Option<Gauge> {
-        let key = (event.subject.key(), name.to_owned());
+    /// The measurement, where it is worth a word.
+    pub(super) fn say(&mut self, subject: &Entity, name: &str, time_ns: u64, value: f64) -> Option<Gauge> {
+        let key = (subject.key(), name.to_owned());
         if let Some((said_ns, said)) = self.published.get(&key) {
             let doubled = value > 2.0 * said && value > 1.0;
-            if event.time_ns < said_ns + REPEAT_GAUGE_NS && !doubled {
+            if time_ns < said_ns + REPEAT_GAUGE_NS && !doubled {
                 return None;
             }
         } else if self.published.len() >= MOST {
             return None;
         }
-        self.published.insert(key, (event.time_ns, value));
+        self.published.insert(key, (time_ns, value));
         Some(Gauge {
-            subject: event.subject.clone(),
+            subject: subject.clone(),
             name: name.to_owned(),
-            time_ns: event.time_ns,
+            time_ns,
             value,
         })
-    }
-}
-
-fn node_sighting(condition: Condition, event: &Event, intensity: f64, facts: Facts) -> Sighting {
-    Sighting {
-        condition,
-        severity: Severity::Warning,
-        subject: event.subject.clone(),
-        object: None,
-        time_ns: event.time_ns,
-        certain_until_ns: event.time_ns,
-        count: 1,
-        intensity,
-        baseline: 0.0,
-        surprise: 0.0,
-        is_starting: None,
-        facts,
-        evidence: Some(event.id),
     }
 }
 

@@ -6,9 +6,9 @@
 use std::collections::BTreeMap;
 
 use bus_schema::episode::Fact;
-use bus_schema::event::network::{EdgeStats, Role};
-use bus_schema::event::status::HttpStats;
-use bus_schema::{Entity, EventId, Severity};
+use bus_schema::event::counters::Counter;
+use bus_schema::event::network::Role;
+use bus_schema::{Entity, EventId, Kind, Severity};
 use serde::{Deserialize, Serialize};
 
 use super::episodes::Episodes;
@@ -16,7 +16,8 @@ use super::evicted::Evicted;
 use super::evidence::{Evidence, SURPRISING_BITS, share};
 use super::seen::{Ends, Name, Seen};
 use super::sighting::{Facts, Sighting};
-use crate::condition::Condition;
+use crate::condition::row::{Fold, Traits};
+use crate::condition::{Catalogue, Condition};
 
 const SECOND_NS: u64 = 1_000_000_000;
 /// Failures below this share are normal for a service of which nothing is known yet.
@@ -28,51 +29,71 @@ const FORGET_AFTER_SECONDS: u64 = 15 * 60;
 /// Most seconds and entities that wait for their judgement, and most baselines.
 const MOST_TALLIES: usize = 100_000;
 
-/// What is counted in one table, because it has one total.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-enum Traffic {
-    Connecting,
-    Serving,
-    Asking,
+/// The ways in which one kind of traffic fails: rows with one total.
+#[derive(Debug, Clone)]
+struct Ways {
+    kind: Kind,
+    role: Role,
+    total: Counter,
+    /// All peers are judged together.
+    alone: bool,
+    failing: Vec<Way>,
 }
 
-/// Most ways in which one kind of traffic fails.
-const MOST_WAYS: usize = 4;
+/// A row, and what it counts.
+#[derive(Debug, Clone)]
+struct Way {
+    condition: Condition,
+    failed: Counter,
+    traits: Traits,
+    severity: Severity,
+    severity_of_most: Severity,
+}
 
-impl Traffic {
-    const ALL: [Self; 3] = [Self::Connecting, Self::Serving, Self::Asking];
+/// The ratios of a catalogue, those with one total together.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Table(Vec<Ways>);
 
-    /// The ways in which it fails.
-    fn ways(self) -> &'static [Condition] {
-        match self {
-            Self::Connecting => &[
-                Condition::ConnectRefused,
-                Condition::ConnectTimedOut,
-                Condition::ConnectUnreachable,
-                Condition::ConnectFailed,
-            ],
-            Self::Serving => &[Condition::Http5xx],
-            Self::Asking => &[Condition::Http5xxReceived, Condition::HttpUnanswered],
+impl Table {
+    pub(super) fn of(catalogue: &Catalogue) -> Self {
+        let mut table: BTreeMap<_, Ways> = BTreeMap::new();
+        for (condition, row) in catalogue.rows() {
+            let Fold::Ratio(fold) = &row.fold else { continue };
+            let (Ok(total), Ok(failed)) = (fold.kind.counter(&fold.total), fold.kind.counter(&fold.failed))
+            else {
+                continue;
+            };
+            let kind = fold.kind.0;
+            let key = (kind, fold.role == Role::Server, fold.total.clone(), fold.alone);
+            let ways = table.entry(key).or_insert_with(|| Ways {
+                kind,
+                role: fold.role,
+                total,
+                alone: fold.alone,
+                failing: Vec::new(),
+            });
+            ways.failing.push(Way {
+                condition,
+                failed,
+                traits: row.traits(),
+                severity: row.severity,
+                severity_of_most: fold.severity_of_most.unwrap_or(row.severity),
+            });
         }
+        Self(table.into_values().collect())
     }
 
-    /// The traffic that fails in this way, and the place of that way.
-    fn failing_by(condition: Condition) -> Option<(Self, usize)> {
-        Self::ALL.into_iter().find_map(|traffic| {
-            let place = traffic.ways().iter().position(|way| *way == condition)?;
-            Some((traffic, place))
-        })
+    /// Whether statistics of this kind and end are counted.
+    pub(super) fn counts(&self, kind: Kind, role: Role) -> bool {
+        self.0.iter().any(|row| row.kind == kind && row.role == role)
     }
 }
-
-/// Second, traffic, subject and object.
-type Key = (u64, Traffic, Ends);
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct Tally {
     total: u64,
-    /// One for each way to fail.
-    outcomes: [Outcome; MOST_WAYS],
+    /// One for each way to fail; none while nothing did.
+    outcomes: Vec<Outcome>,
     /// Subject and object; known once something failed.
     ends: Option<(Entity, Option<Entity>)>,
 }
@@ -87,59 +108,79 @@ struct Outcome {
     evidence: Option<EventId>,
 }
 
-/// Tallies of the seconds that are not complete, and the normal share of failures by traffic, subject and object.
+/// Tallies of the seconds that are not complete, and the normal share of failures by subject and object, of each traffic.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct Ratios {
-    tallies: BTreeMap<Key, Tally>,
-    baselines: BTreeMap<(Traffic, Ends), Normal>,
+    traffics: Vec<Traffic>,
     /// Second in which old baselines were last forgotten.
     forgot: u64,
     #[serde(default)]
     pub(super) evicted: Evicted,
 }
 
+/// What was counted of one kind of traffic.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct Traffic {
+    /// The conditions whose places the outcomes have.
+    ways: Vec<Condition>,
+    tallies: BTreeMap<(u64, Ends), Tally>,
+    baselines: BTreeMap<Ends, Normal>,
+}
+
 /// The normal share of each way to fail, `None` where nothing was learned yet; and what speaks for a change of it.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct Normal {
-    ways: [(Option<f64>, Evidence); MOST_WAYS],
+    ways: Vec<(Option<f64>, Evidence)>,
     /// Last second with traffic.
     last: u64,
 }
 
 impl Ratios {
-    /// Adds one window of connection attempts.
-    pub(super) fn connections(&mut self, seen: &Seen<'_>, stats: &EdgeStats) {
-        let failed = [
-            stats.refused,
-            stats.timed_out,
-            stats.unreachable,
-            stats.failed_otherwise,
-        ];
-        self.add(Traffic::Connecting, seen, stats.attempts, &failed);
+    /// Brings what was counted in the order of the table; what it does not have any more, or in another way, is counted anew.
+    pub(super) fn arrange(&mut self, table: &Table) {
+        let mut known = std::mem::take(&mut self.traffics);
+        self.traffics = table
+            .0
+            .iter()
+            .map(|row| {
+                let ways: Vec<_> = row.failing.iter().map(|way| way.condition).collect();
+                let place = known.iter().position(|traffic| traffic.ways == ways);
+                place.map_or_else(
+                    || Traffic {
+                        ways: ways.clone(),
+                        ..Traffic::default()
+                    },
+                    |place| known.swap_remove(place),
+                )
+            })
+            .collect();
     }
 
-    /// Adds one window of exchanges. A server's peers are judged together, a client's one by one.
-    pub(super) fn exchanges(&mut self, seen: &Seen<'_>, stats: &HttpStats) {
-        let traffic = match stats.role {
-            Role::Server => Traffic::Serving,
-            Role::Client => Traffic::Asking,
-            Role::Unknown => return,
-        };
-        let failed = [stats.server_errors(), stats.unanswered.total()];
-        self.add(traffic, seen, stats.requests(), &failed);
+    /// Adds one window.
+    pub(super) fn add(&mut self, table: &Table, seen: &Seen<'_>) {
+        let (kind, role) = (seen.event.kind(), seen.event.body.role());
+        for (row, traffic) in table.0.iter().zip(&mut self.traffics) {
+            if row.kind == kind && Some(row.role) == role {
+                traffic.add(row, seen, &mut self.evicted);
+            }
+        }
     }
 
     /// Remembers that a single event has counted its failures before their window arrives.
     pub(super) fn count_early(&mut self, sighting: &Sighting) {
-        let Some((traffic, place)) = Traffic::failing_by(sighting.condition) else {
-            return;
-        };
+        let found = self.traffics.iter_mut().find_map(|traffic| {
+            let place = traffic.ways.iter().position(|way| *way == sighting.condition)?;
+            Some((traffic, place))
+        });
+        let Some((traffic, place)) = found else { return };
         let ends = Ends {
             subject: sighting.subject.key().into(),
             object: Name::of(sighting.object.as_ref()),
         };
         let second = sighting.time_ns / SECOND_NS;
-        let tally = self.tally((second, traffic, ends));
+        let ways = traffic.ways.len();
+        let tally = traffic.tally((second, ends), &mut self.evicted);
+        tally.outcomes.resize(ways, Outcome::default());
         if let Some(outcome) = tally.outcomes.get_mut(place) {
             outcome.early += sighting.count;
             outcome.last_early_ns = sighting.time_ns.max(outcome.last_early_ns);
@@ -147,26 +188,80 @@ impl Ratios {
     }
 
     /// Judges every second that is complete.
-    pub(super) fn judge(&mut self, now_ns: u64, episodes: &mut Episodes) {
+    pub(super) fn judge(&mut self, table: &Table, now_ns: u64, episodes: &mut Episodes) {
         let complete = now_ns / SECOND_NS;
+        for (row, traffic) in table.0.iter().zip(&mut self.traffics) {
+            traffic.judge(row, complete, episodes, &mut self.evicted);
+        }
+        self.forget(complete);
+    }
+
+    /// Drops what had no traffic for long, once a minute.
+    fn forget(&mut self, second: u64) {
+        if second >= self.forgot + 60 {
+            self.forgot = second;
+            for traffic in &mut self.traffics {
+                traffic
+                    .baselines
+                    .retain(|_, normal| second < normal.last + FORGET_AFTER_SECONDS);
+            }
+        }
+    }
+}
+
+impl Traffic {
+    fn add(&mut self, row: &Ways, seen: &Seen<'_>, evicted: &mut Evicted) {
+        let event = seen.event;
+        // A window that ends on the full second speaks of the second before.
+        let second = event.time_ns.saturating_sub(1) / SECOND_NS;
+        let mut ends = seen.ends.clone();
+        if row.alone {
+            ends.object = Name::default();
+        }
+        let tally = self.tally((second, ends), evicted);
+        tally.total += (row.total)(&event.body);
+        for (place, way) in row.failing.iter().enumerate() {
+            let failed = (way.failed)(&event.body);
+            if failed == 0 {
+                continue;
+            }
+            tally.outcomes.resize(row.failing.len(), Outcome::default());
+            if let Some(outcome) = tally.outcomes.get_mut(place) {
+                outcome.failed += failed;
+                outcome.evidence.get_or_insert(event.id);
+            }
+            tally
+                .ends
+                .get_or_insert_with(|| (event.subject.clone(), event.object.clone().filter(|_| !row.alone)));
+        }
+    }
+
+    fn tally(&mut self, key: (u64, Ends), evicted: &mut Evicted) -> &mut Tally {
+        evicted.make_room(&mut self.tallies, &key, MOST_TALLIES);
+        self.tallies.entry(key).or_default()
+    }
+
+    fn judge(&mut self, row: &Ways, complete: u64, episodes: &mut Episodes, evicted: &mut Evicted) {
         while let Some(entry) = self
             .tallies
             .first_entry()
             .filter(|entry| entry.key().0 < complete)
         {
-            let (key, tally) = entry.remove_entry();
-            self.judge_one(key, &tally, episodes);
+            let ((second, ends), tally) = entry.remove_entry();
+            evicted.make_room(&mut self.baselines, &ends, MOST_TALLIES);
+            let normal = self.baselines.entry(ends.clone()).or_default();
+            normal.judge(row, second, &ends, &tally, episodes);
         }
-        self.forget(complete);
     }
+}
 
-    fn judge_one(&mut self, (second, traffic, ends): Key, tally: &Tally, episodes: &mut Episodes) {
+impl Normal {
+    fn judge(&mut self, row: &Ways, second: u64, ends: &Ends, tally: &Tally, episodes: &mut Episodes) {
         let end_ns = (second + 1) * SECOND_NS;
-        let normal = self.normal((traffic, ends.clone()));
-        normal.last = second;
-        let ways = normal.ways.iter_mut();
-        for ((condition, outcome), (normal, evidence)) in traffic.ways().iter().zip(&tally.outcomes).zip(ways)
-        {
+        self.last = second;
+        self.ways.resize(row.failing.len(), Default::default());
+        for (place, (way, (normal, evidence))) in row.failing.iter().zip(&mut self.ways).enumerate() {
+            let outcome = tally.outcomes.get(place).copied().unwrap_or_default();
             if tally.total == 0 && outcome.failed == 0 {
                 continue;
             }
@@ -178,11 +273,11 @@ impl Ratios {
                 *evidence = Evidence::default();
             }
             if outcome.failed > 0 && surprise >= SURPRISING_BITS {
-                let seen = sighting(*condition, tally, outcome, end_ns, baseline, surprise);
+                let seen = sighting(way, tally, &outcome, end_ns, baseline, surprise);
                 let is_starting = Some(normal.is_none());
                 episodes.merge_all(seen.map(|seen| Sighting { is_starting, ..seen }));
             } else if share <= baseline.max(FLOOR) {
-                episodes.heal(*condition, &ends, end_ns);
+                episodes.heal(way.condition, ends, end_ns);
             }
             // What may be a change is not learned as normal.
             if evidence.is_empty() && (normal.is_some() || share <= FLOOR) {
@@ -191,54 +286,13 @@ impl Ratios {
             }
         }
     }
-
-    fn add(&mut self, traffic: Traffic, seen: &Seen<'_>, total: u64, failed: &[u64]) {
-        let event = seen.event;
-        // A window that ends on the full second speaks of the second before.
-        let second = event.time_ns.saturating_sub(1) / SECOND_NS;
-        let has_object = traffic != Traffic::Serving;
-        let mut ends = seen.ends.clone();
-        if !has_object {
-            ends.object = Name::default();
-        }
-        let tally = self.tally((second, traffic, ends));
-        tally.total += total;
-        for (outcome, failed) in tally.outcomes.iter_mut().zip(failed) {
-            outcome.failed += failed;
-            if *failed > 0 {
-                outcome.evidence.get_or_insert(event.id);
-                tally.ends.get_or_insert_with(|| {
-                    (event.subject.clone(), event.object.clone().filter(|_| has_object))
-                });
-            }
-        }
-    }
-
-    fn tally(&mut self, key: Key) -> &mut Tally {
-        self.evicted.make_room(&mut self.tallies, &key, MOST_TALLIES);
-        self.tallies.entry(key).or_default()
-    }
-
-    fn normal(&mut self, key: (Traffic, Ends)) -> &mut Normal {
-        self.evicted.make_room(&mut self.baselines, &key, MOST_TALLIES);
-        self.baselines.entry(key).or_default()
-    }
-
-    /// Drops what had no traffic for long, once a minute.
-    fn forget(&mut self, second: u64) {
-        if second >= self.forgot + 60 {
-            self.forgot = second;
-            self.baselines
-                .retain(|_, normal| second < normal.last + FORGET_AFTER_SECONDS);
-        }
-    }
 }
 
 /// When most requests fail, users cannot work.
 const MOST: f64 = 0.5;
 
 fn sighting(
-    condition: Condition,
+    way: &Way,
     tally: &Tally,
     outcome: &Outcome,
     end_ns: u64,
@@ -247,10 +301,10 @@ fn sighting(
 ) -> Option<Sighting> {
     let (subject, object) = tally.ends.clone()?;
     let ratio = share(outcome.failed, tally.total);
-    let severity = if condition == Condition::Http5xx && ratio >= MOST {
-        Severity::Critical
+    let severity = if ratio >= MOST {
+        way.severity_of_most
     } else {
-        Severity::Warning
+        way.severity
     };
     // When within its second the last one was only single events know, and not every failure has one. Without a pause between
     // them they took their share of it.
@@ -268,7 +322,8 @@ fn sighting(
         end_ns - 1
     };
     Some(Sighting {
-        condition,
+        condition: way.condition,
+        traits: way.traits,
         severity,
         subject,
         object,
@@ -287,10 +342,13 @@ fn sighting(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rules::RuleBook;
 
     #[test]
     fn an_edge_without_traffic_is_forgotten_and_one_with_traffic_is_not() {
+        let table = Table::of(&RuleBook::embedded().unwrap().catalogue);
         let (mut ratios, mut episodes) = (Ratios::default(), Episodes::default());
+        ratios.arrange(&table);
         let healthy = Tally {
             total: 10,
             ..Tally::default()
@@ -300,15 +358,44 @@ mod tests {
                 subject: Name::from(name.to_owned()),
                 object: Name::default(),
             };
-            (second, Traffic::Connecting, ends)
+            (second, ends)
         };
-        ratios.tallies.insert(edge(1, "once"), healthy.clone());
+        ratios.traffics[0]
+            .tallies
+            .insert(edge(1, "once"), healthy.clone());
         for second in 1..=2 * FORGET_AFTER_SECONDS {
-            ratios.tallies.insert(edge(second, "always"), healthy.clone());
-            ratios.judge((second + 1) * SECOND_NS, &mut episodes);
+            let always = edge(second, "always");
+            ratios.traffics[0].tallies.insert(always, healthy.clone());
+            ratios.judge(&table, (second + 1) * SECOND_NS, &mut episodes);
             let expected = if second < FORGET_AFTER_SECONDS { 2 } else { 1 };
             let is_due = (second + 1).is_multiple_of(60);
-            assert!(!is_due || ratios.baselines.len() == expected, "second {second}");
+            let known = ratios.traffics[0].baselines.len();
+            assert!(!is_due || known == expected, "second {second}");
         }
+    }
+
+    #[test]
+    fn what_another_table_counted_otherwise_is_counted_anew_and_the_rest_goes_on() {
+        let table = Table::of(&RuleBook::embedded().unwrap().catalogue);
+        let mut ratios = Ratios::default();
+        ratios.arrange(&table);
+        for traffic in &mut ratios.traffics {
+            traffic.baselines.insert(
+                Ends {
+                    subject: Name::default(),
+                    object: Name::default(),
+                },
+                Normal::default(),
+            );
+        }
+        ratios.traffics.reverse();
+        ratios.traffics[0].ways.pop();
+        ratios.arrange(&table);
+        let kept: usize = ratios
+            .traffics
+            .iter()
+            .map(|traffic| traffic.baselines.len())
+            .sum();
+        assert_eq!(kept, table.0.len() - 1);
     }
 }

@@ -6,16 +6,17 @@
 use std::collections::BTreeMap;
 
 use bus_schema::episode::Fact;
-use bus_schema::event::network::{EdgeStats, Role};
-use bus_schema::event::status::HttpStats;
-use bus_schema::{Entity, EventId, Severity};
+use bus_schema::event::counters::Counter;
+use bus_schema::event::network::Role;
+use bus_schema::{Entity, EventId, Kind, Severity};
 use serde::{Deserialize, Serialize};
 
 use super::episodes::Episodes;
 use super::evicted::Evicted;
 use super::seen::{Ends, Name, Seen};
 use super::sighting::{Facts, Sighting};
-use crate::condition::Condition;
+use crate::condition::row::{self, Fold, Traits};
+use crate::condition::{Catalogue, Condition};
 
 const SECOND_NS: u64 = 1_000_000_000;
 /// A storm is at least this many times the baseline; less is ordinary variation of load.
@@ -33,18 +34,81 @@ const FORGET_AFTER_SECONDS: u64 = 15 * 60;
 /// Most services remembered; and most seconds not yet judged.
 const MOST_SERVICES: usize = 50_000;
 
+/// Statistics of attempts that are compared, at most.
+const MOST_COUNTS: usize = 4;
+
+/// The row of a catalogue by which storms are told, and what it counts.
+#[derive(Debug, Clone)]
+pub(super) struct Table {
+    condition: Condition,
+    traits: Traits,
+    severity: Severity,
+    attempts: Vec<Attempts>,
+    requests: (Kind, Counter),
+}
+
+#[derive(Debug, Clone)]
+struct Attempts {
+    kind: Kind,
+    total: Counter,
+    failed: Vec<Counter>,
+    waited: Option<Counter>,
+}
+
+impl Table {
+    /// All rows of this shape.
+    pub(super) fn all(catalogue: &Catalogue) -> Vec<Self> {
+        let rows = catalogue.rows().filter_map(|(condition, row)| {
+            let Fold::Amplification(fold) = &row.fold else {
+                return None;
+            };
+            let attempts = fold.attempts.iter().take(MOST_COUNTS).filter_map(Attempts::of);
+            let requests = &fold.requests;
+            Some(Self {
+                condition,
+                traits: row.traits(),
+                severity: row.severity,
+                attempts: attempts.collect(),
+                requests: (requests.kind.0, requests.kind.counter(&requests.total).ok()?),
+            })
+        });
+        rows.collect()
+    }
+
+    /// Whether statistics of this kind count what the subject is asked.
+    pub(super) fn counts_requests(&self, kind: Kind) -> bool {
+        self.requests.0 == kind
+    }
+}
+
+impl Attempts {
+    fn of(row: &row::Attempts) -> Option<Self> {
+        let counter = |name: &String| row.kind.counter(name).ok();
+        Some(Self {
+            kind: row.kind.0,
+            total: counter(&row.total)?,
+            failed: row.failed.iter().filter_map(counter).collect(),
+            waited: row.waited.as_ref().and_then(counter),
+        })
+    }
+}
+
 /// One second of one service.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct Second {
     /// Known once something failed: nothing else makes a storm.
     subject: Option<Entity>,
     inbound: u64,
-    connects: u64,
-    connects_failed: u64,
-    asked: u64,
-    asked_failed: u64,
-    unanswered: u64,
+    /// In the order of the row's statistics.
+    counts: [Count; MOST_COUNTS],
     evidence: Option<EventId>,
+}
+
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+struct Count {
+    total: u64,
+    failed: u64,
+    waited: u64,
 }
 
 /// Attempts per inbound request, or attempts per second, in good times.
@@ -70,36 +134,33 @@ pub(super) struct Storms {
 }
 
 impl Storms {
-    /// Adds connection attempts that the subject made.
-    pub(super) fn outbound(&mut self, seen: &Seen<'_>, stats: &EdgeStats) {
-        let failed = stats.refused + stats.timed_out + stats.unreachable + stats.failed_otherwise;
-        let second = self.second(seen);
-        second.connects += stats.attempts;
-        second.connects_failed += failed;
-        second.evidence.get_or_insert(seen.event.id);
-        second.remember(failed, seen);
-    }
-
-    /// Adds exchanges: those that the subject asked for, or those that it was asked for.
-    pub(super) fn exchanges(&mut self, seen: &Seen<'_>, stats: &HttpStats) {
-        let second = self.second(seen);
-        match stats.role {
-            Role::Client => {
-                let unanswered = stats.unanswered.total();
-                let failed = stats.server_errors() + unanswered;
-                second.asked += stats.requests();
-                second.asked_failed += failed;
-                second.unanswered += unanswered;
-                second.evidence.get_or_insert(seen.event.id);
-                second.remember(failed, seen);
+    /// Adds one window: what the subject tried, or what it was asked.
+    pub(super) fn add(&mut self, table: &Table, seen: &Seen<'_>) {
+        let (kind, body) = (seen.event.kind(), &seen.event.body);
+        match body.role() {
+            Some(Role::Client) => {
+                let statistics = table.attempts.iter().enumerate();
+                for (place, attempts) in statistics.filter(|(_, attempts)| attempts.kind == kind) {
+                    let failed = attempts.failed.iter().map(|counter| counter(body)).sum();
+                    let second = self.second(seen);
+                    if let Some(count) = second.counts.get_mut(place) {
+                        count.total += (attempts.total)(body);
+                        count.failed += failed;
+                        count.waited += attempts.waited.map_or(0, |counter| counter(body));
+                    }
+                    second.evidence.get_or_insert(seen.event.id);
+                    second.remember(failed, seen);
+                }
             }
-            Role::Server => second.inbound += stats.total(),
-            Role::Unknown => {}
+            Some(Role::Server) if table.requests.0 == kind => {
+                self.second(seen).inbound += (table.requests.1)(body);
+            }
+            Some(Role::Server | Role::Unknown) | None => {}
         }
     }
 
     /// Judges every second that is complete, and learns from the good ones, which end a storm: what comes later is another.
-    pub(super) fn judge(&mut self, now_ns: u64, episodes: &mut Episodes) {
+    pub(super) fn judge(&mut self, table: &Table, now_ns: u64, episodes: &mut Episodes) {
         let complete = now_ns / SECOND_NS;
         while let Some(entry) = self
             .seconds
@@ -107,7 +168,7 @@ impl Storms {
             .filter(|entry| entry.key().0 < complete)
         {
             let ((number, service), second) = entry.remove_entry();
-            self.judge_second(number, service, second, episodes);
+            self.judge_second(table, number, service, second, episodes);
         }
         if complete >= self.forgot + 60 {
             self.forgot = complete;
@@ -116,7 +177,14 @@ impl Storms {
         }
     }
 
-    fn judge_second(&mut self, number: u64, service: Name, second: Second, episodes: &mut Episodes) {
+    fn judge_second(
+        &mut self,
+        table: &Table,
+        number: u64,
+        service: Name,
+        second: Second,
+        episodes: &mut Episodes,
+    ) {
         let attempts = second.attempts();
         if attempts == 0 {
             return;
@@ -128,14 +196,14 @@ impl Storms {
                 .expected(per)
                 .and_then(|expected| Storm::of(attempts, expected, per));
             let normal = *baseline;
-            episodes.merge_all(storm.and_then(|storm| storm.sighting(number, second, normal)));
+            episodes.merge_all(storm.and_then(|storm| storm.sighting(table, number, second, normal)));
         } else {
             baseline.learn(attempts, per);
             let alone = Ends {
                 subject: service,
                 object: Name::default(),
             };
-            episodes.heal(Condition::RetryStorm, &alone, (number + 1) * SECOND_NS);
+            episodes.heal(table.condition, &alone, (number + 1) * SECOND_NS);
         }
     }
 
@@ -169,15 +237,13 @@ impl Second {
     /// Connections and requests count the same attempt when each request has a connection of its own. Where attempts wait for
     /// long, only those that ended in this second compare with the inbound requests that did.
     fn attempts(&self) -> u64 {
-        if self.unanswered > 0 {
-            self.asked
-        } else {
-            self.connects.max(self.asked)
-        }
+        let waited = self.counts.iter().find(|count| count.waited > 0);
+        let most = self.counts.iter().map(|count| count.total).max();
+        waited.map(|count| count.total).or(most).unwrap_or(0)
     }
 
     fn has_failed(&self) -> bool {
-        self.connects_failed > 0 || self.asked_failed > 0
+        self.counts.iter().any(|count| count.failed > 0)
     }
 
     fn remember(&mut self, failed: u64, seen: &Seen<'_>) {
@@ -231,7 +297,7 @@ impl Storm {
         })
     }
 
-    fn sighting(self, number: u64, second: Second, baseline: Baseline) -> Option<Sighting> {
+    fn sighting(self, table: &Table, number: u64, second: Second, baseline: Baseline) -> Option<Sighting> {
         let facts = Facts::from([
             ("amplification".to_owned(), Fact::Number(self.amplification)),
             (
@@ -241,8 +307,9 @@ impl Storm {
         ]);
         let end_ns = (number + 1) * SECOND_NS - 1;
         Some(Sighting {
-            condition: Condition::RetryStorm,
-            severity: Severity::Warning,
+            condition: table.condition,
+            traits: table.traits,
+            severity: table.severity,
             count: second.attempts(),
             subject: second.subject?,
             object: None,
@@ -261,11 +328,14 @@ impl Storm {
 #[cfg(test)]
 mod tests {
     use bus_schema::episode::Episode;
+    use bus_schema::event::network::EdgeStats;
+    use bus_schema::event::status::HttpStats;
     use bus_schema::event::{Body, Event};
 
     use super::*;
+    use crate::rules::RuleBook;
 
-    fn event(second: u64) -> Event {
+    fn event(second: u64, body: Body) -> Event {
         Event {
             id: EventId(1),
             time_ns: (second + 1) * SECOND_NS,
@@ -276,15 +346,28 @@ mod tests {
             count: 1,
             window_ns: SECOND_NS,
             trace: None,
-            body: Body::EdgeStats(EdgeStats::default()),
+            body,
         }
     }
 
     /// One service's seconds.
-    #[derive(Default)]
     struct Service {
+        catalogue: std::sync::Arc<Catalogue>,
+        table: Table,
         storms: Storms,
         episodes: Episodes,
+    }
+
+    impl Default for Service {
+        fn default() -> Self {
+            let catalogue = RuleBook::embedded().unwrap().catalogue;
+            Self {
+                table: Table::all(&catalogue).remove(0),
+                catalogue,
+                storms: Storms::default(),
+                episodes: Episodes::default(),
+            }
+        }
     }
 
     impl Service {
@@ -295,20 +378,25 @@ mod tests {
                 refused,
                 ..EdgeStats::default()
             };
-            self.storms.outbound(&Seen::new(&event(number)), &stats);
+            self.add(number, Body::EdgeStats(stats));
             let asked = HttpStats {
                 role: Role::Server,
                 by_class: [0, inbound, 0, 0, 0],
                 ..HttpStats::default()
             };
             if inbound > 0 {
-                self.storms.exchanges(&Seen::new(&event(number)), &asked);
+                self.add(number, Body::HttpStats(asked));
             }
             let (now_ns, mut told) = ((number + 1) * SECOND_NS, Vec::new());
-            self.storms.judge(now_ns, &mut self.episodes);
+            self.storms.judge(&self.table, now_ns, &mut self.episodes);
             self.episodes.publish_urgent(&mut told);
-            self.episodes.publish_due(now_ns, &mut told);
+            self.episodes.publish_due(&self.catalogue, now_ns, &mut told);
             told
+        }
+
+        fn add(&mut self, number: u64, body: Body) {
+            let event = event(number, body);
+            self.storms.add(&self.table, &Seen::new(&event));
         }
     }
 
@@ -365,7 +453,7 @@ mod tests {
                 ..HttpStats::default()
             };
             asking.unanswered.record(2 * SECOND_NS, given_up);
-            service.storms.exchanges(&Seen::new(&event(number)), &asking);
+            service.add(number, Body::HttpStats(asking));
             let storm = service.second(number, 20, 100, 0);
             assert_eq!(!storm.is_empty(), is_storm, "{given_up} given up, 20 requests");
         }

@@ -178,7 +178,7 @@ impl Forest {
 impl Node {
     fn new(book: &RuleBook, condition: Condition, start_ns: u64, links: Vec<Link>) -> Self {
         Self {
-            spontaneous: book.catalogue.entry(condition).spontaneous,
+            spontaneous: book.catalogue.row(condition).map_or(1.0, |row| row.spontaneous),
             none: links.iter().map(|link| 1.0 - link.weight).product(),
             links,
             start_ns,

@@ -5,12 +5,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
+use bus_schema::entity::SERVICE_KIND;
 use bus_schema::episode::Episode;
 use bus_schema::{Entity, EventId};
 
+use super::relations::Arrow;
 use super::world::World;
-use crate::condition::Condition;
-use crate::rules::Relation;
+use crate::condition::{Catalogue, Condition};
+use crate::rules::path::{CALLS, Hop, NAMES, Path, RUNS_ON};
+
+/// Entities that are followed at one point of a path; more share one relation in no cluster that one would explain by it.
+const MOST_ON_THE_WAY: usize = 1_000;
 
 /// Beginning (UNIX ns) and id: episodes in order of time.
 type Place = (u64, EventId);
@@ -22,8 +27,8 @@ type Names = BTreeMap<Arc<str>, BTreeSet<Place>>;
 pub(super) struct Index {
     entries: BTreeMap<EventId, Entry>,
     by_condition: BTreeMap<Condition, Sorted>,
-    /// Who was seen to call this one.
-    callers: BTreeMap<String, BTreeSet<String>>,
+    /// From where each relation leads to this one, by relation.
+    backwards: BTreeMap<String, BTreeMap<String, BTreeSet<String>>>,
 }
 
 /// The names of an episode, written once.
@@ -47,8 +52,8 @@ struct Sorted {
 
 impl Index {
     /// Sorts an episode in, or anew where it begins earlier than was known.
-    pub(super) fn insert(&mut self, episode: &Episode) {
-        let Some(condition) = Condition::parse(&episode.condition) else {
+    pub(super) fn insert(&mut self, catalogue: &Catalogue, episode: &Episode) {
+        let Some(condition) = catalogue.condition(&episode.condition) else {
             return;
         };
         let known = self.entries.get(&episode.id);
@@ -60,7 +65,11 @@ impl Index {
             condition,
             subject: episode.subject.key().into(),
             objects: episode.object.iter().flat_map(names_of).map(Into::into).collect(),
-            node: episode.subject.node.as_deref().map(Into::into),
+            node: episode
+                .subject
+                .node
+                .as_deref()
+                .map(|node| Entity::of_node(node).key().into()),
             start_ns: episode.start_ns,
         };
         let place = (entry.start_ns, episode.id);
@@ -88,22 +97,29 @@ impl Index {
         });
     }
 
-    /// A call that was seen.
-    pub(super) fn insert_call(&mut self, from: &str, to: &str) {
-        self.callers
-            .entry(to.to_owned())
-            .or_default()
-            .insert(from.to_owned());
+    /// A relation that was told of.
+    pub(super) fn relate(&mut self, arrow: &Arrow) {
+        let Arrow { relation, from, to } = arrow;
+        let arrows = self.backwards.entry(relation.clone()).or_default();
+        arrows.entry(to.clone()).or_default().insert(from.clone());
     }
 
-    /// A call that is remembered no more.
-    pub(super) fn remove_call(&mut self, from: &str, to: &str) {
-        if let Some(callers) = self.callers.get_mut(to) {
-            callers.remove(from);
-            if callers.is_empty() {
-                self.callers.remove(to);
+    /// A relation that is remembered no more.
+    pub(super) fn unrelate(&mut self, arrow: &Arrow) {
+        let Some(arrows) = self.backwards.get_mut(&arrow.relation) else {
+            return;
+        };
+        if let Some(origins) = arrows.get_mut(&arrow.to) {
+            origins.remove(&arrow.from);
+            if origins.is_empty() {
+                arrows.remove(&arrow.to);
             }
         }
+    }
+
+    fn to(&self, relation: &str, to: &str) -> impl Iterator<Item = &str> {
+        let origins = self.backwards.get(relation).and_then(|arrows| arrows.get(to));
+        origins.into_iter().flatten().map(String::as_str)
     }
 
     /// The names of an episode.
@@ -121,89 +137,166 @@ impl Index {
         self.on(condition, |sorted| &sorted.subjects, key, time)
     }
 
-    /// Episodes of `condition` that began within `time` and whose subject stands as cause in this relation to `effect`.
+    /// Episodes of `condition` that began within `time` and stand as cause at the end of the path from `effect`.
     pub(super) fn causes(
         &self,
         world: &World,
-        relation: Relation,
+        path: &Path,
         condition: Condition,
         effect: &Entry,
         time: RangeInclusive<u64>,
     ) -> BTreeSet<EventId> {
-        let mut causes = BTreeSet::new();
-        if matches!(
-            relation,
-            Relation::Same | Relation::Process | Relation::CalleeOrSame
-        ) {
-            causes.extend(self.about(condition, &effect.subject, time.clone()));
+        let Some((first, others)) = path.hops().split_first() else {
+            return self.about(condition, &effect.subject, time).collect();
+        };
+        let mut at = self.first_hop(world, first, effect);
+        // Who suffers from the same callee says so itself.
+        let shares_callee = others
+            .last()
+            .is_some_and(|hop| hop.relation == CALLS && !hop.forward);
+        let between = others.len() - usize::from(shares_callee);
+        for hop in others.iter().take(between) {
+            at = self.hop(world, hop, hop.forward, &at);
         }
-        if matches!(relation, Relation::Callee | Relation::CalleeOrSame) {
-            for object in &effect.objects {
-                causes.extend(self.about(condition, object, time.clone()));
-            }
-            // whom it called is not known: any of those that it calls
-            let callees = world.callees(&effect.subject);
-            for callee in callees.filter(|_| effect.objects.is_empty()) {
-                causes.extend(self.about(condition, callee, time.clone()));
-            }
-        }
-        if let (Relation::Node, Some(node)) = (relation, &effect.node) {
-            causes.extend(self.on(condition, |sorted| &sorted.nodes, node, time.clone()));
-        }
-        for object in effect
-            .objects
-            .iter()
-            .filter(|_| relation == Relation::SharedCallee)
-        {
-            causes.extend(self.on(condition, |sorted| &sorted.objects, object, time.clone()));
-        }
-        causes
+        let names: fn(&Sorted) -> &Names = if shares_callee {
+            |sorted| &sorted.objects
+        } else {
+            |sorted| &sorted.subjects
+        };
+        at.iter()
+            .flat_map(|key| self.on(condition, names, key, time.clone()))
+            .collect()
     }
 
-    /// Episodes of `condition` that began within `time` and stand as effect in this relation to `cause`: the opposite of
-    /// [`Self::causes`].
+    /// Where the first relation of a path leads: what the effect says of itself counts before what is known otherwise.
+    fn first_hop(&self, world: &World, hop: &Hop, effect: &Entry) -> BTreeSet<String> {
+        let own = match (hop.relation.as_str(), hop.forward) {
+            (NAMES | CALLS, true) => effect.objects.as_slice(),
+            (RUNS_ON, true) => effect.node.as_slice(),
+            _ => &[],
+        };
+        if own.is_empty() {
+            self.hop(
+                world,
+                hop,
+                hop.forward,
+                &BTreeSet::from([effect.subject.to_string()]),
+            )
+        } else {
+            own.iter().map(ToString::to_string).collect()
+        }
+    }
+
+    /// What stands one relation further.
+    fn hop(&self, world: &World, hop: &Hop, forward: bool, at: &BTreeSet<String>) -> BTreeSet<String> {
+        let mut next = BTreeSet::new();
+        for key in at {
+            if next.len() >= MOST_ON_THE_WAY {
+                break;
+            }
+            if forward {
+                next.extend(world.relations.from(&hop.relation, key).map(ToOwned::to_owned));
+            } else {
+                next.extend(self.to(&hop.relation, key).map(ToOwned::to_owned));
+            }
+        }
+        next
+    }
+
+    /// Episodes of `condition` that began within `time` and stand as effect at the beginning of the path to `cause`: the
+    /// opposite of [`Self::causes`].
     pub(super) fn effects(
         &self,
-        relation: Relation,
+        world: &World,
+        path: &Path,
         condition: Condition,
         cause: &Entry,
         time: RangeInclusive<u64>,
     ) -> BTreeSet<EventId> {
+        let hops = path.hops();
+        let shares_callee = hops.len() > 1
+            && hops
+                .last()
+                .is_some_and(|hop| hop.relation == CALLS && !hop.forward);
+        let (at, before) = if shares_callee {
+            let objects = cause.objects.iter().map(ToString::to_string);
+            (objects.collect(), hops.len() - 1)
+        } else {
+            (BTreeSet::from([cause.subject.to_string()]), hops.len())
+        };
+        self.effects_before(
+            world,
+            hops.get(..before).unwrap_or_default(),
+            condition,
+            at,
+            &time,
+        )
+    }
+
+    /// Episodes of `condition` from which these hops lead to what stands `at` their end.
+    pub(super) fn effects_before(
+        &self,
+        world: &World,
+        hops: &[Hop],
+        condition: Condition,
+        mut at: BTreeSet<String>,
+        time: &RangeInclusive<u64>,
+    ) -> BTreeSet<EventId> {
+        let Some((first, others)) = hops.split_first() else {
+            let about = at.iter().flat_map(|key| self.about(condition, key, time.clone()));
+            return about.collect();
+        };
+        for hop in others.iter().rev() {
+            at = self.hop(world, hop, !hop.forward, &at);
+        }
         let mut effects = BTreeSet::new();
-        if matches!(
-            relation,
-            Relation::Same | Relation::Process | Relation::CalleeOrSame
-        ) {
-            effects.extend(self.about(condition, &cause.subject, time.clone()));
+        let names: Option<fn(&Sorted) -> &Names> = match (first.relation.as_str(), first.forward) {
+            (NAMES | CALLS, true) => Some(|sorted| &sorted.objects),
+            (RUNS_ON, true) => Some(|sorted| &sorted.nodes),
+            _ => None,
+        };
+        for key in at.iter().filter(|_| names.is_some()) {
+            let names = names.unwrap_or(|sorted| &sorted.subjects);
+            effects.extend(self.on(condition, names, key, time.clone()));
         }
-        if matches!(relation, Relation::Callee | Relation::CalleeOrSame) {
-            effects.extend(self.on(condition, |sorted| &sorted.objects, &cause.subject, time.clone()));
-            for caller in self.callers.get(&*cause.subject).into_iter().flatten() {
-                effects.extend(self.without_object(condition, caller, time.clone()));
-            }
-        }
-        if let (Relation::Node, Some(node)) = (relation, &cause.node) {
-            effects.extend(self.on(condition, |sorted| &sorted.nodes, node, time.clone()));
-        }
-        for object in cause
-            .objects
-            .iter()
-            .filter(|_| relation == Relation::SharedCallee)
-        {
-            effects.extend(self.on(condition, |sorted| &sorted.objects, object, time.clone()));
+        for subject in self.hop(world, first, !first.forward, &at) {
+            let about = self.about(condition, &subject, time.clone());
+            effects.extend(about.filter(|id| !self.says_itself(first, *id)));
         }
         effects
     }
 
-    /// Episodes of `subject` that do not say whom it called.
-    pub(super) fn without_object(
+    /// Whether an effect says of itself where that relation leads.
+    fn says_itself(&self, hop: &Hop, id: EventId) -> bool {
+        let entry = self.entry(id);
+        entry.is_some_and(|entry| match (hop.relation.as_str(), hop.forward) {
+            (NAMES | CALLS, true) => !entry.objects.is_empty(),
+            (RUNS_ON, true) => entry.node.is_some(),
+            _ => false,
+        })
+    }
+
+    /// Episodes of `condition` of which a cause may stand behind `arrow`, which is the hop of `path` at this place.
+    pub(super) fn effects_through(
         &self,
+        world: &World,
+        path: &Path,
+        place: usize,
         condition: Condition,
-        subject: &str,
-        time: RangeInclusive<u64>,
-    ) -> impl Iterator<Item = EventId> {
-        let says_nobody = |id: &EventId| self.entry(*id).is_some_and(|entry| entry.objects.is_empty());
-        self.about(condition, subject, time).filter(says_nobody)
+        arrow: &Arrow,
+    ) -> BTreeSet<EventId> {
+        let hops = path.hops();
+        let Some(hop) = hops.get(place).filter(|hop| hop.relation == arrow.relation) else {
+            return BTreeSet::new();
+        };
+        let near = if hop.forward { &arrow.from } else { &arrow.to };
+        let before = hops.get(..place).unwrap_or_default();
+        let at = BTreeSet::from([near.clone()]);
+        let mut effects = self.effects_before(world, before, condition, at, &(0..=u64::MAX));
+        if place == 0 {
+            effects.retain(|id| !self.says_itself(hop, *id));
+        }
+        effects
     }
 
     fn on(
@@ -239,14 +332,17 @@ impl Sorted {
     }
 }
 
-/// Every name under which something may have happened to `entity`: its own, and those of all workloads that a call of it
-/// may have reached.
+/// Every name under which something may have happened to `entity`: its own, those of all workloads that a call of it may have
+/// reached, and that of the Service through which it was made.
 pub(super) fn names_of(entity: &Entity) -> Vec<String> {
+    let own = entity.key();
+    let service = entity.service.as_ref();
+    let through =
+        service.map(|service| Entity::of_object(SERVICE_KIND, &service.namespace, &service.name).key());
+    let through = through.filter(|through| *through != own);
     let behind = entity.backends.iter().cloned().map(Entity::of_workload);
-    [entity.key()]
-        .into_iter()
-        .chain(behind.map(|workload| workload.key()))
-        .collect()
+    let behind = behind.map(|workload| workload.key());
+    [own].into_iter().chain(through).chain(behind).collect()
 }
 
 /// Whether both are one process; a node has its own numbers.

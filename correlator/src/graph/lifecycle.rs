@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bus_schema::episode::Episode;
 use bus_schema::incident::State;
-use bus_schema::{EventId, Incident};
+use bus_schema::{EventId, Incident, Severity};
 use serde::{Deserialize, Serialize};
 
 use super::View;
 use super::compose::compose;
 use super::forest::{Forest, Tree};
 use super::world::World;
-use crate::condition::Condition;
+use crate::condition::Catalogue;
 
 const SECOND_NS: u64 = 1_000_000_000;
 /// Symptoms that stay away for this long are gone.
@@ -55,7 +55,7 @@ impl Live {
     }
 
     fn is_quiet(&self, now_ns: u64) -> bool {
-        now_ns >= self.last_symptom_ns + RESOLVED_AFTER_NS
+        now_ns >= self.last_symptom_ns.saturating_add(RESOLVED_AFTER_NS)
     }
 
     fn may_continue(&self, now_ns: u64) -> bool {
@@ -125,14 +125,19 @@ impl Incidents {
     }
 
     /// These episodes were seen again.
-    pub(super) fn count<'a>(&mut self, forest: &Forest, episodes: impl Iterator<Item = &'a Episode>) {
+    pub(super) fn count<'a>(
+        &mut self,
+        catalogue: &Catalogue,
+        forest: &Forest,
+        episodes: impl Iterator<Item = &'a Episode>,
+    ) {
         let open = self.live.iter().filter(|(_, live)| live.is_open());
         let by_root: BTreeMap<_, _> = open.map(|(alarm, _)| (forest.root_of(*alarm), *alarm)).collect();
         for episode in episodes {
             let alarm = by_root.get(&forest.root_of(episode.id));
             if let Some(live) = alarm.and_then(|alarm| self.live.get_mut(alarm)) {
                 live.has_counted = true;
-                live.last_symptom_ns = live.last_symptom_ns.max(symptom_ns(episode));
+                live.last_symptom_ns = live.last_symptom_ns.max(symptom_ns(catalogue, episode));
             }
         }
     }
@@ -190,7 +195,7 @@ impl Incidents {
         mut next: Incident,
     ) -> Option<Incident> {
         let now_ns = view.world.now_ns();
-        let last_symptom_ns = last_symptom_ns(view.world, &tree.members);
+        let last_symptom_ns = last_symptom_ns(view, &tree.members);
         if let Some(live) = self.live.get_mut(&alarm) {
             live.members.clone_from(&tree.members);
             live.last_symptom_ns = last_symptom_ns;
@@ -267,7 +272,7 @@ fn opening(view: View<'_>, tree: &Tree) -> Opening {
         .episodes
         .get(&tree.alarm)
         .map_or(0, |alarm| alarm.start_ns);
-    if now_ns >= last_symptom_ns(view.world, &tree.members) + RESOLVED_AFTER_NS {
+    if now_ns >= last_symptom_ns(view, &tree.members).saturating_add(RESOLVED_AFTER_NS) {
         Opening::Never
     } else if is_explained || now_ns >= start_ns {
         Opening::Now
@@ -282,15 +287,21 @@ fn new_id(world: &World, tree: &Tree) -> EventId {
 }
 
 /// When the last thing happened that was not somebody's deed.
-fn last_symptom_ns(world: &World, members: &BTreeSet<EventId>) -> u64 {
-    let episodes = members.iter().filter_map(|id| world.episodes.get(id));
-    episodes.map(|episode| symptom_ns(episode)).max().unwrap_or(0)
+fn last_symptom_ns(view: View<'_>, members: &BTreeSet<EventId>) -> u64 {
+    let episodes = members.iter().filter_map(|id| view.world.episodes.get(id));
+    let symptoms = episodes.map(|episode| symptom_ns(&view.book.catalogue, episode));
+    symptoms.max().unwrap_or(0)
 }
 
-/// When it was last seen, where it is not somebody's deed.
-fn symptom_ns(episode: &Episode) -> u64 {
-    let is_deed = Condition::parse(&episode.condition).is_some_and(Condition::is_point);
-    if is_deed { 0 } else { episode.last_ns }
+/// When it was last seen, where it is not somebody's deed. What holds until its end is told is seen all the time.
+fn symptom_ns(catalogue: &Catalogue, episode: &Episode) -> u64 {
+    if catalogue.is_point(episode) {
+        0
+    } else if catalogue.still_holds(episode) && episode.severity >= Severity::Warning {
+        u64::MAX
+    } else {
+        episode.last_ns.max(episode.over_ns.unwrap_or(0))
+    }
 }
 
 fn is_material(last: &Incident, next: &Incident) -> bool {

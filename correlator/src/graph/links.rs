@@ -9,9 +9,10 @@ use bus_schema::{Entity, EventId};
 
 use super::index::{Index, is_same_process};
 use super::world::World;
-use crate::condition::Condition;
-use crate::fold::{ENDED_BY_LISTENING, OTHERS_LISTENING, WAITED_SECONDS};
-use crate::rules::{Relation, Rule, RuleBook};
+use crate::condition::{Catalogue, Row};
+use crate::fold::{OTHERS_LISTENING, WAITED_SECONDS};
+use crate::rules::path::Path;
+use crate::rules::{Rule, RuleBook};
 
 /// What is left of the weight of a state that has held for long: something else may have made it worse.
 const CHRONIC: f64 = 0.2;
@@ -44,10 +45,13 @@ pub(super) fn candidates(book: &RuleBook, world: &World, index: &Index, id: Even
     let mut best: BTreeMap<EventId, Link> = BTreeMap::new();
     for rule in book.explaining(entry.condition) {
         for condition in &rule.cause {
-            let time = causing(*condition, rule, effect);
-            let related = index.causes(world, rule.relation, *condition, entry, time);
+            let Some(row) = book.catalogue.row(*condition) else {
+                continue;
+            };
+            let time = causing(row, rule, effect);
+            let related = index.causes(world, &rule.path, *condition, entry, time);
             for cause in related.iter().filter_map(|cause| world.episodes.get(cause)) {
-                let weight = weight(rule, index, *condition, cause, effect);
+                let weight = weight(book, rule, index, cause, effect);
                 let better = best.get(&cause.id).is_none_or(|link| link.weight < weight);
                 if weight > 0.0 && better && fits(book, rule, effect, Some(cause)) {
                     let (cause, rule) = (cause.id, Arc::clone(rule));
@@ -67,7 +71,13 @@ pub(super) fn candidates(book: &RuleBook, world: &World, index: &Index, id: Even
 }
 
 /// All episodes of which a link to `cause` may have to be weighed again, where they began at `from_ns` or later (UNIX).
-pub(super) fn affected(book: &RuleBook, index: &Index, cause: &Episode, from_ns: u64) -> Vec<EventId> {
+pub(super) fn affected(
+    book: &RuleBook,
+    world: &World,
+    index: &Index,
+    cause: &Episode,
+    from_ns: u64,
+) -> Vec<EventId> {
     let Some(entry) = index.entry(cause.id) else {
         return Vec::new();
     };
@@ -76,21 +86,21 @@ pub(super) fn affected(book: &RuleBook, index: &Index, cause: &Episode, from_ns:
     let mut affected = Vec::new();
     for rule in book.following(entry.condition) {
         for condition in &rule.effect {
-            affected.extend(index.effects(rule.relation, *condition, entry, time.clone()));
+            affected.extend(index.effects(world, &rule.path, *condition, entry, time.clone()));
         }
     }
     affected
 }
 
-/// When a cause of `condition` must have begun to be one of `effect` by `rule`, UNIX ns.
-fn causing(condition: Condition, rule: &Rule, effect: &Episode) -> RangeInclusive<u64> {
+/// When a cause of that row must have begun to be one of `effect` by `rule`, UNIX ns.
+fn causing(row: &Row, rule: &Rule, effect: &Episode) -> RangeInclusive<u64> {
     // Who waits for somebody who waits may give up first, and long before.
     let latest_ns = match waited_ns(effect) {
         Some(_) => u64::MAX,
         None => effect.start_ns + CLOCK_ERROR_NS,
     };
     // A state may have begun long ago and still hold.
-    let earliest_ns = if condition.is_point() {
+    let earliest_ns = if row.is_point() {
         effect.start_ns.saturating_sub(nanoseconds(rule.longest_seconds))
     } else {
         0
@@ -109,12 +119,14 @@ pub(super) fn fits(
     when.is_none_or(|when| book.catalogue.holds(when, effect, cause))
 }
 
-fn weight(rule: &Rule, index: &Index, condition: Condition, cause: &Episode, effect: &Episode) -> f64 {
-    let is_process = rule.relation != Relation::Process || is_same_process(&cause.subject, &effect.subject);
-    if cause.id == effect.id || !is_process || is_over(cause, effect) || !precedes(rule, cause, effect) {
+fn weight(book: &RuleBook, rule: &Rule, index: &Index, cause: &Episode, effect: &Episode) -> f64 {
+    let catalogue = &book.catalogue;
+    let is_process = rule.path != Path::Process || is_same_process(&cause.subject, &effect.subject);
+    let is_over = is_over(catalogue, cause, effect);
+    if cause.id == effect.id || !is_process || is_over || !precedes(rule, cause, effect) {
         return 0.0;
     }
-    let likely = rule.prior * lag_likelihood(rule, condition, cause, effect);
+    let likely = rule.prior * lag_likelihood(catalogue, rule, cause, effect);
     if rule.joins {
         // Company is neither weakened by distance nor by being many.
         return likely;
@@ -122,15 +134,21 @@ fn weight(rule: &Rule, index: &Index, condition: Condition, cause: &Episode, eff
     likely
         * freshness(rule, cause, effect)
         * proximity(&cause.subject, &effect.subject)
-        * share_gone(rule.relation, cause)
-        * rarity(index, condition, cause, effect)
+        * share_gone(&rule.path, cause)
+        * rarity(catalogue, index, cause, effect)
 }
 
 /// Whether the cause held no more when the effect began; what was waited for in vain began with the waiting. Who calls a
 /// Service hears of a process that listens again only when it was probed and every node knows.
-pub(super) fn is_over(cause: &Episode, effect: &Episode) -> bool {
+pub(super) fn is_over(catalogue: &Catalogue, cause: &Episode, effect: &Episode) -> bool {
     let began_ns = effect.start_ns.saturating_sub(waited_ns(effect).unwrap_or(0));
-    let is_heard_of_ns = if ends_by_listening(cause) && is_through_service(effect) {
+    let ends_process = || {
+        let condition = catalogue.condition(&cause.condition);
+        condition
+            .and_then(|condition| catalogue.traits(condition))
+            .is_some_and(|traits| traits.ends_process)
+    };
+    let is_heard_of_ns = if is_through_service(effect) && ends_process() {
         READINESS_NS
     } else {
         0
@@ -138,10 +156,6 @@ pub(super) fn is_over(cause: &Episode, effect: &Episode) -> bool {
     cause
         .over_ns
         .is_some_and(|over_ns| over_ns + is_heard_of_ns <= began_ns)
-}
-
-fn ends_by_listening(episode: &Episode) -> bool {
-    Condition::parse(&episode.condition).is_some_and(|condition| ENDED_BY_LISTENING.contains(&condition))
 }
 
 fn is_through_service(episode: &Episode) -> bool {
@@ -152,11 +166,9 @@ fn is_through_service(episode: &Episode) -> bool {
 }
 
 /// Of a service with several instances, the end of one costs its callers only that one's share.
-fn share_gone(relation: Relation, cause: &Episode) -> f64 {
+fn share_gone(path: &Path, cause: &Episode) -> f64 {
     let others = match cause.facts.get(OTHERS_LISTENING) {
-        Some(Fact::Number(others)) if matches!(relation, Relation::Callee | Relation::CalleeOrSame) => {
-            *others
-        }
+        Some(Fact::Number(others)) if path.is_call() => *others,
         _ => 0.0,
     };
     1.0 / (1.0 + others)
@@ -173,7 +185,7 @@ fn precedes(rule: &Rule, cause: &Episode, effect: &Episode) -> bool {
     if let (Some(waited_ns), Some(_)) = (waited_ns(cause), waited_ns(effect)) {
         return cause.start_ns <= effect.start_ns + waited_ns;
     }
-    let sees_the_same = rule.absorbs && rule.relation == Relation::Callee;
+    let sees_the_same = rule.absorbs && rule.path.is_call();
     if cause.subject.node == effect.subject.node && !sees_the_same {
         in_order
     } else {
@@ -195,11 +207,13 @@ fn waited_ns(episode: &Episode) -> Option<u64> {
 }
 
 /// 1 within the typical lag, then falling with its inverse (no scale is preferred), 0 beyond the longest.
-fn lag_likelihood(rule: &Rule, condition: Condition, cause: &Episode, effect: &Episode) -> f64 {
-    let since_ns = if condition.is_point() {
+fn lag_likelihood(catalogue: &Catalogue, rule: &Rule, cause: &Episode, effect: &Episode) -> f64 {
+    let since_ns = if catalogue.is_point(cause) {
         cause.start_ns
+    } else if catalogue.still_holds(cause) {
+        effect.start_ns
     } else {
-        cause.last_ns
+        cause.last_ns.max(cause.over_ns.unwrap_or(0))
     };
     #[expect(clippy::cast_precision_loss, reason = "a lag in seconds")]
     let lag_seconds = effect.start_ns.saturating_sub(since_ns) as f64 / 1e9;
@@ -225,13 +239,16 @@ fn proximity(cause: &Entity, effect: &Entity) -> f64 {
 
 /// What happens all the time explains little: the weight of a change falls with the logarithm of how often it had happened
 /// by the time of the effect.
-fn rarity(index: &Index, condition: Condition, cause: &Episode, effect: &Episode) -> f64 {
-    let Some(entry) = index.entry(cause.id).filter(|_| condition.is_point()) else {
+fn rarity(catalogue: &Catalogue, index: &Index, cause: &Episode, effect: &Episode) -> f64 {
+    let Some(entry) = index.entry(cause.id).filter(|_| catalogue.is_point(cause)) else {
         return 1.0;
     };
     let lately = effect.start_ns.saturating_sub(AGAIN_NS)..=effect.start_ns;
     #[expect(clippy::cast_precision_loss, reason = "a small count")]
-    let occurrences = index.about(condition, &entry.subject, lately).count().max(1) as f64;
+    let occurrences = index
+        .about(entry.condition, &entry.subject, lately)
+        .count()
+        .max(1) as f64;
     1.0 / (1.0 + occurrences.ln())
 }
 
@@ -254,14 +271,14 @@ mod tests {
             facts: [(OTHERS_LISTENING.to_owned(), Fact::Number(others))].into(),
             ..Episode::default()
         };
-        let share = |relation, others| share_gone(relation, &ended(others));
+        let share = |path, others| share_gone(&Path::parse(path).unwrap(), &ended(others));
         assert!(
-            (share(Relation::Callee, 0.0) - 1.0).abs() < 1e-9,
+            (share("effect -calls-> cause", 0.0) - 1.0).abs() < 1e-9,
             "nobody is left"
         );
-        assert!((share(Relation::Callee, 1.0) - 0.5).abs() < 1e-9);
+        assert!((share("effect -calls-> cause", 1.0) - 0.5).abs() < 1e-9);
         assert!(
-            (share(Relation::Process, 3.0) - 1.0).abs() < 1e-9,
+            (share("effect =process= cause", 3.0) - 1.0).abs() < 1e-9,
             "a process has no other instance"
         );
     }

@@ -11,9 +11,9 @@ use super::View;
 use super::forest::{Forest, Tree};
 use super::index::Index;
 use super::links::affected;
+use super::relations::Arrow;
 use super::world::{Changes, Revision, World};
-use crate::condition::Condition;
-use crate::rules::{Relation, RuleBook};
+use crate::rules::RuleBook;
 
 /// Episodes that are linked, and trees that are composed, in one step. What a link costs varies with the candidates, what a
 /// tree costs with its steps; measured on two cores of a server, a step stays far below 50 ms.
@@ -49,16 +49,20 @@ impl Look {
         forest: &Forest,
         changes: &Changes,
     ) {
-        for (from, to) in &changes.calls_seen {
-            index.insert_call(from, to);
-            self.relink_callers(book, world, index, forest, from);
+        for arrow in &changes.related {
+            index.relate(arrow);
         }
-        for (from, to) in &changes.calls_forgotten {
-            index.remove_call(from, to);
-            self.relink_callers(book, world, index, forest, from);
+        for arrow in &changes.related {
+            self.relink_through(book, world, index, forest, arrow);
+        }
+        for arrow in &changes.unrelated {
+            self.relink_through(book, world, index, forest, arrow);
+        }
+        for arrow in &changes.unrelated {
+            index.unrelate(arrow);
         }
         for episode in &changes.forgotten {
-            self.relink_all(world, forest, affected(book, index, episode, 0));
+            self.relink_all(world, forest, affected(book, world, index, episode, 0));
             self.relink(forest, episode);
             if !world.episodes.contains_key(&episode.id) {
                 index.remove(episode.id);
@@ -69,7 +73,9 @@ impl Look {
             .revised
             .iter()
             .filter(|revision| world.episodes.contains_key(&revision.now.id));
-        revised.clone().for_each(|revision| index.insert(&revision.now));
+        revised
+            .clone()
+            .for_each(|revision| index.insert(&book.catalogue, &revision.now));
         for revision in revised {
             self.absorb_revision(book, world, index, forest, revision);
         }
@@ -86,36 +92,37 @@ impl Look {
         let now = &revision.now;
         if revision.changes_links(book) {
             self.relink(forest, now);
-            self.relink_all(world, forest, affected(book, index, now, 0));
+            self.relink_all(world, forest, affected(book, world, index, now, 0));
         } else if let Some(before) = revision
             .before
             .as_ref()
             .filter(|before| before.last_ns < now.last_ns)
-            && !Condition::parse(&now.condition).is_some_and(Condition::is_point)
+            && !book.catalogue.is_point(now)
         {
             // to what began before it was last seen it is as near as it was
-            self.relink_all(world, forest, affected(book, index, now, before.last_ns));
+            self.relink_all(world, forest, affected(book, world, index, now, before.last_ns));
         }
-        if revision.changes_story() {
+        if revision.changes_story(book) {
             self.touch(forest, [now.id]);
         } else {
             self.counted.push(Arc::clone(now));
         }
     }
 
-    /// Whom `caller` calls matters to what happened to it without saying towards whom.
-    fn relink_callers(
+    /// A relation matters to everything that a rule explains along a path through it.
+    fn relink_through(
         &mut self,
         book: &RuleBook,
         world: &World,
         index: &Index,
         forest: &Forest,
-        caller: &str,
+        arrow: &Arrow,
     ) {
         for rule in &book.rules {
-            if matches!(rule.relation, Relation::Callee | Relation::CalleeOrSame) {
+            for place in 0..rule.path.hops().len() {
                 for effect in &rule.effect {
-                    self.relink_all(world, forest, index.without_object(*effect, caller, 0..=u64::MAX));
+                    let effects = index.effects_through(world, &rule.path, place, *effect, arrow);
+                    self.relink_all(world, forest, effects);
                 }
             }
         }

@@ -11,7 +11,8 @@ use super::links::candidates;
 use super::world::{Changes, World};
 use crate::condition::Condition;
 use crate::fold::WAITED_SECONDS;
-use crate::rules::{Relation, Rule, RuleBook};
+use crate::rules::path::{CALLS, Hop, NAMES, RUNS_ON};
+use crate::rules::{Rule, RuleBook};
 
 const SECOND: u64 = 1_000_000_000;
 /// What the rule says that only a suspended process obeys.
@@ -39,34 +40,46 @@ fn process(node: &str, service: &str, pid: u32) -> Entity {
 struct Pair {
     cause: Episode,
     effect: Episode,
-    /// Who calls whom.
-    call: Option<(Entity, Entity)>,
+    /// What leads from one to the other.
+    edges: Vec<Edge>,
 }
 
 impl Pair {
     /// As the rule has them: related, one typical lag apart.
     fn of(rule: &Rule, cause: Condition, effect: Condition) -> Self {
-        let callee = matches!(rule.relation, Relation::Callee | Relation::CalleeOrSame);
-        let caused = process("n1", "cache", 1);
-        let suffers = if callee {
-            process("n1", "gateway", 2)
-        } else {
-            caused.clone()
+        let hops = rule.path.hops();
+        let is_of = |hop: Option<&Hop>, relation: &str, forward: bool| {
+            hop.is_some_and(|hop| hop.relation == relation && hop.forward == forward)
         };
-        let suspends = rule.when.as_ref().is_some_and(|when| when == SUSPENDS);
-        let shared = (rule.relation == Relation::SharedCallee).then(|| process("n1", "store", 3));
+        let caused = if is_of(hops.last(), RUNS_ON, true) {
+            Entity::of_node("n1")
+        } else {
+            process("n1", "cache", 1)
+        };
+        let suffers = if hops.is_empty() {
+            caused.clone()
+        } else {
+            process("n1", "gateway", 2)
+        };
+        let shared = (hops.len() > 1 && is_of(hops.last(), CALLS, false)).then(|| process("n1", "store", 3));
+        let named = is_of(hops.first(), NAMES, true).then(|| caused.clone());
+        let mut way: Vec<Entity> = (1..hops.len())
+            .map(|place| Entity::of_object("Service", "shop", &place.to_string()))
+            .collect();
+        way.insert(0, suffers.clone());
+        way.push(caused.clone());
         let mut pair = Self {
-            call: callee.then(|| (suffers.clone(), caused.clone())),
+            edges: edges(hops, &way),
             cause: Episode {
                 object: shared.clone(),
                 ..episode(1, cause, caused)
             },
             effect: Episode {
-                object: shared,
+                object: shared.or(named),
                 ..episode(2, effect, suffers)
             },
         };
-        if suspends {
+        if rule.when.as_ref().is_some_and(|when| when == SUSPENDS) {
             pair.cause
                 .facts
                 .insert("signal".into(), Fact::Text("SIGSTOP".into()));
@@ -86,25 +99,37 @@ impl Pair {
 
     /// Whether `rule` links the two.
     fn is_linked(&self, book: &RuleBook, rule: &Rule) -> bool {
-        let call = self.call.clone().map(|(from, to)| Edge {
-            relation: "calls".into(),
-            from,
-            to,
-            first_ns: START,
-            last_ns: START,
-        });
         let (mut world, mut index) = (World::default(), Index::default());
         let report = Report {
             episodes: vec![self.cause.clone(), self.effect.clone()],
-            edges: call.into_iter().collect(),
+            edges: self.edges.clone(),
             ..Report::default()
         };
-        world.take(&report, &mut Changes::default());
-        world.calls().for_each(|(from, to)| index.insert_call(from, to));
-        world.episodes.values().for_each(|episode| index.insert(episode));
+        world.take(book, &report, &mut Changes::default());
+        world.relations.all().for_each(|arrow| index.relate(&arrow));
+        let episodes = world.episodes.values();
+        episodes.for_each(|episode| index.insert(&book.catalogue, episode));
         let links = candidates(book, &world, &index, self.effect.id);
         links.iter().any(|link| link.rule.id == rule.id)
     }
+}
+
+/// The relations of a path between the entities on it.
+fn edges(hops: &[Hop], way: &[Entity]) -> Vec<Edge> {
+    let steps = hops.iter().zip(way.windows(2));
+    let edges = steps.filter_map(|(hop, ends)| {
+        let [near, far] = ends else { return None };
+        let (from, to) = if hop.forward { (near, far) } else { (far, near) };
+        Some(Edge {
+            relation: hop.relation.clone(),
+            from: from.clone(),
+            to: to.clone(),
+            first_ns: START,
+            last_ns: START,
+            until_ns: None,
+        })
+    });
+    edges.collect()
 }
 
 fn episode(id: u128, condition: Condition, subject: Entity) -> Episode {
@@ -237,7 +262,11 @@ fn what_is_known_to_be_over_causes_nothing_later() {
 fn is_explained_by_the_end(called: Option<Service>, waited_seconds: f64, later: u64) -> bool {
     let book = RuleBook::embedded().unwrap();
     let rule = book.rules.iter().find(|rule| rule.id == "killed-callee-refuses");
-    let mut pair = Pair::of(rule.unwrap(), Condition::OomKill, Condition::ConnectTimedOut);
+    let mut pair = Pair::of(
+        rule.unwrap(),
+        Condition::named("oom_kill"),
+        Condition::named("connect_timed_out"),
+    );
     pair.effect.object = Some(Entity {
         service: called,
         ..pair.cause.subject.clone()
@@ -267,15 +296,17 @@ fn who_calls_a_service_hears_later_that_its_process_listens_again() {
 fn what_a_caller_suffers_is_no_cause_of_what_its_callee_does() {
     let book = RuleBook::embedded().unwrap();
     every_pair(&book, |rule, mut pair| {
-        pair.call = pair.call.map(|(caller, callee)| (callee, caller));
-        pair.call.is_none() || !pair.is_linked(&book, rule)
+        for edge in &mut pair.edges {
+            std::mem::swap(&mut edge.from, &mut edge.to);
+        }
+        !rule.path.is_call() || !pair.is_linked(&book, rule)
     });
 }
 
 #[test]
 fn only_a_signal_that_suspends_makes_a_callee_silent_and_it_ends_no_process() {
     let book = RuleBook::embedded().unwrap();
-    let by_signal = |rule: &Rule| rule.cause == [Condition::SignalSent];
+    let by_signal = |rule: &Rule| rule.cause == [Condition::named("signal_sent")];
     every_pair(&book, |rule, mut pair| {
         let suspended = pair.cause.facts.get("signal") == Some(&Fact::Text("SIGSTOP".into()));
         let other = if suspended { "SIGTERM" } else { "SIGSTOP" };
@@ -296,8 +327,8 @@ fn who_waits_for_somebody_who_waits_may_give_up_first() {
         .find(|rule| rule.id == "waiting-callee-does-not-answer");
     let mut pair = Pair::of(
         rule.unwrap(),
-        Condition::HttpUnanswered,
-        Condition::HttpUnanswered,
+        Condition::named("http_unanswered"),
+        Condition::named("http_unanswered"),
     );
     let waited = |seconds: f64| (WAITED_SECONDS.to_owned(), Fact::Number(seconds));
     pair.effect.facts.extend([waited(1.0)]);

@@ -6,7 +6,6 @@ use bus_schema::EventId;
 use bus_schema::incident::{Role, Step};
 
 use super::View;
-use crate::condition::Condition;
 
 /// Between the beginning and its first, second, third … effects; the last one is always `resulting in`.
 const CONNECTIVES: [&str; 3] = [" caused ", ", triggering ", ", leading to "];
@@ -69,11 +68,11 @@ fn levels(view: View<'_>, steps: &[Step]) -> Vec<Vec<String>> {
         for step in steps.iter().filter(|step| step.depth == depth) {
             let phrase = phrase(view, step.id, false);
             if worst.get(&phrase).is_some_and(|worst| worst.id == step.id) {
-                level.push(phrase);
+                level.push((is_told_last(view, step.id), phrase));
             }
         }
-        // Storms are the way by which errors spread: they are named before them.
-        level.sort_by_key(|phrase| phrase.starts_with("HTTP"));
+        level.sort_by_key(|(is_last, _)| *is_last);
+        let level: Vec<_> = level.into_iter().map(|(_, phrase)| phrase).collect();
         if !level.is_empty() {
             levels.push(level);
         }
@@ -81,18 +80,26 @@ fn levels(view: View<'_>, steps: &[Step]) -> Vec<Vec<String>> {
     levels
 }
 
+fn is_told_last(view: View<'_>, id: EventId) -> bool {
+    let row = view
+        .world
+        .episodes
+        .get(&id)
+        .and_then(|episode| view.book.catalogue.row_of(episode));
+    row.is_some_and(|row| row.told_last)
+}
+
 fn phrase(view: View<'_>, id: EventId, is_root: bool) -> String {
     let Some(episode) = view.world.episodes.get(&id) else {
         return String::new();
     };
-    let Some(condition) = Condition::parse(&episode.condition) else {
+    let Some(row) = view.book.catalogue.row_of(episode) else {
         return String::new();
     };
-    let entry = view.book.catalogue.entry(condition);
-    let template = entry
+    let template = row
         .root_phrase
         .as_ref()
         .filter(|_| is_root)
-        .unwrap_or(&entry.phrase);
+        .unwrap_or(&row.phrase);
     view.book.catalogue.render(template, episode)
 }

@@ -1,7 +1,8 @@
 //! Candidates compete: for each episode of a tree, how probable is each cause, and so each root.
 //!
 //! Every episode has one immediate cause: one of its candidate links, nothing at all (its condition's spontaneous weight),
-//! or something that no observer could see (the priors of its rules, times the blindness of whoever would have seen it).
+//! or something that no observer could see (of each observer the largest prior of a rule whose cause it would have seen, times
+//! its blindness).
 //! What was not seen is needed only as far as none of the links was at work: its weight is that of a noisy OR (Pearl 1988,
 //! §4.3.2), times Π(1 − weight). The probability of each is its share of the sum, so what explains an effect well is explained
 //! away for the others.
@@ -17,7 +18,8 @@ use bus_schema::episode::Episode;
 use super::View;
 use super::forest::Node;
 use super::links::{Link, fits};
-use crate::condition::{Applies, Condition};
+use crate::condition::Condition;
+use crate::condition::row::Applies;
 use crate::rules::{Rule, RuleBook};
 
 /// Chains of candidates are followed this far; what is beyond counts as a root.
@@ -56,9 +58,7 @@ impl Posterior {
         let (Some(node), Some(episode)) = (view.forest.node(id), view.world.episodes.get(&id)) else {
             return;
         };
-        let unseen: f64 = unseen_causes(view, episode, &node.links)
-            .map(|(_, _, weight)| weight)
-            .sum();
+        let unseen = weight_of_unseen(view, episode, &node.links);
         let alone = node.spontaneous * node.none;
         let total = node.links.iter().map(|link| link.weight).sum::<f64>() + alone + unseen * node.none;
         // Meanwhile it is its own root: where candidates go round in a circle, the way ends here.
@@ -110,13 +110,29 @@ impl Posterior {
     }
 }
 
+/// What the observers may have missed, each of them its likeliest: it misses one thing, however many rules would explain it.
+fn weight_of_unseen(view: View<'_>, effect: &Arc<Episode>, links: &[Link]) -> f64 {
+    let mut missed: BTreeMap<&str, f64> = BTreeMap::new();
+    for (_, cause, weight) in unseen_causes(view, effect, links) {
+        let observer = view
+            .book
+            .catalogue
+            .row(cause)
+            .map_or("", |row| row.observer.as_str());
+        let likeliest = missed.entry(observer).or_default();
+        *likeliest = likeliest.max(weight);
+    }
+    missed.values().sum()
+}
+
 /// Rules whose causes were not seen: rule, cause, and the weight that remains because nobody sees everything.
 pub(super) fn unseen_causes<'a>(
     view: View<'a>,
     effect: &'a Arc<Episode>,
     links: &'a [Link],
 ) -> impl Iterator<Item = (&'a Rule, Condition, f64)> {
-    let rules = Condition::parse(&effect.condition)
+    let condition = view.book.catalogue.condition(&effect.condition);
+    let rules = condition
         .into_iter()
         .flat_map(|condition| view.book.explaining(condition));
     let possible = rules.filter(|rule| !rule.joins && fits(view.book, rule, effect, None));
@@ -133,11 +149,11 @@ pub(super) fn unseen_causes<'a>(
             .cause
             .iter()
             .filter(|cause| applies(view.book, **cause, effect) && !seen(**cause));
-        let weighed = unseen.map(|cause| {
-            let observer = &view.book.catalogue.entry(*cause).observer;
+        let weighed = unseen.filter_map(|cause| {
+            let observer = &view.book.catalogue.row(*cause)?.observer;
             let coverage = &view.world.coverage;
             let blindness = coverage.blindness(observer, &effect.subject, effect.start_ns);
-            (*cause, rule.prior * blindness)
+            Some((*cause, rule.prior * blindness))
         });
         let (cause, weight) = weighed.max_by(|one, other| one.1.total_cmp(&other.1))?;
         Some((&**rule, cause, weight))
@@ -147,9 +163,10 @@ pub(super) fn unseen_causes<'a>(
 /// Whether such a cause can occur at all where the effect is.
 pub(super) fn applies(book: &RuleBook, cause: Condition, effect: &Episode) -> bool {
     let on_host = effect.subject.namespace() == HOST_NAMESPACE;
-    match book.catalogue.entry(cause).applies {
-        Applies::Both => true,
-        Applies::Host => on_host,
-        Applies::Kubernetes => !on_host,
+    match book.catalogue.row(cause).map(|row| row.applies) {
+        Some(Applies::Both) => true,
+        Some(Applies::Host) => on_host,
+        Some(Applies::Kubernetes) => !on_host,
+        None => false,
     }
 }

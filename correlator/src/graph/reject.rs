@@ -12,8 +12,9 @@ use super::compose::Told;
 use super::forest::Tree;
 use super::links;
 use super::posterior::{Posterior, unseen_causes};
-use crate::condition::{Condition, Entry};
-use crate::rules::{Relation, Rule};
+use crate::condition::{Condition, Row};
+use crate::rules::Rule;
+use crate::rules::path::{CALLS, NAMES, Path, RUNS_ON};
 
 /// More than these nobody reads at three in the morning.
 const MOST_SHOWN: usize = 6;
@@ -66,13 +67,13 @@ fn outcompeted(
         .filter(|(link, _)| !link.rule.joins && !tree.members.contains(&link.cause));
     let rejected = others.filter_map(|(link, share)| {
         let cause = view.world.episodes.get(&link.cause)?;
-        let entry = view.book.catalogue.entry(Condition::parse(&cause.condition)?);
+        let row = view.book.catalogue.row_of(cause)?;
         let because = format!(
             "another cause explains more; {} fits with {:.0} %",
             link.rule.mechanism,
             share * 100.0
         );
-        let hypothesis = view.book.catalogue.render(&entry.hypothesis, cause);
+        let hypothesis = view.book.catalogue.render(&row.hypothesis, cause);
         Some((
             link.rule.prior,
             Rejected {
@@ -93,12 +94,12 @@ fn unseen(view: View<'_>, posterior: &Posterior, tree: &Tree, effect: &Arc<Episo
         return rejected;
     };
     for (rule, cause, weight) in unseen_causes(view, effect, &node.links) {
-        let entry = view.book.catalogue.entry(cause);
         // What hardly ever happens by itself would be a step on the way, not another beginning.
-        if entry.spontaneous < LEAST_SPONTANEOUS {
+        let row = view.book.catalogue.row(cause);
+        let Some(entry) = row.filter(|row| row.spontaneous >= LEAST_SPONTANEOUS) else {
             continue;
-        }
-        let Some(subject) = suspect(rule, cause, effect) else {
+        };
+        let Some(subject) = suspect(rule, effect) else {
             continue;
         };
         if already_in(view, tree, cause, &subject.key()) {
@@ -123,13 +124,17 @@ fn unseen(view: View<'_>, posterior: &Posterior, tree: &Tree, effect: &Arc<Episo
     rejected
 }
 
-/// On whom the cause would have been seen.
-fn suspect(rule: &Rule, cause: Condition, effect: &Episode) -> Option<Entity> {
-    match rule.relation {
-        Relation::Node => effect.subject.node.as_deref().map(Entity::of_node),
-        Relation::Callee | Relation::SharedCallee => effect.object.clone(),
-        Relation::CalleeOrSame if cause == Condition::Http5xx => effect.object.clone(),
-        Relation::Same | Relation::Process | Relation::CalleeOrSame => Some(effect.subject.clone()),
+/// On whom the cause would have been seen; `None` where that takes more than the effect says of itself.
+fn suspect(rule: &Rule, effect: &Episode) -> Option<Entity> {
+    match &rule.path {
+        Path::Same | Path::Process => Some(effect.subject.clone()),
+        Path::Hops(hops) => match hops.as_slice() {
+            [hop] if hop.forward && [CALLS, NAMES].contains(&hop.relation.as_str()) => effect.object.clone(),
+            [hop] if hop.forward && hop.relation == RUNS_ON => {
+                effect.subject.node.as_deref().map(Entity::of_node)
+            }
+            _ => None,
+        },
     }
 }
 
@@ -142,7 +147,7 @@ fn already_in(view: View<'_>, tree: &Tree, cause: Condition, subject: &str) -> b
 fn evidence_against(
     view: View<'_>,
     rule: &Rule,
-    (cause, entry): (Condition, &Entry),
+    (cause, entry): (Condition, &Row),
     subject: &Entity,
     effect: &Episode,
 ) -> String {
@@ -187,7 +192,7 @@ fn seconds_since_over(view: View<'_>, cause: Condition, subject: &Entity, effect
     let same = view.index.about(cause, &key, 0..=effect.start_ns);
     let ends = same
         .filter_map(|id| view.world.episodes.get(&id))
-        .filter(|episode| links::is_over(episode, effect))
+        .filter(|episode| links::is_over(&view.book.catalogue, episode, effect))
         .filter_map(|episode| episode.over_ns);
     let last_ns = ends.max()?;
     #[expect(clippy::cast_precision_loss, reason = "seconds for a sentence")]

@@ -7,8 +7,6 @@ use std::sync::Arc;
 use bus_schema::EventId;
 use bus_schema::episode::Episode;
 
-use crate::condition::Condition;
-
 /// Proof is the first few events.
 const MOST_EVIDENCE: usize = 8;
 
@@ -27,6 +25,7 @@ impl Retold {
     pub(super) fn new<'a>(
         root: EventId,
         episodes: impl Iterator<Item = &'a Arc<Episode>>,
+        is_point: impl Fn(&Episode) -> bool,
         cause_of: impl Fn(EventId) -> Option<EventId>,
     ) -> Self {
         let mut episodes: Vec<_> = episodes.collect();
@@ -34,13 +33,12 @@ impl Retold {
         let mut retold = Self::default();
         for episode in episodes {
             let cause = cause_of(episode.id).map(|cause| retold.by(cause));
-            retold.tell(episode, cause);
+            retold.tell(episode, is_point(episode), cause);
         }
         retold
     }
 
-    fn tell(&mut self, episode: &Arc<Episode>, cause: Option<EventId>) {
-        let is_point = Condition::parse(&episode.condition).is_some_and(Condition::is_point);
+    fn tell(&mut self, episode: &Arc<Episode>, is_point: bool, cause: Option<EventId>) {
         let key = (
             episode.condition.clone(),
             episode.subject.key(),
@@ -61,6 +59,11 @@ impl Retold {
                 told.last_ns = told.last_ns.max(episode.last_ns);
                 told.count += episode.count;
                 told.severity = told.severity.max(episode.severity);
+                for (names, more) in [(&mut told.pods, &episode.pods), (&mut told.nodes, &episode.nodes)] {
+                    names.extend(more.iter().cloned());
+                    names.sort();
+                    names.dedup();
+                }
                 let room = MOST_EVIDENCE.saturating_sub(told.evidence.len());
                 told.evidence.extend(episode.evidence.iter().take(room));
             })
@@ -106,7 +109,12 @@ mod tests {
             episode(3, "image_changed", 5),
             episode(4, "image_changed", 6),
         ];
-        let retold = Retold::new(EventId(3), all.iter(), |_| Some(EventId(3)));
+        let retold = Retold::new(
+            EventId(3),
+            all.iter(),
+            |episode| episode.condition == "image_changed",
+            |_| Some(EventId(3)),
+        );
         let mut told: Vec<_> = retold
             .episodes()
             .map(|told| (told.id.0, told.count, told.last_ns))
@@ -126,9 +134,16 @@ mod tests {
             episode(2, "connect_refused", 20),
         ];
         let causes = |id: EventId| Some(EventId(id.0 + 100));
-        assert_eq!(Retold::new(EventId(9), all.iter(), causes).episodes().count(), 2);
         assert_eq!(
-            Retold::new(EventId(9), all.iter(), |_| None).episodes().count(),
+            Retold::new(EventId(9), all.iter(), |_| false, causes)
+                .episodes()
+                .count(),
+            2
+        );
+        assert_eq!(
+            Retold::new(EventId(9), all.iter(), |_| false, |_| None)
+                .episodes()
+                .count(),
             1
         );
     }

@@ -6,7 +6,6 @@ use bus_schema::episode::Episode;
 use bus_schema::{Entity, EventId, Severity};
 
 use super::*;
-use crate::condition::Condition;
 
 const START_NS: u64 = 1_700_000_000_000_000_000;
 
@@ -14,7 +13,7 @@ fn refused(number: u128, severity: Severity) -> Episode {
     Episode {
         id: EventId(number),
         revision: 1,
-        condition: Condition::ConnectRefused.token().to_owned(),
+        condition: "connect_refused".to_owned(),
         severity,
         subject: Entity::of_node(&number.to_string()),
         start_ns: START_NS,

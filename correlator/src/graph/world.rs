@@ -15,21 +15,16 @@ use serde::{Deserialize, Serialize};
 pub(super) use changes::{Changes, Revision};
 
 use super::coverage::Coverage;
-use super::index::names_of;
-use crate::condition::Condition;
+use super::relations::Relations;
 use crate::rules::RuleBook;
 
 const SECOND_NS: u64 = 1_000_000_000;
 /// An episode that has been quiet for this long is of no more use as evidence that something was over.
 const LEAST_REMEMBERED_NS: u64 = 120 * SECOND_NS;
-/// A call that was not seen for this long is none any more.
-const CALL_NS: u64 = 3600 * SECOND_NS;
 /// Most episodes remembered; the one quiet for longest is forgotten first.
 const MOST_EPISODES: usize = 20_000;
-/// Most entities remembered that call somebody, or have a gauge.
-const MOST_CALLERS: usize = 50_000;
-/// Most that one of them is remembered to call.
-const MOST_CALLEES: usize = 1_000;
+/// Most entities remembered that have a gauge.
+const MOST_MEASURED: usize = 50_000;
 
 /// Facts of the last half hour.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -37,7 +32,8 @@ pub(super) struct World {
     /// Newest revision of each episode.
     #[serde(with = "shared")]
     pub(super) episodes: BTreeMap<EventId, Arc<Episode>>,
-    calls: BTreeMap<String, BTreeMap<String, u64>>,
+    #[serde(default)]
+    pub(super) relations: Relations,
     gauges: BTreeMap<String, BTreeMap<String, Reading>>,
     pub(super) coverage: Coverage,
     watermark: Watermark,
@@ -58,17 +54,18 @@ pub(super) struct Reading {
 
 impl World {
     /// Takes a report; says whether it told anything new, and notes what.
-    pub(super) fn take(&mut self, report: &Report, changes: &mut Changes) -> bool {
-        let partition = format!("partition/{}", report.partition);
-        self.watermark
-            .note(partition, report.watermark_ns, report.received_ns);
-        for episode in &report.episodes {
-            self.take_episode(episode, changes);
+    pub(super) fn take(&mut self, book: &RuleBook, report: &Report, changes: &mut Changes) -> bool {
+        // What the API server says of relations is as old as the news of it, and waits for nobody.
+        if report.watermark_ns > 0 {
+            let partition = format!("partition/{}", report.partition);
+            self.watermark
+                .note(partition, report.watermark_ns, report.received_ns);
         }
-        for edge in report.edges.iter().filter(|edge| edge.relation == "calls") {
-            for to in names_of(&edge.to) {
-                self.note_call(edge.from.key(), to, edge.last_ns, changes);
-            }
+        for episode in &report.episodes {
+            self.take_episode(book, episode, changes);
+        }
+        for edge in &report.edges {
+            self.relations.take(edge, &mut changes.related);
         }
         for gauge in &report.gauges {
             self.measure(&gauge.subject.key(), &gauge.name, gauge.time_ns, gauge.value);
@@ -94,26 +91,13 @@ impl World {
         self.watermark.now_ns()
     }
 
-    /// Whom `from` was seen to call.
-    pub(super) fn callees(&self, from: &str) -> impl Iterator<Item = &str> {
-        let callees = self.calls.get(from).into_iter();
-        callees.flat_map(|callees| callees.keys().map(String::as_str))
-    }
-
-    /// Every caller with everybody it was seen to call.
-    pub(super) fn calls(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.calls
-            .iter()
-            .flat_map(|(from, callees)| callees.keys().map(move |to| (from.as_str(), to.as_str())))
-    }
-
     /// The largest recent value of a gauge on `node`.
     pub(super) fn reading(&self, node: &str, name: &str) -> Option<Reading> {
         self.gauges.get(&Entity::of_node(node).key())?.get(name).copied()
     }
 
-    fn take_episode(&mut self, episode: &Episode, changes: &mut Changes) {
-        if Condition::parse(&episode.condition).is_none() {
+    fn take_episode(&mut self, book: &RuleBook, episode: &Episode, changes: &mut Changes) {
+        if book.catalogue.condition(&episode.condition).is_none() {
             return;
         }
         let before = self.episodes.get(&episode.id).cloned();
@@ -128,23 +112,10 @@ impl World {
         changes.revised.push(Revision { before, now });
     }
 
-    fn note_call(&mut self, from: String, to: String, last_ns: u64, changes: &mut Changes) {
-        if self.calls.len() >= MOST_CALLERS && !self.calls.contains_key(&from) {
-            return;
-        }
-        let callees = self.calls.entry(from.clone()).or_default();
-        if let Some(known_ns) = callees.get_mut(&to) {
-            *known_ns = last_ns;
-        } else if callees.len() < MOST_CALLEES {
-            callees.insert(to.clone(), last_ns);
-            changes.calls_seen.push((from, to));
-        }
-    }
-
     fn measure(&mut self, subject: &str, name: &str, time_ns: u64, value: f64) {
         /// A peak counts for as long as a cause may precede its effect.
         const PEAK_NS: u64 = 2 * 60 * SECOND_NS;
-        if self.gauges.len() >= MOST_CALLERS && !self.gauges.contains_key(subject) {
+        if self.gauges.len() >= MOST_MEASURED && !self.gauges.contains_key(subject) {
             return;
         }
         let reading = self
@@ -167,12 +138,13 @@ impl World {
     /// Episodes that may still explain something: they were not quiet for longer than any mechanism takes that they set off.
     pub(super) fn recent(&self, book: &RuleBook) -> impl Iterator<Item = EventId> {
         let now_ns = self.now_ns();
-        let is_recent =
-            move |episode: &&Arc<Episode>| now_ns < episode.last_ns + remembered_ns(book, episode);
+        let is_recent = move |episode: &&Arc<Episode>| {
+            now_ns < episode.last_ns + remembered_ns(book, episode) || book.catalogue.still_holds(episode)
+        };
         self.episodes.values().filter(is_recent).map(|episode| episode.id)
     }
 
-    /// Forgets all episodes but these; calls and observers that were not heard of for long.
+    /// Forgets all episodes but these; relations and observers that were not heard of for long.
     pub(super) fn forget(&mut self, kept: &BTreeSet<EventId>, changes: &mut Changes) {
         let now_ns = self.now_ns();
         self.forgot_ns = now_ns;
@@ -183,16 +155,7 @@ impl World {
             }
             keeps
         });
-        self.calls.retain(|from, callees| {
-            callees.retain(|to, last_ns| {
-                let is_call = now_ns < *last_ns + CALL_NS;
-                if !is_call {
-                    changes.calls_forgotten.push((from.clone(), to.clone()));
-                }
-                is_call
-            });
-            !callees.is_empty()
-        });
+        self.relations.forget(now_ns, &mut changes.unrelated);
         self.coverage.forget(now_ns);
     }
 
@@ -220,8 +183,8 @@ impl World {
     reason = "seconds of a rule: a cast ends at zero and at the largest"
 )]
 fn remembered_ns(book: &RuleBook, episode: &Episode) -> u64 {
-    let longest =
-        Condition::parse(&episode.condition).map_or(0.0, |condition| book.longest_seconds(condition));
+    let condition = book.catalogue.condition(&episode.condition);
+    let longest = condition.map_or(0.0, |condition| book.longest_seconds(condition));
     LEAST_REMEMBERED_NS.max((longest * 1e9) as u64)
 }
 

@@ -1,27 +1,88 @@
-//! The files that rules are read from.
+//! The files that rules are read from: one folder a theme, with the conditions, mechanisms and advice of that theme.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::{CONDITIONS, Error, PACKS, RECOMMENDATIONS};
+use super::Error;
 
-/// The text as YAML.
-pub(super) fn parse<T: serde::de::DeserializeOwned>(file: &str, yaml: &str) -> Result<T, Error> {
+/// Files of a theme.
+pub(super) const CONDITIONS: &str = "conditions.yaml";
+pub(super) const MECHANISMS: &str = "mechanisms.yaml";
+pub(super) const ADVICE: &str = "advice.yaml";
+
+macro_rules! embedded {
+    ($($theme:literal: $($file:literal),+;)+) => {
+        &[$($((concat!($theme, "/", $file), include_str!(concat!("../../rules/", $theme, "/", $file)))),+),+]
+    };
+}
+
+/// The themes that are built in.
+const EMBEDDED: &[(&str, &str)] = embedded! {
+    "changes": "conditions.yaml", "advice.yaml";
+    "process": "conditions.yaml", "mechanisms.yaml", "advice.yaml";
+    "memory": "conditions.yaml", "mechanisms.yaml", "advice.yaml";
+    "network": "conditions.yaml", "mechanisms.yaml";
+    "http": "conditions.yaml", "mechanisms.yaml";
+};
+
+/// Text of every file by `theme/file`: the built-in ones, each replaced by the one of the same name in `folder` where there
+/// is one, and whatever else the folder has.
+pub(super) fn all(folder: Option<&Path>) -> Result<BTreeMap<String, String>, Error> {
+    let embedded = EMBEDDED
+        .iter()
+        .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
+    let mut files: BTreeMap<_, _> = embedded.collect();
+    for theme in folder.map(entries).transpose()?.into_iter().flatten() {
+        if !theme.is_dir() {
+            continue;
+        }
+        for file in entries(&theme)? {
+            let name = |path: &Path| {
+                path.file_name()
+                    .unwrap_or_default()
+                    .to_string_lossy()
+                    .into_owned()
+            };
+            let name = format!("{}/{}", name(&theme), name(&file));
+            if [CONDITIONS, MECHANISMS, ADVICE]
+                .iter()
+                .any(|known| name.ends_with(known))
+            {
+                files.insert(name, read(&file)?);
+            }
+        }
+    }
+    Ok(files)
+}
+
+/// The texts of one file of all themes, as YAML.
+pub(super) fn parsed<T: serde::de::DeserializeOwned>(
+    files: &BTreeMap<String, String>,
+    file: &str,
+) -> Result<Vec<T>, Error> {
+    let of_this = files
+        .iter()
+        .filter(|(name, _)| name.ends_with(&format!("/{file}")));
+    of_this.map(|(name, text)| parse(name, text)).collect()
+}
+
+fn parse<T: serde::de::DeserializeOwned>(file: &str, yaml: &str) -> Result<T, Error> {
     serde_saphyr::from_str(yaml).map_err(|source| Error::Parse {
         file: file.to_owned(),
         source: Box::new(source),
     })
 }
 
-/// A file of the folder where there is one, else the embedded one of that name.
-pub(super) fn text_of((name, embedded): (&str, &str), folder: Option<&Path>) -> Result<String, Error> {
-    match folder
-        .map(|folder| folder.join(name))
-        .filter(|path| path.exists())
-    {
-        Some(path) => read(&path),
-        None => Ok(embedded.to_owned()),
-    }
+fn entries(folder: &Path) -> Result<Vec<std::path::PathBuf>, Error> {
+    let failed = |source| Error::Read {
+        path: folder.display().to_string(),
+        source,
+    };
+    let entries = std::fs::read_dir(folder).map_err(failed)?;
+    let paths: Result<Vec<_>, _> = entries.map(|entry| entry.map(|entry| entry.path())).collect();
+    let mut paths = paths.map_err(failed)?;
+    paths.sort();
+    Ok(paths)
 }
 
 fn read(path: &Path) -> Result<String, Error> {
@@ -29,34 +90,4 @@ fn read(path: &Path) -> Result<String, Error> {
         path: path.display().to_string(),
         source,
     })
-}
-
-/// Name and text of every other file of the folder, in order of names.
-pub(super) fn further_packs(folder: Option<&Path>) -> Result<Vec<(String, String)>, Error> {
-    let Some(folder) = folder else {
-        return Ok(Vec::new());
-    };
-    let failed = |source| Error::Read {
-        path: folder.display().to_string(),
-        source,
-    };
-    let known: BTreeSet<&str> = PACKS
-        .iter()
-        .chain([&CONDITIONS, &RECOMMENDATIONS])
-        .map(|(name, _)| *name)
-        .collect();
-    let mut packs = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(failed)? {
-        let path = entry.map_err(failed)?.path();
-        let name = path
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
-        if path.extension().is_some_and(|extension| extension == "yaml") && !known.contains(name.as_str()) {
-            packs.push((name, read(&path)?));
-        }
-    }
-    packs.sort();
-    Ok(packs)
 }

@@ -10,7 +10,7 @@ use super::*;
 fn the_shipped_rules_are_valid() {
     let book = RuleBook::embedded().unwrap();
     assert!(
-        book.explaining(Condition::OomKill)
+        book.explaining(Condition::named("oom_kill"))
             .iter()
             .any(|rule| rule.id == "growth-reaches-limit")
     );
@@ -19,19 +19,20 @@ fn the_shipped_rules_are_valid() {
 #[test]
 fn every_condition_that_is_done_to_something_has_a_rule_that_explains_it() {
     let book = RuleBook::embedded().unwrap();
-    let exogenous = [Condition::NodeMemoryPressure, Condition::NetworkLoss];
-    for condition in Condition::ALL
-        .iter()
-        .filter(|condition| !condition.is_point() && !exogenous.contains(condition))
-    {
-        assert!(!book.explaining(*condition).is_empty(), "{condition:?}");
+    let exogenous = ["node_memory_pressure", "network_loss"];
+    for (condition, row) in book.catalogue.rows() {
+        let is_exogenous = row.is_point() || exogenous.contains(&condition.token());
+        assert!(
+            is_exogenous || !book.explaining(condition).is_empty(),
+            "{condition}"
+        );
     }
 }
 
 #[test]
 fn a_rule_that_contradicts_itself_is_refused_with_its_name() {
     let folder = tempfile_folder(
-        "[{id: x, cause: [oom_kill], effect: [http_5xx], relation: same, prior: 2, typical_seconds: 1, longest_seconds: 2, mechanism: m}]",
+        "[{id: x, cause: [oom_kill], effect: [http_5xx], path: effect = cause, prior: 2, typical_seconds: 1, longest_seconds: 2, mechanism: m}]",
     );
     let error = RuleBook::load(Some(&folder)).unwrap_err();
     assert_eq!(error.to_string(), "rule x: prior must be above 0 and at most 1");
@@ -59,9 +60,12 @@ fn command(root: Condition, facts: &[(&str, &str)]) -> String {
 #[test]
 fn a_rollback_is_not_undone() {
     let undo = "kubectl -n shop rollout undo deployment/redis";
-    assert_eq!(command(Condition::ImageChanged, &[("new", "redis:v7")]), undo);
+    assert_eq!(
+        command(Condition::named("image_changed"), &[("new", "redis:v7")]),
+        undo
+    );
     let looking = command(
-        Condition::ImageChanged,
+        Condition::named("image_changed"),
         &[("new", "redis:v6"), ("rollback", "true")],
     );
     assert_eq!(looking, "kubectl -n shop describe deployment redis");
@@ -70,15 +74,33 @@ fn a_rollback_is_not_undone() {
 #[test]
 fn a_path_that_is_a_command_stays_a_path() {
     let facts = [("old_path", "/srv/v6"), ("new_path", "/tmp/x; reboot")];
-    let command = command(Condition::ExecutableChanged, &facts);
+    let command = command(Condition::named("executable_changed"), &facts);
     assert!(command.contains("/srv/v6 '/tmp/x; reboot' &&"), "{command}");
+}
+
+#[test]
+fn what_has_no_row_is_refused_and_a_file_of_the_same_name_takes_the_place_of_ours() {
+    let rule = "[{id: x, cause: [oom_killed], effect: [http_5xx], path: effect = cause, prior: 1, typical_seconds: 1, longest_seconds: 2, mechanism: m}]";
+    let folder = tempfile_folder(rule);
+    let error = RuleBook::load(Some(&folder)).unwrap_err();
+    assert_eq!(error.to_string(), "x names \"oom_killed\", which is no condition");
+    std::fs::remove_dir_all(folder.join("own")).unwrap();
+    std::fs::create_dir_all(folder.join("memory")).unwrap();
+    std::fs::write(folder.join("memory/mechanisms.yaml"), "[]").unwrap();
+    let book = RuleBook::load(Some(&folder)).unwrap();
+    std::fs::remove_dir_all(folder).unwrap();
+    assert!(
+        book.explaining(Condition::named("oom_kill"))
+            .iter()
+            .all(|rule| rule.id == "ends-again")
+    );
 }
 
 #[test]
 fn advice_that_does_not_parse_is_refused_when_it_is_read() {
     let folder = tempfile_folder("[]");
     let advice = "[{root: oom_kill, action: '{{ subject', precheck: '', healed_when: ''}]";
-    std::fs::write(folder.join("recommendations.yaml"), advice).unwrap();
+    std::fs::write(folder.join("own/advice.yaml"), advice).unwrap();
     let error = RuleBook::load(Some(&folder)).unwrap_err();
     std::fs::remove_dir_all(folder).unwrap();
     assert!(error.to_string().starts_with("template of oom_kill"), "{error}");
@@ -88,7 +110,7 @@ fn tempfile_folder(pack: &str) -> std::path::PathBuf {
     let thread = std::thread::current();
     let name = thread.name().unwrap().replace("::", "-");
     let folder = std::env::temp_dir().join(format!("{name}-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).unwrap();
-    std::fs::write(folder.join("own.yaml"), pack).unwrap();
+    std::fs::create_dir_all(folder.join("own")).unwrap();
+    std::fs::write(folder.join("own/mechanisms.yaml"), pack).unwrap();
     folder
 }

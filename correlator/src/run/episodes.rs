@@ -1,5 +1,7 @@
 //! Step one as a partitioned stage: enriched partitions in, episodes out.
 
+use std::sync::Arc;
+
 use bus_client::codec::{Codec, UnpackError};
 use bus_client::publisher::Outgoing;
 use bus_client::reader::Incoming;
@@ -14,7 +16,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use serde::{Deserialize, Serialize};
 
 use super::metrics::{self, Own};
-use crate::fold::Folder;
+use crate::condition::Catalogue;
+use crate::fold::{self, Folder};
 
 /// All incidents of a cluster are found in one place: its episodes are few.
 pub const CELL: u16 = 0;
@@ -30,6 +33,8 @@ const EVICTED: &str = "evicted";
 pub struct Episodes {
     /// Partitions of the enriched side.
     pub partitions: u16,
+    /// The conditions that are looked for.
+    pub catalogue: Arc<Catalogue>,
     /// Where it says how it gets on.
     pub metrics: Own,
 }
@@ -38,17 +43,20 @@ pub struct Episodes {
 #[derive(Debug)]
 pub struct Partition {
     codec: Codec,
-    state: State,
+    folder: Folder,
+    marks: HighWater,
+    losses: Losses,
     metrics: Own,
     open_episodes: Series<Gauge>,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
-struct State {
-    folder: Folder,
-    marks: HighWater,
-    #[serde(default)]
-    losses: Losses,
+/// What a checkpoint holds.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Kept<F, M, L> {
+    folder: F,
+    marks: M,
+    losses: L,
 }
 
 impl Stage for Episodes {
@@ -56,8 +64,8 @@ impl Stage for Episodes {
 
     const NAME: &'static str = "episodes";
 
-    /// 1: as 0, with a version.
-    const VERSION: u32 = 1;
+    /// 2: folded by the rows of a table. 1: as 0, with a version.
+    const VERSION: u32 = 2;
 
     fn partitions(&self) -> u16 {
         self.partitions
@@ -68,27 +76,33 @@ impl Stage for Episodes {
     }
 
     fn restore(&self, partition: u16, state: Option<&[u8]>) -> Result<Partition, String> {
-        let state = match state {
-            Some(bytes) => rmp_serde::from_slice(bytes).map_err(|error| error.to_string())?,
-            None => State {
-                folder: Folder::new(partition),
-                marks: HighWater::default(),
-                losses: Losses::default(),
-            },
+        let catalogue = Arc::clone(&self.catalogue);
+        let (folder, marks, losses) = match state {
+            Some(bytes) => {
+                let kept: Kept<fold::State, HighWater, Losses> =
+                    rmp_serde::from_slice(bytes).map_err(|error| error.to_string())?;
+                (Folder::restore(catalogue, kept.folder), kept.marks, kept.losses)
+            }
+            None => (
+                Folder::new(catalogue, partition),
+                HighWater::default(),
+                Losses::default(),
+            ),
         };
         Ok(Partition {
             codec: Codec::new().map_err(|error| error.to_string())?,
-            state,
+            folder,
+            marks,
+            losses,
             open_episodes: self.metrics.open_episodes(partition),
             metrics: self.metrics.clone(),
         })
     }
 
-    fn migrate(&self, partition: u16, version: u32, state: &[u8]) -> Result<Partition, String> {
-        match version {
-            0 => self.restore(partition, Some(state)),
-            other => Err(format!("version {other} is not known")),
-        }
+    fn migrate(&self, _partition: u16, version: u32, _state: &[u8]) -> Result<Partition, String> {
+        Err(format!(
+            "version {version} counted by other rows: what is still in the stream is counted again"
+        ))
     }
 }
 
@@ -102,20 +116,20 @@ impl Work for Partition {
             batch.events.len() as u64,
             batch.unknown_kinds.values().sum::<u64>(),
         );
-        if self.state.marks.admit(&batch.header, received + unknown) == Admission::Repeated {
+        if self.marks.admit(&batch.header, received + unknown) == Admission::Repeated {
             return Ok(Applied::default());
         }
         self.lost(UNKNOWN_KIND, unknown);
-        for (reason, count) in self.state.marks.take_forgotten() {
+        for (reason, count) in self.marks.take_forgotten() {
             self.metrics.evict(reason, count);
         }
-        let mut report = self.state.folder.apply(message.sequence, &batch);
-        let evicted = self.state.folder.take_evicted();
+        let mut report = self.folder.apply(message.sequence, &batch);
+        let evicted = self.folder.take_evicted();
         self.metrics.evict(EVICTED, evicted);
         self.lost(EVICTED, evicted);
-        metrics::set(&self.open_episodes, self.state.folder.open_episodes());
+        metrics::set(&self.open_episodes, self.folder.open_episodes());
         if let Some(report) = &mut report {
-            let losses = self.state.losses.due(Episodes::NAME, message.stored_ns);
+            let losses = self.losses.due(Episodes::NAME, message.stored_ns);
             let blindness = losses.into_iter().map(|loss| Blindness {
                 time_ns: message.stored_ns,
                 loss: Some(loss),
@@ -151,11 +165,16 @@ impl Work for Partition {
     }
 
     fn lost(&mut self, reason: &'static str, count: u64) {
-        self.state.losses.add(reason, count);
+        self.losses.add(reason, count);
     }
 
     fn snapshot(&self) -> Result<Vec<u8>, String> {
-        rmp_serde::to_vec_named(&self.state).map_err(|error| error.to_string())
+        let kept = Kept {
+            folder: self.folder.state(),
+            marks: &self.marks,
+            losses: &self.losses,
+        };
+        rmp_serde::to_vec_named(&kept).map_err(|error| error.to_string())
     }
 }
 

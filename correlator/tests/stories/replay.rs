@@ -30,7 +30,7 @@ impl Log {
     pub(crate) fn replay_from(self, between: impl Fn(Folder, Graph) -> (Folder, Graph)) -> Vec<Incident> {
         let book = Arc::new(RuleBook::embedded().unwrap());
         let (mut folder, mut graph) = (
-            Folder::new(0),
+            Folder::new(RuleBook::embedded().unwrap().catalogue, 0),
             Graph::new(book, correlator::graph::State::default()),
         );
         let mut incidents = Vec::new();
@@ -44,7 +44,7 @@ impl Log {
 
     /// What the first step makes of it.
     pub(crate) fn reports(self) -> Vec<Report> {
-        let mut folder = Folder::new(0);
+        let mut folder = Folder::new(RuleBook::embedded().unwrap().catalogue, 0);
         self.batches()
             .iter()
             .filter_map(|batch| folder.apply(batch.header.first_sequence, batch))

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bus_schema::event::Body;
 use bus_schema::event::node::{Capability, Coverage};
 use bus_schema::{Entity, Severity};
+use correlator::fold::Folder;
 use correlator::graph::Graph;
 use correlator::rules::RuleBook;
 
@@ -15,9 +16,12 @@ fn a_restart_at_any_message_changes_nothing() {
     let undisturbed = leak().replay();
     let book = Arc::new(RuleBook::embedded().unwrap());
     let restarted = leak().replay_from(|folder, graph| {
-        let folder = rmp_serde::from_slice(&rmp_serde::to_vec_named(&folder).unwrap()).unwrap();
+        let folded = rmp_serde::from_slice(&rmp_serde::to_vec_named(folder.state()).unwrap()).unwrap();
         let state = rmp_serde::from_slice(&rmp_serde::to_vec_named(graph.state()).unwrap()).unwrap();
-        (folder, Graph::new(Arc::clone(&book), state))
+        (
+            Folder::restore(Arc::clone(&book.catalogue), folded),
+            Graph::new(Arc::clone(&book), state),
+        )
     });
     assert_eq!(
         serde_json::to_string(&restarted).unwrap(),

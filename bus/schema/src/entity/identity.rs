@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    CGROUP_KIND, EXTERNAL_KIND, Entity, HOST_NAMESPACE, NODE_KIND, POD_KIND, PROGRAM_KIND, SERVICE_KIND, UNIT_KIND,
+    CGROUP_KIND, EXTERNAL_KIND, Entity, HOST_NAMESPACE, NODE_KIND, POD_KIND, PROGRAM_KIND, SERVICE_KIND,
+    UNIT_KIND,
 };
 
 /// Kind, namespace and name; and the node, for what lives on one and may have a namesake on another.

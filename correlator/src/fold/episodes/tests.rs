@@ -8,10 +8,20 @@ use bus_schema::entity::Process;
 
 use super::super::sighting::Facts;
 use super::*;
+use crate::rules::RuleBook;
+
+fn catalogue() -> std::sync::Arc<Catalogue> {
+    RuleBook::embedded().unwrap().catalogue
+}
+
+fn traits(condition: &str) -> Traits {
+    catalogue().traits(Condition::named(condition)).unwrap()
+}
 
 fn refused(time_ms: u64) -> Sighting {
     Sighting {
-        condition: Condition::ConnectRefused,
+        condition: Condition::named("connect_refused"),
+        traits: traits("connect_refused"),
         severity: Severity::Warning,
         subject: Entity::of_node("caller"),
         object: Some(Entity::of_node("callee")),
@@ -39,10 +49,14 @@ fn told(failures_ms: &[u64], healthy_until: u64) -> Vec<(f64, f64, u64, Option<u
         episodes.merge(refused(*failure));
     }
     episodes.publish_urgent(&mut Vec::new());
-    episodes.heal(Condition::ConnectRefused, &ends, healthy_until * WINDOW_NS);
+    episodes.heal(
+        Condition::named("connect_refused"),
+        &ends,
+        healthy_until * WINDOW_NS,
+    );
     let mut out = Vec::new();
     episodes.publish_urgent(&mut out);
-    episodes.publish_due(healthy_until * WINDOW_NS, &mut out);
+    episodes.publish_due(&catalogue(), healthy_until * WINDOW_NS, &mut out);
     let seconds = |ns: u64| Duration::from_nanos(ns).as_secs_f64();
     out.iter()
         .map(|told| {
@@ -60,7 +74,8 @@ fn processes_of_a_container_killed_at_once_are_told_apart() {
             ..Process::default()
         };
         Sighting {
-            condition: Condition::OomKill,
+            condition: Condition::named("oom_kill"),
+            traits: traits("oom_kill"),
             subject: Entity {
                 process: Some(process),
                 ..Entity::of_node("n")

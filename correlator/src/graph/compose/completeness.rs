@@ -7,7 +7,6 @@ use bus_schema::incident::Completeness;
 use super::super::View;
 use super::super::posterior;
 use super::steps::Told;
-use crate::condition::Condition;
 
 /// Looks at every observer that a rule asks for which could explain a step.
 pub(super) fn of(view: View<'_>, told: &Told) -> Completeness {
@@ -16,14 +15,16 @@ pub(super) fn of(view: View<'_>, told: &Told) -> Completeness {
     let mut window = (u64::MAX, 0);
     for episode in told.members().filter_map(|id| view.world.episodes.get(&id)) {
         window = (window.0.min(episode.start_ns), window.1.max(episode.last_ns));
-        let rules = Condition::parse(&episode.condition)
+        let condition = view.book.catalogue.condition(&episode.condition);
+        let rules = condition
             .into_iter()
             .flat_map(|condition| view.book.explaining(condition));
         let causes = rules
             .flat_map(|rule| &rule.cause)
             .filter(|cause| posterior::applies(view.book, **cause, episode));
         let observers: BTreeSet<_> = causes
-            .map(|cause| view.book.catalogue.entry(*cause).observer.as_str())
+            .filter_map(|cause| view.book.catalogue.row(*cause))
+            .map(|row| row.observer.as_str())
             .collect();
         for observer in observers {
             let unseen = coverage.blindness(observer, &episode.subject, episode.start_ns);

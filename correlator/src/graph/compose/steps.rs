@@ -12,7 +12,6 @@ use super::super::forest::Tree;
 use super::super::links::Link;
 use super::super::posterior::Posterior;
 use super::super::retell::Retold;
-use crate::condition::Condition;
 
 /// Most steps of an incident. More than these nobody reads, and with all that each says they stay far below what a message
 /// of the bus may hold.
@@ -41,7 +40,8 @@ impl Told {
         };
         let told = tree.members.iter().filter(|id| is_told(id));
         let episodes = told.filter_map(|id| view.world.episodes.get(id));
-        let retold = Retold::new(tree.root, episodes, |id| cause_of(view, id));
+        let is_point = |episode: &Episode| view.book.catalogue.is_point(episode);
+        let retold = Retold::new(tree.root, episodes, is_point, |id| cause_of(view, id));
         let essential = view.forest.with_causes([tree.alarm]);
         let mut episodes: Vec<_> = retold.episodes().map(Arc::clone).collect();
         episodes.sort_by_key(|episode| {
@@ -127,7 +127,7 @@ impl Told {
         episode: &Arc<Episode>,
     ) -> Step {
         let catalogue = &view.book.catalogue;
-        let entry = Condition::parse(&episode.condition).map(|condition| catalogue.entry(condition));
+        let row = catalogue.row_of(episode);
         let render = |template: Option<&String>| {
             template
                 .map(|text| catalogue.render(text, episode))
@@ -141,7 +141,7 @@ impl Told {
         Step {
             id: episode.id,
             condition: episode.condition.clone(),
-            name: render(entry.map(|entry| &entry.name)),
+            name: render(row.map(|row| &row.name)),
             role,
             depth: depth(view, episode.id),
             severity: episode.severity,
@@ -151,7 +151,7 @@ impl Told {
             start: Timestamp(episode.start_ns),
             last: Timestamp(episode.last_ns),
             count: episode.count,
-            text: render(entry.map(|entry| &entry.text)),
+            text: render(row.map(|row| &row.text)),
             caused_by: self.caused_by(view, posterior, episode.id),
             facts: episode.facts.clone(),
             evidence: episode.evidence.clone(),

@@ -7,7 +7,6 @@ use bus_schema::episode::{Edge, Episode, Fact, Report};
 use bus_schema::{Entity, EventId, Severity};
 
 use super::super::{Graph, State};
-use crate::condition::Condition;
 use crate::fold::{OTHERS_LISTENING, WAITED_SECONDS};
 use crate::rules::RuleBook;
 
@@ -53,8 +52,7 @@ impl Dice {
         }
     }
 
-    fn episode(&mut self, id: u128, now_ns: u64) -> Episode {
-        let conditions = Condition::ALL;
+    fn episode(&mut self, conditions: &[&str], id: u128, now_ns: u64) -> Episode {
         let condition = conditions[usize::try_from(self.below(conditions.len() as u64)).unwrap()];
         let start_ns = now_ns - self.below(3 * SECOND);
         let signal = ["SIGKILL", "SIGSTOP", "SIGSEGV"][usize::try_from(self.below(3)).unwrap()];
@@ -68,7 +66,7 @@ impl Dice {
         Episode {
             id: EventId(id),
             revision: 1,
-            condition: condition.token().into(),
+            condition: condition.into(),
             severity: [Severity::Notice, Severity::Warning, Severity::Error]
                 [usize::try_from(self.below(3)).unwrap()],
             subject: self.service(),
@@ -113,11 +111,16 @@ fn links(graph: &Graph) -> Vec<(EventId, EventId, String, u64)> {
 #[test]
 fn links_that_are_kept_are_those_that_a_graph_finds_which_begins_here() {
     let book = Arc::new(RuleBook::embedded().unwrap());
+    let conditions: Vec<_> = book
+        .catalogue
+        .rows()
+        .map(|(condition, _)| condition.token())
+        .collect();
     let mut graph = Graph::new(Arc::clone(&book), State::default());
     let (mut dice, mut told, mut linked) = (Dice(1), Vec::<Episode>::new(), 0);
     for number in 1..=REPORTS {
         let now_ns = START + number * 2 * SECOND;
-        told.push(dice.episode(u128::from(number), now_ns));
+        told.push(dice.episode(&conditions, u128::from(number), now_ns));
         let mut report = Report {
             watermark_ns: now_ns,
             received_ns: now_ns,
@@ -133,12 +136,14 @@ fn links_that_are_kept_are_those_that_a_graph_finds_which_begins_here() {
         }
         if dice.one_in(5) {
             let (from, to) = (dice.service(), dice.service());
+            let relations = ["calls", "affects", "selects"];
             report.edges.push(Edge {
-                relation: "calls".into(),
+                relation: relations[usize::try_from(dice.below(3)).unwrap()].into(),
                 from,
                 to,
                 first_ns: now_ns,
                 last_ns: now_ns,
+                until_ns: dice.one_in(4).then_some(now_ns),
             });
         }
         graph.apply(&report);

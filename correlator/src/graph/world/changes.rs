@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bus_schema::episode::Episode;
 
 use crate::fold::{OTHERS_LISTENING, WAITED_SECONDS};
+use crate::graph::relations::Arrow;
 use crate::rules::RuleBook;
 
 /// Everything that links, trees and incidents are derived from, as far as it is not as it was.
@@ -14,10 +15,10 @@ pub(in crate::graph) struct Changes {
     pub(in crate::graph) revised: Vec<Revision>,
     /// Episodes that are remembered no more.
     pub(in crate::graph) forgotten: Vec<Arc<Episode>>,
-    /// Caller and callee, where the call was seen for the first time.
-    pub(in crate::graph) calls_seen: Vec<(String, String)>,
-    /// Caller and callee, where the call is remembered no more.
-    pub(in crate::graph) calls_forgotten: Vec<(String, String)>,
+    /// Relations that were told of for the first time.
+    pub(in crate::graph) related: Vec<Arrow>,
+    /// Relations that are remembered no more.
+    pub(in crate::graph) unrelated: Vec<Arrow>,
     /// An observer sees more or less than before, or something was lost.
     pub(in crate::graph) coverage: bool,
 }
@@ -50,10 +51,12 @@ impl Revision {
                 .any(|fact| is_weighed(fact) && differs(fact))
     }
 
-    /// Whether it is told otherwise than before, in more than its counts.
-    pub(in crate::graph) fn changes_story(&self) -> bool {
-        self.before
-            .as_ref()
-            .is_none_or(|before| before.severity != self.now.severity)
+    /// Whether it is told otherwise than before, in more than its counts: it is worse, or a state has ended.
+    pub(in crate::graph) fn changes_story(&self, book: &RuleBook) -> bool {
+        let catalogue = &book.catalogue;
+        self.before.as_ref().is_none_or(|before| {
+            let has_ended = catalogue.still_holds(before) && !catalogue.still_holds(&self.now);
+            before.severity != self.now.severity || has_ended
+        })
     }
 }

@@ -1,0 +1,75 @@
+//! Numbers of the statistics by name, for whoever reads from a table which of them to compare.
+
+use super::{Body, Kind};
+use crate::event::network::Role;
+
+/// Reads one number of a body; 0 of a body of another kind.
+pub type Counter = fn(&Body) -> u64;
+
+/// The table of numbers: kind, name, expression.
+macro_rules! counters {
+    ($($kind:ident { $($name:literal: |$body:ident| $value:expr),+ $(,)? })+) => {
+        /// The number of that name in bodies of `kind`; `None` where there is none.
+        pub fn counter(kind: Kind, name: &str) -> Option<Counter> {
+            match (kind, name) {
+                $($((Kind::$kind, $name) => Some(|body| {
+                    if let Body::$kind($body) = body { $value } else { 0 }
+                }),)+)+
+                _ => None,
+            }
+        }
+    };
+}
+
+counters! {
+    EdgeStats {
+        "attempts": |stats| stats.attempts,
+        "refused": |stats| stats.refused,
+        "timed_out": |stats| stats.timed_out,
+        "unreachable": |stats| stats.unreachable,
+        "failed_otherwise": |stats| stats.failed_otherwise,
+    }
+    HttpStats {
+        "requests": |stats| stats.requests(),
+        "responses": |stats| stats.total(),
+        "server_errors": |stats| stats.server_errors(),
+        "unanswered": |stats| stats.unanswered.total(),
+    }
+}
+
+impl Body {
+    /// Which end of a call the subject is; `None` where the body speaks of no call.
+    pub fn role(&self) -> Option<Role> {
+        if let Self::EdgeStats(stats) = self {
+            Some(stats.role)
+        } else if let Self::HttpStats(stats) = self {
+            Some(stats.role)
+        } else if let Self::HttpError(error) = self {
+            Some(error.role)
+        } else if let Self::ConnectFailed(_) = self {
+            Some(Role::Client)
+        } else {
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::network::EdgeStats;
+
+    #[test]
+    fn a_number_is_read_by_its_name_and_of_its_own_kind_alone() {
+        let body = Body::EdgeStats(EdgeStats {
+            attempts: 9,
+            refused: 2,
+            ..EdgeStats::default()
+        });
+        let read = |kind, name| counter(kind, name).map(|counter| counter(&body));
+        assert_eq!(read(Kind::EdgeStats, "refused"), Some(2));
+        assert_eq!(read(Kind::HttpStats, "requests"), Some(0), "another kind");
+        assert_eq!(read(Kind::EdgeStats, "requests"), None);
+        assert_eq!(body.role(), Some(Role::Client));
+    }
+}

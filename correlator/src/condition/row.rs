@@ -1,0 +1,329 @@
+//! One row of `conditions.yaml`: how events become an episode, how bad it is, how it is called and worded.
+
+use std::collections::BTreeMap;
+
+use bus_schema::Severity;
+use bus_schema::event::Kind;
+use bus_schema::event::counters::{Counter, counter};
+use bus_schema::event::network::Role;
+use serde::{Deserialize, Deserializer};
+
+/// Everything that is known of a condition.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Row {
+    /// Template of the low-cardinality name in traces.
+    pub name: String,
+    /// Template of the timeline's line.
+    pub text: String,
+    /// Template of the effect in a sentence.
+    pub phrase: String,
+    /// Template of the beginning in a sentence; [`Self::phrase`] where there is none.
+    #[serde(default)]
+    pub root_phrase: Option<String>,
+    /// Template of its name as a hypothesis.
+    pub hypothesis: String,
+    /// Weight of "needs no observed cause".
+    pub spontaneous: f64,
+    /// The observer that would have seen it.
+    pub observer: String,
+    /// Measurement that speaks against it.
+    #[serde(default)]
+    pub gauge: Option<String>,
+    /// Below this the measurement excludes it.
+    #[serde(default)]
+    pub gauge_low: f64,
+    /// Template of the measurement as evidence.
+    #[serde(default)]
+    pub gauge_text: String,
+    /// Where it can occur.
+    pub applies: Applies,
+    /// In a sentence it stands behind what else has the same depth: the way by which it spreads is named before it.
+    #[serde(default)]
+    pub told_last: bool,
+    /// How bad it is on its own.
+    pub severity: Severity,
+    /// How sightings become an episode.
+    pub fold: Fold,
+    /// The single events that tell of it.
+    #[serde(default)]
+    pub from: Vec<Source>,
+}
+
+/// Where a condition can occur at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Applies {
+    /// Only outside Kubernetes.
+    Host,
+    /// Only in Kubernetes.
+    Kubernetes,
+    /// Everywhere.
+    Both,
+}
+
+/// The shape of a condition.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fold {
+    /// Something that is done once.
+    Point,
+    /// The same again and again until it is quiet.
+    Occurrences(Occurrences),
+    /// It holds until its end is told.
+    State(State),
+    /// A share of failures beyond what is normal there.
+    Ratio(Ratio),
+    /// A measurement above a bound.
+    Level(Level),
+    /// More attempts for each request than is normal there.
+    Amplification(Amplification),
+}
+
+/// Settings of [`Fold::Occurrences`].
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Occurrences {
+    /// After this long without another it has ended.
+    pub quiet_seconds: f64,
+    /// A process is gone by it, one episode each; it is over when its service listens again.
+    #[serde(default)]
+    pub ends_process: bool,
+    /// The facts of the first stay: a forecast is worth the more the earlier it was made.
+    #[serde(default)]
+    pub keeps_first_facts: bool,
+}
+
+/// Settings of [`Fold::State`].
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct State {
+    /// After this long it is an error by itself, whether or not anybody suffers; never where it is not given.
+    #[serde(default)]
+    pub patience_seconds: Option<f64>,
+}
+
+/// Settings of [`Fold::Ratio`].
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ratio {
+    /// The statistics.
+    pub kind: KindName,
+    /// Of the subject as which end.
+    pub role: Role,
+    /// Name of the number of all …
+    pub total: String,
+    /// … and of those that failed.
+    pub failed: String,
+    /// All peers are judged together.
+    #[serde(default)]
+    pub alone: bool,
+    /// How bad it is when most fail.
+    #[serde(default)]
+    pub severity_of_most: Option<Severity>,
+    /// After this long without traffic it has ended; a healthy second ends it at once.
+    pub quiet_seconds: f64,
+}
+
+/// Settings of [`Fold::Level`].
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Level {
+    /// The fact that is measured; it is told as the row's gauge.
+    pub measure: String,
+    /// From here on it holds …
+    pub enter: f64,
+    /// … until it is below this.
+    pub leave: f64,
+    /// After this long without a measurement it has ended.
+    pub quiet_seconds: f64,
+}
+
+/// Settings of [`Fold::Amplification`].
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Amplification {
+    /// What counts attempts; the same attempt may be counted by several, of which the largest is right.
+    pub attempts: Vec<Attempts>,
+    /// What counts requests to the subject.
+    pub requests: Requests,
+    /// After this long without a storm it has ended.
+    pub quiet_seconds: f64,
+}
+
+/// Statistics of what the subject tries.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Attempts {
+    /// The statistics.
+    pub kind: KindName,
+    /// Name of the number of all …
+    pub total: String,
+    /// … and of those that failed.
+    pub failed: Vec<String>,
+    /// Name of the number of those that were waited for in vain: then these attempts alone ended in the same second as the
+    /// requests.
+    #[serde(default)]
+    pub waited: Option<String>,
+}
+
+/// Statistics of what the subject is asked.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Requests {
+    /// The statistics.
+    pub kind: KindName,
+    /// Name of the number of all.
+    pub total: String,
+}
+
+/// Events of one kind that tell of a condition.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Source {
+    /// The kind.
+    pub kind: KindName,
+    /// An expression that the others may use as `own`.
+    #[serde(default)]
+    pub own: Option<String>,
+    /// Expression over the event: whether it tells of the condition.
+    #[serde(default)]
+    pub when: Option<String>,
+    /// Whom it is about.
+    #[serde(default = "End::subject")]
+    pub on: End,
+    /// Towards whom.
+    #[serde(default = "End::object")]
+    pub towards: End,
+    /// Expression over the event: whether it holds; of a state, `false` is its end.
+    #[serde(default)]
+    pub holds: Option<String>,
+    /// Another severity than the row's.
+    #[serde(default)]
+    pub severity: Option<Severity>,
+    /// Expressions by the name of the fact that they give.
+    #[serde(default)]
+    pub facts: BTreeMap<String, String>,
+}
+
+/// An end of an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum End {
+    /// Its subject.
+    Subject,
+    /// Its object.
+    Object,
+    /// Neither.
+    Nobody,
+}
+
+impl End {
+    fn subject() -> Self {
+        Self::Subject
+    }
+
+    fn object() -> Self {
+        Self::Object
+    }
+}
+
+/// A kind of event by its token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KindName(pub Kind);
+
+impl<'de> Deserialize<'de> for KindName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let token = String::deserialize(deserializer)?;
+        Kind::parse(&token)
+            .map(Self)
+            .ok_or_else(|| serde::de::Error::custom(format_args!("{token:?} is no kind of event")))
+    }
+}
+
+impl KindName {
+    /// The number of that name, or what is wrong with it.
+    pub(crate) fn counter(self, name: &str) -> Result<Counter, String> {
+        counter(self.0, name).ok_or_else(|| format!("{} has no number {name:?}", self.0.token()))
+    }
+}
+
+/// What the folding of sightings asks of a row, in the units of events.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "independent properties of one row")]
+pub(crate) struct Traits {
+    /// It is done once.
+    pub(crate) is_point: bool,
+    /// It holds until its end is told.
+    pub(crate) is_state: bool,
+    /// It hurts only when it lasts: a restart refuses connections for a moment and is no incident.
+    pub(crate) must_last: bool,
+    /// A process is gone by it.
+    pub(crate) ends_process: bool,
+    /// See [`Occurrences::keeps_first_facts`].
+    pub(crate) keeps_first_facts: bool,
+    /// A quiet gap of this length ends it, ns; `None` where only its end does.
+    pub(crate) quiet_ns: Option<u64>,
+    /// See [`State::patience_seconds`], ns.
+    pub(crate) patience_ns: Option<u64>,
+}
+
+impl Row {
+    /// Whether it is something that was done once, rather than a state that lasts.
+    pub fn is_point(&self) -> bool {
+        matches!(self.fold, Fold::Point)
+    }
+
+    pub(crate) fn traits(&self) -> Traits {
+        let plain = Traits {
+            is_point: false,
+            is_state: false,
+            must_last: false,
+            ends_process: false,
+            keeps_first_facts: false,
+            quiet_ns: None,
+            patience_ns: None,
+        };
+        match &self.fold {
+            Fold::Point => Traits {
+                is_point: true,
+                quiet_ns: Some(0),
+                ..plain
+            },
+            Fold::Occurrences(fold) => Traits {
+                ends_process: fold.ends_process,
+                keeps_first_facts: fold.keeps_first_facts,
+                quiet_ns: Some(nanoseconds(fold.quiet_seconds)),
+                ..plain
+            },
+            Fold::State(fold) => Traits {
+                is_state: true,
+                patience_ns: fold.patience_seconds.map(nanoseconds),
+                ..plain
+            },
+            Fold::Ratio(fold) => Traits {
+                must_last: true,
+                quiet_ns: Some(nanoseconds(fold.quiet_seconds)),
+                ..plain
+            },
+            Fold::Level(fold) => Traits {
+                quiet_ns: Some(nanoseconds(fold.quiet_seconds)),
+                ..plain
+            },
+            Fold::Amplification(fold) => Traits {
+                quiet_ns: Some(nanoseconds(fold.quiet_seconds)),
+                ..plain
+            },
+        }
+    }
+}
+
+/// Seconds of a table.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a cast ends at zero and at the largest"
+)]
+pub(crate) fn nanoseconds(seconds: f64) -> u64 {
+    (seconds * 1e9) as u64
+}
