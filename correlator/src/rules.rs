@@ -170,15 +170,32 @@ impl RuleBook {
                 })?);
             }
         }
-        let rules: Vec<_> = rules.into_iter().map(Arc::new).collect();
-        Ok(Self {
-            catalogue: Arc::new(catalogue),
+        let rules = rules.into_iter().map(Arc::new).collect();
+        Ok(Self::of(Arc::new(catalogue), advice, rules, named_facts))
+    }
+
+    fn of(
+        catalogue: Arc<Catalogue>,
+        advice: Vec<Advice>,
+        rules: Vec<Arc<Rule>>,
+        named_facts: BTreeSet<String>,
+    ) -> Self {
+        Self {
+            catalogue,
             advice,
             by_cause: by_condition(&rules, |rule| &rule.cause),
             by_effect: by_condition(&rules, |rule| &rule.effect),
             rules,
             named_facts,
-        })
+        }
+    }
+
+    /// The same with one rule alone.
+    #[cfg(test)]
+    pub(crate) fn with_only(&self, id: &str) -> Self {
+        let rules = self.rules.iter().filter(|rule| rule.id == id).cloned();
+        let catalogue = Arc::clone(&self.catalogue);
+        Self::of(catalogue, Vec::new(), rules.collect(), self.named_facts.clone())
     }
 
     /// Rules whose effect is `condition`.

@@ -116,6 +116,12 @@ pub struct Step {
     /// Towards whom.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peer: Option<Entity>,
+    /// Names of the pods on which it was seen; the first few dozen.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pods: Vec<String>,
+    /// Names of the nodes on which it was seen; the first few dozen.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub nodes: Vec<String>,
     /// First event.
     pub start: Timestamp,
     /// Last event so far.

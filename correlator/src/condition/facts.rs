@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use bus_schema::entity::Workload;
 use bus_schema::episode::{Episode, Fact};
 use bus_schema::timestamp::Timestamp;
 use minijinja::value::{Object, Value};
@@ -39,7 +38,7 @@ impl Object for Facts {
                     .as_ref()
                     .map_or_else(String::new, bus_schema::Entity::label),
             ),
-            "kind" => Value::from(kind(episode.subject.workload.as_ref())),
+            "kind" => Value::from(episode.subject.identity().kind),
             "namespace" => Value::from(episode.subject.namespace()),
             "count" => Value::from(episode.count),
             "clock" => Value::from(whole_seconds(episode.start_ns)),
@@ -50,10 +49,6 @@ impl Object for Facts {
         };
         Some(value)
     }
-}
-
-fn kind(workload: Option<&Workload>) -> &str {
-    workload.map_or("Service", |workload| workload.kind.as_str())
 }
 
 fn whole_seconds(time_ns: u64) -> String {

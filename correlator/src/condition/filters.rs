@@ -18,6 +18,8 @@ pub(super) fn add(templates: &mut Environment<'static>) {
     templates.add_filter("tag", |image: &str| {
         image.rsplit_once(':').map_or(image, |(_, tag)| tag).to_owned()
     });
+    templates.add_filter("words", |token: &str| token.replace('_', " "));
+    templates.add_filter("listed", listed);
     templates.add_filter("of", of_aspects);
     templates.add_filter("sentence", sentence);
     templates.add_filter("only", only);
@@ -60,6 +62,19 @@ fn items(list: &Value) -> impl Iterator<Item = Value> {
 fn text(value: &Value, field: &str) -> Option<String> {
     let value = value.get_attr(field).ok()?;
     (value.kind() == ValueKind::String).then(|| value.to_string())
+}
+
+/// `image web:1, container web`: the entries of a map.
+fn listed(map: &Value) -> String {
+    let entry = |name: Value| {
+        Some(format!(
+            "{} {}",
+            name.as_str()?.replace('_', " "),
+            map.get_item(&name).ok()?
+        ))
+    };
+    let entries: Vec<String> = items(map).filter_map(entry).collect();
+    entries.join(", ")
 }
 
 /// The differences of these aspects.

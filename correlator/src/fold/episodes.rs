@@ -42,7 +42,8 @@ struct Key(Condition, Name, Name, u128);
 
 impl Key {
     fn of(sighting: &Sighting) -> Self {
-        let object = Name::of(sighting.object.as_ref());
+        // Why a state holds, and through what, may change while it does.
+        let object = Name::of(sighting.object.as_ref().filter(|_| !sighting.traits.is_state));
         let number = if sighting.traits.is_point {
             sighting.evidence.unwrap_or_default().0
         } else if sighting.traits.ends_process {
@@ -314,10 +315,13 @@ impl Open {
     }
 
     fn add(&mut self, sighting: Sighting) {
-        if sighting.traits.is_state && self.seen_on.len() < MOST_PLACES {
-            self.seen_on.insert(place(&sighting.subject));
-        }
         let episode = &mut self.episode;
+        if sighting.traits.is_state {
+            episode.object.clone_from(&sighting.object);
+            if self.seen_on.len() < MOST_PLACES {
+                self.seen_on.insert(place(&sighting.subject));
+            }
+        }
         episode.start_ns = episode.start_ns.min(sighting.time_ns);
         episode.last_ns = episode.last_ns.max(sighting.time_ns);
         episode.over_ns = episode.over_ns.filter(|over_ns| *over_ns > sighting.time_ns);

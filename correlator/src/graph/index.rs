@@ -51,20 +51,21 @@ struct Sorted {
 }
 
 impl Index {
-    /// Sorts an episode in, or anew where it begins earlier than was known.
+    /// Sorts an episode in, or anew where it begins earlier than was known or is about somebody else.
     pub(super) fn insert(&mut self, catalogue: &Catalogue, episode: &Episode) {
         let Some(condition) = catalogue.condition(&episode.condition) else {
             return;
         };
+        let objects: Vec<Arc<str>> = episode.object.iter().flat_map(names_of).map(Into::into).collect();
         let known = self.entries.get(&episode.id);
-        if known.is_some_and(|known| known.start_ns == episode.start_ns) {
+        if known.is_some_and(|known| known.start_ns == episode.start_ns && known.objects == objects) {
             return;
         }
         self.remove(episode.id);
         let entry = Entry {
             condition,
             subject: episode.subject.key().into(),
-            objects: episode.object.iter().flat_map(names_of).map(Into::into).collect(),
+            objects,
             node: episode
                 .subject
                 .node

@@ -1,6 +1,7 @@
 //! Every rule by itself, in the smallest world that it speaks of.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bus_schema::entity::{Process, Service, Workload};
 use bus_schema::episode::{Edge, Episode, Fact, Report};
@@ -15,8 +16,6 @@ use crate::rules::path::{CALLS, Hop, NAMES, RUNS_ON};
 use crate::rules::{Rule, RuleBook};
 
 const SECOND: u64 = 1_000_000_000;
-/// What the rule says that only a suspended process obeys.
-const SUSPENDS: &str = "cause.signal == 'SIGSTOP'";
 const START: u64 = 1_700_000_000 * SECOND;
 
 /// A process of a service on a node.
@@ -46,7 +45,7 @@ struct Pair {
 
 impl Pair {
     /// As the rule has them: related, one typical lag apart.
-    fn of(rule: &Rule, cause: Condition, effect: Condition) -> Self {
+    fn of(book: &RuleBook, rule: &Rule, cause: Condition, effect: Condition) -> Self {
         let hops = rule.path.hops();
         let is_of = |hop: Option<&Hop>, relation: &str, forward: bool| {
             hop.is_some_and(|hop| hop.relation == relation && hop.forward == forward)
@@ -79,11 +78,7 @@ impl Pair {
                 ..episode(2, effect, suffers)
             },
         };
-        if rule.when.as_ref().is_some_and(|when| when == SUSPENDS) {
-            pair.cause
-                .facts
-                .insert("signal".into(), Fact::Text("SIGSTOP".into()));
-        }
+        pair.suit(book, rule);
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
@@ -91,6 +86,45 @@ impl Pair {
         )]
         pair.apart((rule.typical_seconds * 1e9) as u64);
         pair
+    }
+
+    /// Gives both what the mechanism leaves behind.
+    fn suit(&mut self, book: &RuleBook, rule: &Rule) {
+        let Some(when) = &rule.when else { return };
+        let texts = |name: &'static str, texts: &[&str]| -> Vec<_> {
+            texts
+                .iter()
+                .map(|text| (name, Fact::Text((*text).to_owned())))
+                .collect()
+        };
+        let reasons = [
+            "image_not_found",
+            "key_missing",
+            "quota_exceeded",
+            "liveness_probe",
+        ];
+        let causes = [
+            texts("signal", &["SIGKILL", "SIGSTOP"]),
+            texts("reason", &reasons),
+            texts("kind_of_object", &["NetworkPolicy"]),
+        ]
+        .concat();
+        for (name, fact) in causes {
+            for reason in reasons {
+                let holds = book.catalogue.holds(
+                    when,
+                    &Arc::new(self.effect.clone()),
+                    Some(&Arc::new(self.cause.clone())),
+                );
+                if holds {
+                    return;
+                }
+                self.effect
+                    .facts
+                    .insert("reason".into(), Fact::Text(reason.into()));
+                self.cause.facts.insert(name.into(), fact.clone());
+            }
+        }
     }
 
     fn apart(&mut self, lag_ns: u64) {
@@ -109,7 +143,7 @@ impl Pair {
         world.relations.all().for_each(|arrow| index.relate(&arrow));
         let episodes = world.episodes.values();
         episodes.for_each(|episode| index.insert(&book.catalogue, episode));
-        let links = candidates(book, &world, &index, self.effect.id);
+        let links = candidates(&book.with_only(&rule.id), &world, &index, self.effect.id);
         links.iter().any(|link| link.rule.id == rule.id)
     }
 }
@@ -165,7 +199,7 @@ fn every_pair(book: &RuleBook, is_right: impl Fn(&Rule, Pair) -> bool) {
     for rule in &book.rules {
         for cause in &rule.cause {
             for effect in &rule.effect {
-                let right = is_right(rule, Pair::of(rule, *cause, *effect));
+                let right = is_right(rule, Pair::of(book, rule, *cause, *effect));
                 assert!(right, "{}: {} → {}", rule.id, cause.token(), effect.token());
             }
         }
@@ -205,7 +239,13 @@ fn no_mechanism_explains_an_end_that_looks_otherwise() {
 #[test]
 fn more_replicas_stop_nothing_and_other_resources_than_memory_kill_nothing() {
     let book = RuleBook::embedded().unwrap();
-    let conditional = ["scaling-stops-container", "scaled-to-none", "limit-is-too-small"];
+    let conditional = [
+        "scaling-stops-container",
+        "scaled-to-none",
+        "scaled-to-none-is-without-endpoints",
+        "scaled-to-none-is-named",
+        "limit-is-too-small",
+    ];
     every_pair(&book, |rule, mut pair| {
         pair.cause.facts.insert("new".into(), Fact::Number(2.0));
         pair.cause.facts.remove("lowered_memory_limit");
@@ -239,6 +279,7 @@ fn only_the_receiver_of_a_message_may_seem_to_have_it_before_it_was_sent() {
 fn no_mechanism_takes_longer_than_it_says() {
     let book = RuleBook::embedded().unwrap();
     every_pair(&book, |rule, mut pair| {
+        pair.cause.closed = true;
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
@@ -263,6 +304,7 @@ fn is_explained_by_the_end(called: Option<Service>, waited_seconds: f64, later: 
     let book = RuleBook::embedded().unwrap();
     let rule = book.rules.iter().find(|rule| rule.id == "killed-callee-refuses");
     let mut pair = Pair::of(
+        &book,
         rule.unwrap(),
         Condition::named("oom_kill"),
         Condition::named("connect_timed_out"),
@@ -326,6 +368,7 @@ fn who_waits_for_somebody_who_waits_may_give_up_first() {
         .iter()
         .find(|rule| rule.id == "waiting-callee-does-not-answer");
     let mut pair = Pair::of(
+        &book,
         rule.unwrap(),
         Condition::named("http_unanswered"),
         Condition::named("http_unanswered"),

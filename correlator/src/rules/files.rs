@@ -23,6 +23,7 @@ const EMBEDDED: &[(&str, &str)] = embedded! {
     "memory": "conditions.yaml", "mechanisms.yaml", "advice.yaml";
     "network": "conditions.yaml", "mechanisms.yaml";
     "http": "conditions.yaml", "mechanisms.yaml";
+    "kubernetes": "conditions.yaml", "mechanisms.yaml", "advice.yaml";
 };
 
 /// Text of every file by `theme/file`: the built-in ones, each replaced by the one of the same name in `folder` where there

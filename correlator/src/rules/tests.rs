@@ -19,7 +19,12 @@ fn the_shipped_rules_are_valid() {
 #[test]
 fn every_condition_that_is_done_to_something_has_a_rule_that_explains_it() {
     let book = RuleBook::embedded().unwrap();
-    let exogenous = ["node_memory_pressure", "network_loss"];
+    let exogenous = [
+        "node_memory_pressure",
+        "network_loss",
+        "node_cordoned",
+        "node_not_ready",
+    ];
     for (condition, row) in book.catalogue.rows() {
         let is_exogenous = row.is_point() || exogenous.contains(&condition.token());
         assert!(

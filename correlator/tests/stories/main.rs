@@ -3,6 +3,7 @@
 
 mod controls;
 mod fragments;
+mod kubernetes;
 mod leak;
 mod log;
 mod nodes;

@@ -13,12 +13,14 @@ use correlator::rules::RuleBook;
 
 use super::log::Log;
 
-const OBSERVERS: [&str; 5] = [
+const OBSERVERS: [&str; 7] = [
     "network",
     "status",
     "memory",
     "process-signals",
     "container-runtime",
+    "deployments",
+    "lifecycle",
 ];
 
 impl Log {
@@ -30,7 +32,7 @@ impl Log {
     pub(crate) fn replay_from(self, between: impl Fn(Folder, Graph) -> (Folder, Graph)) -> Vec<Incident> {
         let book = Arc::new(RuleBook::embedded().unwrap());
         let (mut folder, mut graph) = (
-            Folder::new(RuleBook::embedded().unwrap().catalogue, 0),
+            Folder::new(Arc::clone(&book.catalogue), 0),
             Graph::new(book, correlator::graph::State::default()),
         );
         let mut incidents = Vec::new();

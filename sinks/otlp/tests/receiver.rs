@@ -76,6 +76,8 @@ fn step(number: u128, label: &str, role: Role, depth: u32, start: u64, causes: &
         severity: Severity::Error,
         entity: Entity::of_workload(workload),
         label: label.into(),
+        pods: Vec::new(),
+        nodes: Vec::new(),
         peer: None,
         start: Timestamp(START + start),
         last: Timestamp(START + start),

@@ -148,6 +148,8 @@ impl Told {
             entity: episode.subject.clone(),
             label: episode.subject.label(),
             peer: episode.object.clone(),
+            pods: episode.pods.clone(),
+            nodes: episode.nodes.clone(),
             start: Timestamp(episode.start_ns),
             last: Timestamp(episode.last_ns),
             count: episode.count,

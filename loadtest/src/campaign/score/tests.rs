@@ -28,6 +28,8 @@ fn step(second: u64, kind: &str, name: &str, condition: &str) -> Step {
         severity: Severity::Error,
         entity: Entity::of_workload(workload),
         label: name.into(),
+        pods: Vec::new(),
+        nodes: Vec::new(),
         peer: None,
         start: Timestamp(AT + second * SECOND),
         last: Timestamp(AT + second * SECOND),

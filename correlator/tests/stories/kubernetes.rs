@@ -1,0 +1,218 @@
+//! What Kubernetes gets stuck in, and what people change in it besides workloads.
+
+use bus_schema::entity::{Container, Pod, Workload};
+use bus_schema::event::Body;
+use bus_schema::event::kubernetes::{
+    Action, Aspect, Difference, ImageChanged, ObjectState, Reason, SpecChanged, State,
+};
+use bus_schema::incident;
+use bus_schema::{Entity, Incident, Severity};
+
+use super::log::Log;
+use super::replay::conditions;
+use super::{MILLI, SECOND};
+
+fn workload(name: &str) -> Workload {
+    Workload {
+        kind: "Deployment".into(),
+        namespace: "shop".into(),
+        name: name.into(),
+    }
+}
+
+fn deployment(name: &str) -> Entity {
+    Entity::of_workload(workload(name))
+}
+
+fn pod(of: &str, number: u64) -> Entity {
+    Entity {
+        pod: Some(Pod {
+            uid: format!("{of}-{number}"),
+            namespace: "shop".into(),
+            name: format!("{of}-{number}"),
+        }),
+        container: Some(Container {
+            name: of.into(),
+            ..Container::default()
+        }),
+        ..deployment(of)
+    }
+}
+
+impl Log {
+    fn state(&mut self, at: u64, subject: Entity, state: State, holds: bool, reason: Reason) {
+        let told = ObjectState {
+            state,
+            holds,
+            reason,
+            since_ns: at,
+            ..ObjectState::default()
+        };
+        self.add(at, Severity::Warning, subject, None, Body::ObjectState(told));
+    }
+
+    fn image(&mut self, at: u64, of: &str) {
+        let change = ImageChanged {
+            container: of.into(),
+            old_image: format!("{of}:1"),
+            new_image: format!("{of}:2"),
+            ..ImageChanged::default()
+        };
+        let subject = deployment(of);
+        self.add(at, Severity::Notice, subject, None, Body::ImageChanged(change));
+    }
+
+    /// Something of an object is changed that reaches these workloads.
+    fn object(&mut self, at: u64, object: (&str, &str), action: Action, aspect: Aspect, affected: &[&str]) {
+        let difference = Difference {
+            aspect,
+            name: "url".into(),
+            old: Some(String::new()),
+            new: Some(String::new()),
+            ..Difference::default()
+        };
+        let change = SpecChanged {
+            differences: if action == Action::Changed {
+                vec![difference]
+            } else {
+                Vec::new()
+            },
+            action,
+            affected: affected.iter().map(|name| workload(name)).collect(),
+            ..SpecChanged::default()
+        };
+        let subject = Entity::of_object(object.0, "shop", object.1);
+        self.add(at, Severity::Notice, subject, None, Body::SpecChanged(change));
+    }
+
+    /// The gateway, which is `subject`, answers with errors for some seconds.
+    fn errors_of(&mut self, at: u64, subject: &Entity, seconds: u64) {
+        use bus_schema::event::network::Role;
+        use bus_schema::event::status::{HttpError, HttpStats};
+        for second in 1..=seconds {
+            let stats = HttpStats {
+                role: Role::Server,
+                by_class: [0, 5, 0, 0, 95],
+                ..HttpStats::default()
+            };
+            let end = (at / SECOND + second) * SECOND;
+            self.add(end, Severity::Info, subject.clone(), None, Body::HttpStats(stats));
+        }
+        for tenth in 0..seconds * 10 {
+            let error = HttpError {
+                role: Role::Server,
+                status: 500,
+                latency_ns: 7,
+            };
+            let moment = at + tenth * 100 * MILLI;
+            let body = Body::HttpError(error);
+            self.add(moment, Severity::Warning, subject.clone(), None, body);
+        }
+    }
+}
+
+fn root(incident: &Incident) -> String {
+    let root = incident.root_cause().unwrap();
+    format!("{} {}", root.label, root.condition)
+}
+
+/// A version whose image nobody has: its pod does not start for so long, and nobody calls it.
+fn image_that_is_not_there(seconds: u64) -> Vec<Incident> {
+    let mut log = Log::default();
+    let end = 10 + seconds;
+    log.healthy(0, end + 60);
+    log.image(10 * SECOND, "api");
+    let not_started = |log: &mut Log, at: u64, holds| {
+        log.state(at, pod("api", 2), State::NotStarted, holds, Reason::ImageNotFound);
+    };
+    not_started(&mut log, 12 * SECOND, true);
+    not_started(&mut log, end * SECOND, false);
+    log.replay()
+}
+
+#[test]
+fn what_cannot_start_is_an_incident_without_any_caller_as_long_as_that_lasts() {
+    let incidents = image_that_is_not_there(360);
+    let (first, last) = (incidents.first().unwrap(), incidents.last().unwrap());
+    assert!(
+        incidents.iter().all(|incident| incident.id == first.id),
+        "one incident"
+    );
+    assert_eq!(root(first), "api image_changed");
+    let seconds = |at: bus_schema::Timestamp| (at.as_ns() - 1_700_000_000 * SECOND) / SECOND;
+    assert!((32..35).contains(&seconds(first.opened_at)), "after its patience");
+    assert_eq!(last.state, incident::State::Resolved);
+    assert!(seconds(last.updated_at) >= 370, "{}", seconds(last.updated_at));
+    let resolved = incidents
+        .iter()
+        .filter(|incident| incident.state == incident::State::Resolved);
+    assert_eq!(resolved.count(), 1, "it is over once");
+}
+
+#[test]
+fn what_starts_within_the_patience_of_everybody_is_no_incident() {
+    assert_eq!(image_that_is_not_there(10), []);
+}
+
+#[test]
+fn a_state_is_over_when_the_last_pod_has_left_it() {
+    let mut log = Log::default();
+    log.healthy(0, 300);
+    let looping = |log: &mut Log, at: u64, number, holds| {
+        log.state(
+            at * SECOND,
+            pod("api", number),
+            State::CrashLooping,
+            holds,
+            Reason::ExitedWithError,
+        );
+    };
+    looping(&mut log, 10, 1, true);
+    looping(&mut log, 11, 2, true);
+    looping(&mut log, 60, 1, false);
+    looping(&mut log, 200, 2, false);
+    let incidents = log.replay();
+    let last = incidents.last().unwrap();
+    assert!(incidents.iter().all(|incident| incident.id == last.id));
+    assert_eq!(last.state, incident::State::Resolved);
+    assert!(last.updated_at.as_ns() >= (1_700_000_000 + 230) * SECOND);
+    assert_eq!(last.steps[0].pods, ["api-1", "api-2"]);
+}
+
+/// What the errors of `api` come from, after a change of an object that reaches these.
+fn root_after_change(object: (&str, &str), affected: &[&str]) -> String {
+    let mut log = Log::default();
+    log.healthy(0, 40);
+    log.object(20 * SECOND, object, Action::Changed, Aspect::Data, affected);
+    log.errors_of(22 * SECOND, &pod("api", 1), 15);
+    root(log.replay().first().unwrap())
+}
+
+#[test]
+fn a_changed_config_is_the_root_where_it_is_read_and_nowhere_else() {
+    let settings = ("ConfigMap", "settings");
+    assert_eq!(root_after_change(settings, &["api"]), "settings config_changed");
+    assert_eq!(root_after_change(settings, &["stock"]), "api http_5xx");
+    assert_eq!(root_after_change(settings, &[]), "api http_5xx");
+}
+
+#[test]
+fn a_full_quota_is_named_by_the_pods_that_cannot_be_created() {
+    let mut log = Log::default();
+    log.healthy(0, 60);
+    let quota = ("ResourceQuota", "compute");
+    log.object(5 * SECOND, quota, Action::Changed, Aspect::Bounds, &["api"]);
+    let refused = ObjectState {
+        state: State::NotCreated,
+        holds: true,
+        reason: Reason::QuotaExceeded,
+        ..ObjectState::default()
+    };
+    let bound = Some(Entity::of_object("ResourceQuota", "shop", "compute"));
+    let body = Body::ObjectState(refused);
+    log.add(12 * SECOND, Severity::Warning, deployment("api"), bound, body);
+    let incidents = log.replay();
+    let last = incidents.last().unwrap();
+    assert_eq!(root(last), "compute bounds_changed");
+    assert!(conditions(last).contains(&("api", "not_created")));
+}
