@@ -106,7 +106,7 @@ impl Pair {
         let causes = [
             texts("signal", &["SIGKILL", "SIGSTOP"]),
             texts("reason", &reasons),
-            texts("kind_of_object", &["NetworkPolicy"]),
+            texts("kind_of_object", &["NetworkPolicy", "Service"]),
         ]
         .concat();
         for (name, fact) in causes {

@@ -64,8 +64,8 @@ pub struct Row {
     pub observed: bool,
     /// From the fault to the arrival of the first revision, in seconds.
     pub opened_after_fault: Option<f64>,
-    /// From the first symptom to that arrival: the users' first failed request, else their first
-    /// slow one, else the incident's own.
+    /// From the first symptom to that arrival: the users' first failed request, else their first slow one; nothing where they
+    /// noticed nothing.
     pub opened_after_symptom: Option<f64>,
     /// From the fault to the first revision after which the root stayed right.
     pub right_root_after: Option<f64>,
@@ -183,7 +183,9 @@ fn row(name: &str, kind: Kind, played: &Played, truth: Option<&Truth>, histories
         played: played.clone(),
         observed: truth.is_some_and(|truth| truth.observed),
         opened_after_fault: first.map(|first| seconds_between(played.at_ns, first.arrived_ns)),
-        opened_after_symptom: first.map(|first| seconds_between(symptom_ns(played, first), first.arrived_ns)),
+        opened_after_symptom: first
+            .zip(symptom_ns(played))
+            .map(|(first, symptom_ns)| seconds_between(symptom_ns, first.arrived_ns)),
         right_root_after: truth
             .zip(main)
             .and_then(|(truth, history)| right_after(truth, played, history)),
@@ -200,6 +202,7 @@ fn row(name: &str, kind: Kind, played: &Played, truth: Option<&Truth>, histories
             (truth.affected.iter().filter(told).count(), truth.affected.len())
         }),
         blamed: roots()
+            .filter(|root| root.entity.workload.is_some())
             .map(|root| root.label.clone())
             .filter(|name| blameless.contains(name))
             .collect(),
@@ -245,18 +248,14 @@ fn right_after(truth: &Truth, played: &Played, history: &[&Revision]) -> Option<
     Some(seconds_between(played.at_ns, first.arrived_ns))
 }
 
-/// When the first symptom was there: for the users, else as the incident itself says.
+/// When the users noticed; what they do not notice has its patience, and no first symptom.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
     reason = "times of this century"
 )]
-fn symptom_ns(played: &Played, first: &Revision) -> u64 {
-    let own = first.incident.first_symptom_at.as_ns();
-    played
-        .effect
-        .first_at
-        .map_or(own, |seconds| (seconds * 1e9) as u64)
+fn symptom_ns(played: &Played) -> Option<u64> {
+    played.effect.first_at.map(|seconds| (seconds * 1e9) as u64)
 }
 
 #[expect(

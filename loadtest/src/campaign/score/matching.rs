@@ -26,7 +26,7 @@ pub(super) fn is_of_campaign(incident: &Incident) -> bool {
     let mut of_node = incident
         .steps
         .iter()
-        .map(|step| step.entity == Entity::of_node(&step.label));
+        .map(|step| step.entity.key() == Entity::of_node(&step.label).key());
     entities.any(|entity| entity.is_some_and(is_ours)) || of_node.all(|is_node| is_node)
 }
 
@@ -36,10 +36,9 @@ pub(super) fn verdict(truth: &Truth, incident: &Incident, at_ns: u64) -> Verdict
         return Verdict::Wrong;
     };
     let wanted = &truth.root;
-    let is_object = root.entity.workload.as_ref().is_some_and(|workload| {
-        (&workload.kind, &workload.namespace, &workload.name)
-            == (&wanted.kind, &wanted.namespace, &wanted.name)
-    });
+    let told = root.entity.identity();
+    let is_object =
+        (&told.kind, &told.namespace, &told.name) == (&wanted.kind, &wanted.namespace, &wanted.name);
     let is_new = root.start.as_ns() + EARLIER_BY_NS >= at_ns;
     match (is_object, is_new && wanted.conditions.contains(&root.condition)) {
         (true, true) => Verdict::Right,
@@ -56,10 +55,7 @@ pub(super) fn concerns(truth: &Truth, incident: &Incident) -> bool {
 }
 
 fn is_at(step: &Step, name: &str) -> bool {
-    step.entity
-        .workload
-        .as_ref()
-        .is_some_and(|workload| workload.name == name)
+    step.entity.label() == name
 }
 
 /// How many links of the true chain are told in their order: the longest common subsequence with the steps.
@@ -88,9 +84,7 @@ pub(super) fn advice_is_right(truth: &Truth, incident: Option<&Incident>) -> Opt
 
 /// Kind, name and condition of a step.
 pub(super) fn told(step: &Step) -> String {
-    let workload = step.entity.workload.as_ref();
-    let entity = workload.map_or_else(|| step.label.clone(), ToString::to_string);
-    format!("{entity} {}", step.condition)
+    format!("{} {}", step.entity.key(), step.condition)
 }
 
 /// State and sentence of an incident.
