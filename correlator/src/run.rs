@@ -1,10 +1,11 @@
-//! Wires the pure core to the bus: two stages in one process.
+//! Wires the pure core to the bus: three stages in one process.
 
 pub mod causes;
 pub mod config;
 pub mod episodes;
 pub mod metrics;
 mod told;
+pub mod topology;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use causes::Causes;
 use config::{Cli, PORT};
 use episodes::Episodes;
 use metrics::Own;
+use topology::Topology;
 
 /// The process `tapio-correlator`: reads its command line and runs until it is stopped.
 pub async fn main() -> ExitCode {
@@ -42,8 +44,12 @@ pub async fn main() -> ExitCode {
             metrics: metrics.clone(),
         };
         let fold = partitioned::run(process.clone(), episodes, &member);
+        let topology = Topology {
+            metrics: metrics.clone(),
+        };
+        let relate = partitioned::run(process.clone(), topology, &member);
         let explain = partitioned::run(process, Causes { book, metrics }, &member);
-        tokio::join!(fold, explain);
+        tokio::join!(fold, relate, explain);
         ExitCode::SUCCESS
     });
     Box::pin(run).await

@@ -156,9 +156,14 @@ impl Topology {
 
     /// The top of a pod's owner chain.
     pub fn workload_of(&self, record: &PodRecord) -> Workload {
+        self.top_of(&record.owner)
+    }
+
+    /// The top of the chain of owners above a controller.
+    pub fn top_of(&self, owner: &Workload) -> Workload {
         /// Pod, `ReplicaSet`, Deployment, and whatever an operator puts above.
         const LONGEST_CHAIN: usize = 6;
-        let mut top = &record.owner;
+        let mut top = owner;
         for _ in 0..LONGEST_CHAIN {
             match self.owners.get(top) {
                 Some(parent) => top = parent,

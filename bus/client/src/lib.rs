@@ -11,5 +11,6 @@ pub mod publisher;
 pub mod reader;
 pub mod spool;
 pub mod streams;
+pub mod topology;
 
 pub use connection::{Bus, Config};

@@ -67,6 +67,8 @@ pub struct Reader {
     stream: String,
     /// Sequence of the last message handed out.
     cursor: u64,
+    /// What is no longer there was replaced by something newer.
+    is_compacted: bool,
     status: watch::Receiver<Status>,
     messages: Option<pull::Stream>,
     /// The message behind a gap that was just handed out.
@@ -93,9 +95,19 @@ impl Reader {
             bus: bus.clone(),
             stream: stream.to_owned(),
             cursor,
+            is_compacted: false,
             status: bus.status(),
             messages: None,
             behind_gap: None,
+        }
+    }
+
+    /// Reads a stream that keeps the newest message of each subject only: what is no longer there was not missed.
+    #[must_use]
+    pub fn compacted(self) -> Self {
+        Self {
+            is_compacted: true,
+            ..self
         }
     }
 
@@ -156,7 +168,7 @@ impl Reader {
         };
         // Where a reader without a cursor begins is the beginning.
         let missed = sequence - self.cursor - 1;
-        if missed > 0 && self.cursor > 0 {
+        if missed > 0 && self.cursor > 0 && !self.is_compacted {
             self.cursor = sequence - 1;
             self.behind_gap = Some(message);
             return Some(Item::Gap { missed });

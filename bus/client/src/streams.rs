@@ -10,7 +10,7 @@ use bus_schema::names::{
     EPISODES_MAX_AGE, EPISODES_MAX_BYTES, EPISODES_STREAM, EVENTS, EVENTS_MAX_AGE, EVENTS_MAX_BYTES,
     EVENTS_STREAM, INCIDENTS, INCIDENTS_BUCKET, INCIDENTS_BUCKET_MAX_BYTES, INCIDENTS_DUPLICATE_WINDOW,
     INCIDENTS_MAX_AGE, INCIDENTS_MAX_BYTES, INCIDENTS_STREAM, LEASE_TTL, LEASES_BUCKET, LEASES_MAX_BYTES,
-    TOPOLOGY_BUCKET, partition_stream, partition_subjects,
+    TOPOLOGY, TOPOLOGY_BUCKET, TOPOLOGY_MAX_BYTES, TOPOLOGY_STREAM, partition_stream, partition_subjects,
 };
 
 use crate::connection::Bus;
@@ -212,7 +212,23 @@ fn configs(partitions: u16) -> Vec<Config> {
         duplicate_window: INCIDENTS_DUPLICATE_WINDOW,
         ..incidents
     });
+    configs.push(topology());
     configs
+}
+
+/// Of each subject the newest message, for as long as that says.
+fn topology() -> Config {
+    let subjects = vec![format!("{TOPOLOGY}.>")];
+    Config {
+        max_messages_per_subject: 1,
+        allow_message_ttl: true,
+        ..config(
+            TOPOLOGY_STREAM.to_owned(),
+            subjects,
+            Duration::ZERO,
+            TOPOLOGY_MAX_BYTES,
+        )
+    }
 }
 
 fn config(name: String, subjects: Vec<String>, max_age: Duration, max_bytes: i64) -> Config {

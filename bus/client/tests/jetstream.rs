@@ -15,6 +15,8 @@ mod provisioning;
 mod roles;
 #[path = "harness/server.rs"]
 mod server;
+#[path = "jetstream/topology.rs"]
+mod topology;
 
 use std::time::Duration;
 

@@ -221,6 +221,14 @@ impl Entity {
         }
     }
 
+    /// Something of which nothing but its identity is known.
+    pub fn of_identity(identity: Identity) -> Self {
+        Self {
+            identity: Some(identity),
+            ..Self::default()
+        }
+    }
+
     /// Who it is: as it was told, else by the widest name that is known. The same over restarts where a workload is known.
     pub fn identity(&self) -> Identity {
         self.identity.clone().unwrap_or_else(|| Identity::of(self))

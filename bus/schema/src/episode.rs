@@ -72,7 +72,7 @@ pub enum Fact {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Edge {
-    /// `calls`, `affects`, or a relation of the topology.
+    /// `calls`, `affects`, or a token of [`crate::topology::RELATIONS`].
     pub relation: String,
     /// Who calls, runs, is part, selects, mounts, owns.
     pub from: Entity,

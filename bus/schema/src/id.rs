@@ -44,7 +44,7 @@ impl EventId {
 }
 
 /// FNV-1a over the parts, a zero byte after each, so that ("ab","c") differs from ("a","bc").
-fn fnv64(parts: &[&str]) -> u64 {
+pub(crate) fn fnv64(parts: &[&str]) -> u64 {
     let bytes = parts
         .iter()
         .flat_map(|part| part.bytes().chain(std::iter::once(0)));

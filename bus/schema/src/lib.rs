@@ -1,4 +1,4 @@
-//! The wire: events, batches, episodes, incidents, and every name and limit of the bus.
+//! The wire: events, batches, episodes, incidents, relations, and every name and limit of the bus.
 //!
 //! Encoding is named MessagePack and evolves by addition only. Nothing here does I/O: bytes in, values out.
 #![forbid(unsafe_code)]
@@ -16,6 +16,7 @@ pub mod names;
 pub mod samples;
 pub mod severity;
 pub mod timestamp;
+pub mod topology;
 
 pub use batch::{Batch, Header};
 pub use entity::Entity;
@@ -25,6 +26,7 @@ pub use id::EventId;
 pub use incident::Incident;
 pub use severity::Severity;
 pub use timestamp::Timestamp;
+pub use topology::Relations;
 
 /// Version of every MessagePack envelope.
 ///

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::entity::Identity;
+use crate::id::fnv64;
 use crate::severity::Severity;
 
 /// All subjects begin with it.
@@ -12,6 +14,10 @@ pub const EVENTS: &str = "tapio.events";
 pub const ENRICHED: &str = "tapio.enriched";
 /// Episodes, already joined per entity: `tapio.episodes.<cell>.<theme>`.
 pub const EPISODES: &str = "tapio.episodes";
+/// Relations between objects, the newest message of each kept: `tapio.topology.<relation>.<object>`.
+pub const TOPOLOGY: &str = "tapio.topology";
+/// How far time has come on the topology's stream, whose messages may be days apart.
+pub const TOPOLOGY_TIME: &str = "tapio.topology.time";
 /// Incidents as JSON, one message a revision: `tapio.incidents.<severity>.<namespace>.<workload>`.
 pub const INCIDENTS: &str = "tapio.incidents";
 
@@ -21,6 +27,8 @@ pub const EVENTS_STREAM: &str = "TAPIO_EVENTS";
 pub const ENRICHED_STREAM: &str = "TAPIO_ENRICHED";
 /// Stream of episodes.
 pub const EPISODES_STREAM: &str = "TAPIO_EPISODES";
+/// Stream of relations, compacted: it holds the newest message of each subject.
+pub const TOPOLOGY_STREAM: &str = "TAPIO_TOPOLOGY";
 /// Stream of incidents.
 pub const INCIDENTS_STREAM: &str = "TAPIO_INCIDENTS";
 
@@ -65,6 +73,18 @@ pub const ENRICHED_MAX_AGE: Duration = Duration::from_secs(30 * 60);
 pub const EPISODES_MAX_AGE: Duration = Duration::from_secs(6 * 60 * 60);
 /// Bound of the episodes.
 pub const EPISODES_MAX_BYTES: i64 = 512 * 1024 * 1024;
+/// Bound of the relations, of which a message takes some hundred bytes: a million of them.
+pub const TOPOLOGY_MAX_BYTES: i64 = 512 * 1024 * 1024;
+/// Relations that have ended are told for this long.
+pub const TOPOLOGY_REMEMBERED: Duration = Duration::from_secs(15 * 60);
+/// A message that tells only of relations that have ended is kept this long: who reads late still learns of them.
+pub const TOPOLOGY_ENDED_MAX_AGE: Duration = Duration::from_secs(20 * 60);
+/// Most targets that one message names.
+pub const TOPOLOGY_MOST_TARGETS: usize = 1_000;
+/// The time is told this often on the topology's stream.
+pub const TOPOLOGY_TIME_INTERVAL: Duration = Duration::from_secs(30);
+/// Within this time every relation that holds is told to the causal step again.
+pub const TOPOLOGY_REPEATED: Duration = Duration::from_secs(10 * 60);
 /// Incidents are kept this long.
 pub const INCIDENTS_MAX_AGE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// Bound of the incidents.
@@ -111,6 +131,15 @@ pub fn enriched_subject(slot: u16, family: &str) -> String {
 /// Subject of episodes of `theme` in `cell`.
 pub fn episodes_subject(cell: u16, theme: &str) -> String {
     format!("{EPISODES}.{cell}.{}", token(theme))
+}
+
+/// Subject of what `from` has this relation to: a readable name, and a hash that makes it the only one of that name.
+pub fn topology_subject(relation: &str, from: &Identity) -> String {
+    const READABLE: usize = 40;
+    let name = token(&[&from.kind, "_", &from.namespace, "_", &from.name].concat());
+    let name = name.get(..READABLE).unwrap_or(&name);
+    let hash = fnv64(&[&from.kind, &from.namespace, &from.name, &from.node]);
+    format!("{TOPOLOGY}.{}.{name}-{hash:016x}", token(relation))
 }
 
 /// Subject of an incident.
@@ -184,6 +213,18 @@ mod tests {
     #[test]
     fn producers_are_remembered_for_longer_than_their_batches() {
         assert!(PRODUCER_FORGOTTEN_AFTER > EVENTS_MAX_AGE && PRODUCER_FORGOTTEN_AFTER > ENRICHED_MAX_AGE);
+    }
+
+    #[test]
+    fn objects_whose_names_look_alike_on_a_subject_have_subjects_of_their_own() {
+        let subject = |name: &str| topology_subject("mounts", &Identity::new("Deployment", "shop", name));
+        assert!(subject("redis").starts_with("tapio.topology.mounts.deployment_shop_redis-"));
+        assert_eq!(subject("redis"), subject("redis"));
+        let long = "x".repeat(200);
+        for (one, other) in [("a.b", "a_b"), (&*long, &*format!("{long}y"))] {
+            assert_ne!(subject(one), subject(other));
+            assert_eq!(subject(one).split('.').count(), 4, "{}", subject(one));
+        }
     }
 
     #[test]

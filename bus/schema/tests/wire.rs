@@ -5,9 +5,10 @@ use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr};
 
 use bus_schema::batch::DecodeError;
-use bus_schema::entity::{Address, Cgroup, Process, Workload};
+use bus_schema::entity::{Address, Cgroup, Identity, Process, Workload};
 use bus_schema::event::network::Listening;
 use bus_schema::event::{Body, Event, Kind, Trace};
+use bus_schema::topology::{MOUNTS, Related, Relations};
 use bus_schema::{Batch, Entity, EventId, Header, SCHEMA_VERSION, Severity, samples};
 use serde::Serialize;
 
@@ -210,4 +211,57 @@ fn a_heartbeat_carries_only_the_watermark() {
     let read = Batch::decode(&encoded(&heartbeat)).unwrap();
     assert!(read.events.is_empty());
     assert_eq!(read.header.watermark_ns, TIME_NS);
+}
+
+/// A relation that holds, and one that has ended.
+fn relations() -> Relations {
+    let related = |name, until_ns| Related {
+        to: Identity::new("ConfigMap", "shop", name),
+        since_ns: TIME_NS,
+        until_ns,
+    };
+    Relations {
+        schema: SCHEMA_VERSION,
+        cluster: "lab".into(),
+        relation: MOUNTS.into(),
+        from: Identity::new("Deployment", "shop", "redis"),
+        told_ns: TIME_NS + 2,
+        targets: vec![related("new", None), related("old", Some(TIME_NS + 1))],
+        left_out: 0,
+    }
+}
+
+#[test]
+fn golden_bytes_of_relations() {
+    let golden = include_str!("relations.txt");
+    let text = relations()
+        .encode()
+        .unwrap()
+        .iter()
+        .fold(String::new(), |mut text, byte| {
+            write!(text, "{byte:02x}").unwrap();
+            text
+        });
+    assert_eq!(text, golden.trim_end(), "the wire changed");
+    assert_eq!(
+        Relations::decode(&relations().encode().unwrap()).unwrap(),
+        relations()
+    );
+}
+
+#[test]
+fn relations_of_a_later_version_are_read_without_what_was_added_and_those_of_an_earlier_with_what_was_not() {
+    #[derive(Serialize)]
+    struct Wire {
+        relation: &'static str,
+        of_a_later_version: u8,
+    }
+    let read = Relations::decode(&named(&Wire {
+        relation: MOUNTS,
+        of_a_later_version: 1,
+    }))
+    .unwrap();
+    assert_eq!((read.relation.as_str(), read.targets.len()), (MOUNTS, 0));
+    assert!(!read.is_heartbeat() && !read.holds());
+    assert!(relations().holds());
 }

@@ -11,6 +11,7 @@ mod behind;
 mod delivery;
 mod fence;
 mod keeper;
+mod tenure;
 mod thread;
 mod work;
 mod worker;
@@ -25,6 +26,7 @@ use tokio::sync::watch;
 use tokio::task::{Id, JoinSet};
 use tokio::time::Instant;
 
+pub use tenure::Tenure;
 pub use work::{Applied, Output, Put, Reject, Stage, Work};
 
 use crate::Process;

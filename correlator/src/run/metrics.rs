@@ -8,7 +8,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 
-use super::{causes::Causes, episodes::Episodes};
+use super::{causes::Causes, episodes::Episodes, topology::Topology};
 use bus_stage::partitioned::Stage;
 
 /// From 0.1 ms to 3.3 s, each bucket twice the one before: a look is bounded at 50 ms.
@@ -23,6 +23,7 @@ pub struct Own {
     remembered_episodes: Family<Place, Gauge>,
     open_incidents: Family<Place, Gauge>,
     blind_nodes: Family<Place, Gauge>,
+    known_relations: Family<Place, Gauge>,
     looks: Counter,
     look_duration: Histogram,
 }
@@ -45,6 +46,7 @@ impl Own {
             remembered_episodes: Family::default(),
             open_incidents: Family::default(),
             blind_nodes: Family::default(),
+            known_relations: Family::default(),
             looks: Counter::default(),
             look_duration: Histogram::new(buckets),
         };
@@ -63,6 +65,11 @@ impl Own {
             "blind_nodes",
             "Nodes on which an observer is silent or sees nothing",
             own.blind_nodes.clone(),
+        );
+        common.register(
+            "known_relations",
+            "Relations between objects that hold, or ended of late",
+            own.known_relations.clone(),
         );
         common.register(
             "looks",
@@ -89,6 +96,10 @@ impl Own {
 
     pub(super) fn open_episodes(&self, partition: u16) -> Series<Gauge> {
         Series::new(&self.open_episodes, Episodes::NAME, partition)
+    }
+
+    pub(super) fn known_relations(&self, partition: u16) -> Series<Gauge> {
+        Series::new(&self.known_relations, Topology::NAME, partition)
     }
 
     pub(super) fn cell(&self, partition: u16) -> CellGauges {

@@ -50,7 +50,7 @@ pub fn controller(meta: &ObjectMeta) -> Option<Workload> {
 }
 
 /// Whether nothing runs in a pod any more, nor will: it still says which addresses it had, and others may have them.
-fn has_ended(pod: &Pod) -> bool {
+pub fn has_ended(pod: &Pod) -> bool {
     let Some(status) = &pod.status else { return false };
     let containers = status.container_statuses.as_deref().unwrap_or_default();
     let is_terminated = |container: &ContainerStatus| {

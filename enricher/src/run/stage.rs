@@ -15,10 +15,11 @@ use bus_schema::{Entity, EventId, Header, SCHEMA_VERSION, Severity};
 use bus_stage::high_water::{Admission, HighWater};
 use bus_stage::losses::Losses;
 use bus_stage::metrics::Metrics;
-use bus_stage::partitioned::{Applied, Output, Reject, Stage, Work};
+use bus_stage::partitioned::{Applied, Output, Reject, Stage, Tenure, Work};
 use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
 
-use super::watch::Shared;
+use super::watches::Shared;
 use crate::Enricher;
 use crate::enrich::Share;
 use crate::topology::Topology;
@@ -34,6 +35,8 @@ pub struct EnricherStage {
     pub partitions: u16,
     /// What the API server told; empty outside Kubernetes.
     pub topology: Shared,
+    /// The tenure of the first partition, whose holder tells of relations.
+    pub role: watch::Sender<Option<Tenure>>,
     /// Where it says how it gets on.
     pub metrics: Metrics,
 }
@@ -71,6 +74,12 @@ impl Stage for EnricherStage {
 
     fn stream(&self, partition: u16) -> String {
         partition_stream(EVENTS_STREAM, partition)
+    }
+
+    fn begin(&self, partition: u16, tenure: Tenure) {
+        if partition == 0 {
+            self.role.send_replace(Some(tenure));
+        }
     }
 
     fn restore(&self, partition: u16, state: Option<&[u8]>) -> Result<Partition, String> {

@@ -48,7 +48,8 @@ async fn provisioning_twice_is_the_same_as_once() {
             "TAPIO_EPISODES",
             "TAPIO_EVENTS_0",
             "TAPIO_EVENTS_1",
-            "TAPIO_INCIDENTS"
+            "TAPIO_INCIDENTS",
+            "TAPIO_TOPOLOGY"
         ]
     );
 }

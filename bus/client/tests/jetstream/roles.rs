@@ -130,12 +130,13 @@ async fn each_role_publishes_its_own_subjects_and_no_others() {
         "tapio.enriched.7.memory",
         "tapio.episodes.0.all",
         "tapio.incidents.error.shop.cache",
+        "tapio.topology.mounts.deployment_shop_cache",
     ];
     for (user, allowed) in [
-        ("observer", [true, false, false, false]),
-        ("stage", [true, true, true, true]),
-        ("sink", [false, false, false, false]),
-        ("reader", [false, false, false, false]),
+        ("observer", [true, false, false, false, false]),
+        ("stage", [true, true, true, true, true]),
+        ("sink", [false, false, false, false, false]),
+        ("reader", [false, false, false, false, false]),
     ] {
         let mut heard = Vec::new();
         for subject in subjects {

@@ -4,6 +4,8 @@ use bus_client::publisher::Outgoing;
 use bus_client::reader::Incoming;
 use bytes::Bytes;
 
+use super::Tenure;
+
 /// Something to publish.
 #[derive(Debug, Clone)]
 pub struct Output {
@@ -101,11 +103,18 @@ pub trait Stage: Send + Sync + 'static {
     /// The bucket of what was told, which work that has lost its state is reminded of.
     const RECALLS: Option<&'static str> = None;
 
+    /// Whether the streams keep the newest message of each subject only: what is no longer there when it would be read was
+    /// replaced, and is no loss.
+    const IS_COMPACTED: bool = false;
+
     /// How many partitions there are.
     fn partitions(&self) -> u16;
 
     /// The stream of a partition.
     fn stream(&self, partition: u16) -> String;
+
+    /// Work on a partition begins. What only one member may do besides can be bound to the tenure of a partition.
+    fn begin(&self, _partition: u16, _tenure: Tenure) {}
 
     /// Takes up the work from a state of this version; `None` is the beginning.
     ///

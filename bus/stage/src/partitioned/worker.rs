@@ -16,8 +16,8 @@ use tokio::time::{Instant, MissedTickBehavior};
 use super::behind::{Progress, Watched};
 use super::delivery::{self, Delivered};
 use super::keeper::Grant;
-use super::thread::{self, Begun, Done, Job, Shared};
-use super::{Output, Stage};
+use super::thread::{self, Done, Job, Shared};
+use super::{Output, Stage, Tenure};
 use crate::process::chain;
 use crate::{Process, checkpoint};
 
@@ -80,11 +80,18 @@ async fn work<S: Stage>(process: Process, stage: Arc<S>, grant: Grant) {
     };
     // One that does not begin has said why.
     let Ok(begun) = begun.await else { return };
+    stage.begin(partition, Tenure::new(&grant));
     let feed = async {
         if let (true, Some(bucket)) = (begun.is_rebuilding, S::RECALLS) {
             recall(&shared.process.bus, bucket, &jobs).await;
         }
-        feed(&shared, &stage.stream(partition), begun, jobs).await;
+        let reader = Reader::new(&shared.process.bus, &stage.stream(partition), begun.cursor);
+        let reader = if S::IS_COMPACTED {
+            reader.compacted()
+        } else {
+            reader
+        };
+        feed(&shared, reader, jobs).await;
         std::future::pending::<()>().await;
     };
     let deliver = Delivery {
@@ -100,8 +107,7 @@ async fn work<S: Stage>(process: Process, stage: Arc<S>, grant: Grant) {
 }
 
 /// Reads on, as far as the queue goes.
-async fn feed(shared: &Shared, stream: &str, begun: Begun, jobs: mpsc::Sender<Job>) {
-    let mut reader = Reader::new(&shared.process.bus, stream, begun.cursor);
+async fn feed(shared: &Shared, mut reader: Reader, jobs: mpsc::Sender<Job>) {
     let mut checkpoints = tokio::time::interval(CHECKPOINT_INTERVAL);
     checkpoints.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let reading = async {
