@@ -78,15 +78,14 @@ fn the_readme_tells_what_is_built() {
 }
 
 #[test]
-fn a_role_reads_no_secret_and_no_configuration() {
-    for line in chart("templates")
-        .lines()
-        .filter(|line| line.trim_start().starts_with("resources: ["))
-    {
-        assert!(
-            !line.contains("secrets") && !line.contains("configmaps"),
-            "{line}"
-        );
+fn only_the_observer_of_changes_reads_configuration() {
+    for document in chart("templates").split("\n---") {
+        let mut resources = document
+            .lines()
+            .filter(|line| line.trim_start().starts_with("resources: ["));
+        let reads = resources.any(|line| line.contains("secrets") || line.contains("configmaps"));
+        let may_read = document.contains("name: {{ $rollouts }}") && !document.contains("roleRef");
+        assert_eq!(reads, may_read, "{document}");
     }
 }
 

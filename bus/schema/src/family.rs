@@ -108,7 +108,7 @@ pub const FAMILIES: &[Family] = &[
         observers: &[
             observer(
                 "deployments",
-                "changes of Deployments, StatefulSets and DaemonSets: images, replicas, resources, environment, command",
+                "changes of workloads, configuration by key, Services, routes, policies, autoscalers, quotas, budgets and claims",
             )
             .cluster()
             .built(),

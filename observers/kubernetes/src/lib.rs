@@ -3,6 +3,8 @@
 
 pub mod deployments;
 pub mod election;
+mod health;
+mod leader;
 
 use observer_base::{Family, Observer};
 

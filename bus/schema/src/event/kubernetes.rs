@@ -30,7 +30,8 @@ pub struct ImageChanged {
 }
 
 /// The subject, an object of the API, was created, deleted or changed in something else than images, by one write. A change of
-/// labels and annotations alone, or a restart of a rollout, has no differences.
+/// labels and annotations alone, or a restart of a rollout, has no differences; neither has a workload that is new or gone. Any
+/// other object that is new or gone differs in all that it says from nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SpecChanged {

@@ -1,0 +1,382 @@
+//! Objects in, changes out: what is told once, and what is not told.
+
+use bus_schema::entity::SERVICE_KIND;
+
+use super::super::entries::tests::line;
+use super::super::index::AUTOSCALER;
+use super::super::kinds::KINDS;
+use super::super::signature::{AUTOSCALING, SECOND_NS};
+use super::super::writer::CONTROLLERS;
+use super::*;
+
+/// The objects of one kind, and a clock.
+struct Watched {
+    objects: Objects,
+    now_ns: u64,
+}
+
+impl Watched {
+    fn new(kind: &str) -> Self {
+        Self::with(kind, &SharedIndex::default())
+    }
+
+    /// One whose first list was empty.
+    fn with(kind: &str, index: &SharedIndex) -> Self {
+        let kind = KINDS.iter().find(|row| row.name == kind).unwrap();
+        let mut watched = Self {
+            objects: Objects::new(kind, SharedIndex::clone(index)),
+            now_ns: 1000 * SECOND_NS,
+        };
+        assert_eq!(watched.list(&[]), Vec::<String>::new());
+        watched
+    }
+
+    fn changes(&mut self, json: &str) -> Vec<Change> {
+        self.objects.see(&object(json), self.now_ns)
+    }
+
+    fn see(&mut self, json: &str) -> Vec<String> {
+        self.changes(json).iter().map(told).collect()
+    }
+
+    fn lose(&mut self, json: &str) -> Vec<String> {
+        let changes = self.objects.lose(&object(json), self.now_ns);
+        changes.iter().map(told).collect()
+    }
+
+    fn list(&mut self, objects: &[&str]) -> Vec<String> {
+        self.objects.begin_list();
+        let mut all: Vec<_> = objects.iter().flat_map(|json| self.see(json)).collect();
+        all.extend(self.objects.end_list(self.now_ns).iter().map(told));
+        all
+    }
+}
+
+fn object(json: &str) -> Object {
+    serde_json::from_str(json).unwrap()
+}
+
+/// A change on one line.
+fn told(change: &Change) -> String {
+    let late = if change.is_late { " late" } else { "" };
+    let pods = if change.pods == Pods::Replaced {
+        " pods"
+    } else {
+        ""
+    };
+    match &change.what {
+        What::Image { container, old, new } => format!("Image {container} {old} -> {new}{late}{pods}"),
+        What::Spec {
+            action, differences, ..
+        } => {
+            let lines: Vec<_> = differences.iter().map(line).collect();
+            format!("{action:?} [{}]{late}{pods}", lines.join("; "))
+        }
+    }
+}
+
+fn affected(change: &Change) -> Vec<String> {
+    match &change.what {
+        What::Spec { affected, .. } => affected.iter().map(ToString::to_string).collect(),
+        What::Image { .. } => Vec::new(),
+    }
+}
+
+fn deployment(generation: u32, image: &str, replicas: u32, note: &str) -> String {
+    format!(
+        r#"{{"metadata": {{"namespace": "shop", "name": "redis", "uid": "u", "generation": {generation}}},
+            "spec": {{"replicas": {replicas}, "template": {{"metadata": {{"annotations": {{"restartedAt": "{note}"}}, "labels": {{"app": "redis"}}}},
+            "spec": {{"containers": [{{"name": "redis", "image": "{image}", "envFrom": [{{"configMapRef": {{"name": "settings"}}}}]}}]}}}}}}}}"#
+    )
+}
+
+fn config(uid: &str, value: &str, meta: &str) -> String {
+    format!(
+        r#"{{"metadata": {{"namespace": "shop", "name": "settings", "uid": "{uid}" {meta}}}, "data": {{"port": "{value}"}}}}"#
+    )
+}
+
+#[test]
+fn a_new_image_is_one_change_of_one_container() {
+    let mut watched = Watched::new("Deployment");
+    watched.list(&[&deployment(1, "redis:6", 1, "")]);
+    watched.now_ns += 7;
+    let changes = watched.changes(&deployment(2, "redis:7", 1, ""));
+    assert_eq!(changes.len(), 1);
+    assert_eq!(told(&changes[0]), "Image redis redis:6 -> redis:7 pods");
+    assert_eq!(changes[0].time_ns, watched.now_ns);
+    assert!(changes[0].pods == Pods::Replaced && changes[0].subject.is_workload);
+    assert!(watched.see(&deployment(2, "redis:7", 1, "")).is_empty());
+}
+
+#[test]
+fn other_replicas_are_no_other_pods_and_a_restart_is_a_change_without_a_difference() {
+    let mut watched = Watched::new("Deployment");
+    watched.list(&[&deployment(1, "redis:6", 1, "")]);
+    assert_eq!(
+        watched.see(&deployment(2, "redis:6", 0, "")),
+        ["Changed [Replicas  : 1 -> 0]"]
+    );
+    assert_eq!(
+        watched.see(&deployment(3, "redis:6", 0, "now")),
+        ["Changed [] pods"]
+    );
+    assert_eq!(
+        watched.see(&deployment(4, "redis:7", 2, "now")),
+        [
+            "Image redis redis:6 -> redis:7 pods",
+            "Changed [Replicas  : 0 -> 2] pods"
+        ]
+    );
+}
+
+#[test]
+fn a_container_that_comes_is_told_with_its_image() {
+    let mut watched = Watched::new("DaemonSet");
+    let of = |generation: u32, containers: &str| {
+        format!(
+            r#"{{"metadata": {{"namespace": "shop", "name": "agent", "uid": "u", "generation": {generation}}},
+                "spec": {{"template": {{"spec": {{"containers": [{containers}]}}}}}}}}"#
+        )
+    };
+    let (one, two) = (
+        r#"{"name": "a", "image": "a:1"}"#,
+        r#"{"name": "b", "image": "b:1"}"#,
+    );
+    watched.list(&[&of(1, one)]);
+    assert_eq!(
+        watched.see(&of(2, &format!("{one}, {two}"))),
+        ["Changed [Other b image: - -> b:1] pods"]
+    );
+    assert_eq!(
+        watched.see(&of(3, two)),
+        ["Changed [Other a image: a:1 -> -] pods"]
+    );
+}
+
+#[test]
+fn what_is_made_changed_and_deleted_is_told_once_each() {
+    let mut watched = Watched::new("ConfigMap");
+    assert_eq!(
+        watched.see(&config("u", "1", "")),
+        ["Created [Data  port: - -> ]"]
+    );
+    assert!(watched.see(&config("u", "1", "")).is_empty());
+    assert_eq!(watched.see(&config("u", "2", "")), ["Changed [Data  port:  -> ]"]);
+    assert_eq!(
+        watched.lose(&config("u", "2", "")),
+        ["Deleted [Data  port:  -> -]"]
+    );
+    assert!(watched.lose(&config("u", "2", "")).is_empty());
+    assert_eq!(watched.see(&config("v", "2", "")).len(), 1, "another one");
+}
+
+#[test]
+fn the_first_list_is_no_change_and_neither_is_a_list_of_the_same() {
+    let mut watched = Watched::new("Deployment");
+    let (one, two) = (deployment(1, "redis:6", 1, ""), deployment(2, "redis:7", 1, ""));
+    assert_eq!(
+        watched.list(&[&one]),
+        ["Created [] late"],
+        "made after an empty list"
+    );
+    assert!(watched.list(&[&one]).is_empty());
+    assert_eq!(
+        watched.list(&[&two]),
+        ["Image redis redis:6 -> redis:7 late pods"]
+    );
+    assert_eq!(watched.list(&[]), ["Deleted [] late"]);
+    assert!(watched.list(&[]).is_empty());
+    let mut fresh = Objects::new(&KINDS[0], SharedIndex::default());
+    fresh.begin_list();
+    fresh.see(&object(&one), 1);
+    fresh.begin_list();
+    assert_eq!(fresh.see(&object(&two), 2), [], "the first list was cut off");
+    assert_eq!(fresh.end_list(3), []);
+}
+
+#[test]
+fn one_that_was_replaced_unseen_is_one_late_change() {
+    let mut watched = Watched::new("ConfigMap");
+    watched.list(&[&config("u", "1", "")]);
+    assert_eq!(watched.list(&[&config("v", "1", "")]), ["Changed [] late"]);
+    assert_eq!(
+        watched.list(&[&config("w", "2", "")]),
+        ["Changed [Data  port:  -> ] late"]
+    );
+}
+
+#[test]
+fn what_is_deleted_but_not_yet_finalised_is_told_once() {
+    let mut watched = Watched::new("ConfigMap");
+    let going = config("u", "1", r#", "deletionTimestamp": "1970-01-01T00:16:40Z""#);
+    watched.see(&config("u", "1", ""));
+    assert_eq!(watched.see(&going), ["Deleted [Data  port:  -> -]"]);
+    assert!(watched.see(&going).is_empty());
+    assert!(watched.list(&[&going]).is_empty());
+    assert!(watched.lose(&going).is_empty());
+    assert!(
+        Watched::new("ConfigMap").see(&going).is_empty(),
+        "seen for the first time"
+    );
+}
+
+#[test]
+fn what_controllers_make_and_note_down_is_not_told() {
+    let mut watched = Watched::new("ConfigMap");
+    let owned = |value: &str| {
+        config(
+            "u",
+            value,
+            r#", "ownerReferences": [{"apiVersion": "v1", "kind": "Shop", "name": "s", "uid": "s", "controller": true}]"#,
+        )
+    };
+    assert!(watched.see(&owned("1")).is_empty());
+    assert_eq!(watched.see(&owned("2")).len(), 1, "edited by hand");
+    assert!(watched.lose(&owned("2")).is_empty());
+    let root = r#"{"metadata": {"namespace": "shop", "name": "kube-root-ca.crt", "uid": "r"}, "data": {"ca.crt": "x"}}"#;
+    assert!(watched.see(root).is_empty());
+    watched.see(&config("v", "1", ""));
+    let annotated = |key: &str| config("v", "1", &format!(r#", "annotations": {{"{key}": "x"}}"#));
+    assert!(
+        watched
+            .see(&annotated("control-plane.alpha.kubernetes.io/leader"))
+            .is_empty()
+    );
+    assert_eq!(watched.see(&annotated("team")), ["Changed []"]);
+}
+
+#[test]
+fn who_reads_it_is_told_with_it() {
+    let index = SharedIndex::default();
+    let (mut deployments, mut configs) = (
+        Watched::with("Deployment", &index),
+        Watched::with("ConfigMap", &index),
+    );
+    deployments.see(&deployment(1, "redis:6", 1, ""));
+    let changes = configs.changes(&config("u", "1", ""));
+    assert_eq!(affected(&changes[0]), ["Deployment/shop/redis"]);
+    let mut services = Watched::with(SERVICE_KIND, &index);
+    let service = |app: &str| {
+        format!(
+            r#"{{"metadata": {{"namespace": "shop", "name": "redis", "uid": "s"}}, "spec": {{"selector": {{"app": "{app}"}}}}}}"#
+        )
+    };
+    services.see(&service("redis"));
+    let changes = services.changes(&service("reddis"));
+    assert_eq!(
+        affected(&changes[0]),
+        ["Deployment/shop/redis"],
+        "those that it no longer selects"
+    );
+    let changes = deployments.objects.lose(&object(&deployment(1, "", 1, "")), 9);
+    assert!(affected(&changes[0]).is_empty());
+    assert!(affected(&configs.changes(&config("u", "2", ""))[0]).is_empty());
+}
+
+#[test]
+fn who_wrote_before_did_not_write_what_is_new() {
+    let written = |generation: u32, second: u32, replicas: u32| {
+        format!(
+            r#"{{"metadata": {{"namespace": "shop", "name": "redis", "uid": "u", "generation": {generation}, "managedFields": [{{"manager": "kubectl-set",
+                "time": "1970-01-01T00:16:{second}Z", "fieldsV1": {{"f:spec": {{"f:paused": {{}}}}}}}}]}}, "spec": {{"minReadySeconds": {replicas}}}}}"#
+        )
+    };
+    let mut watched = Watched::new("Deployment");
+    watched.list(&[&written(1, 40, 1)]);
+    let mut told = |generation, second, replicas, observed_ns| {
+        watched.now_ns = observed_ns;
+        let changes = watched.changes(&written(generation, second, replicas));
+        let Change {
+            manager,
+            time_ns,
+            is_late,
+            ..
+        } = &changes[0];
+        (manager.clone(), *time_ns, *is_late)
+    };
+    let second = |second: u64| (960 + second) * SECOND_NS;
+    assert_eq!(
+        told(2, 40, 2, second(47)),
+        (String::new(), second(47), false),
+        "who took something away"
+    );
+    assert_eq!(
+        told(3, 48, 3, second(48) + 5),
+        ("kubectl-set".into(), second(48) + 5, false)
+    );
+    assert_eq!(
+        told(4, 48, 4, second(48) + 9),
+        ("kubectl-set".into(), second(48) + 9, false),
+        "twice in one second"
+    );
+    assert_eq!(
+        told(5, 49, 5, second(59)),
+        ("kubectl-set".into(), second(49), true)
+    );
+}
+
+#[test]
+fn what_an_autoscaler_does_is_told_from_what_a_person_does() {
+    let index = SharedIndex::default();
+    let (mut scalers, mut deployments) = (
+        Watched::with(AUTOSCALER, &index),
+        Watched::with("Deployment", &index),
+    );
+    scalers.see(
+        r#"{"metadata": {"namespace": "shop", "name": "h", "uid": "h"}, "status": {"desiredReplicas": 3},
+            "spec": {"scaleTargetRef": {"kind": "Deployment", "name": "redis"}, "maxReplicas": 5}}"#,
+    );
+    let scaled = |generation: u32, replicas: u32, manager: &str| {
+        let fields = if manager.is_empty() {
+            String::new()
+        } else {
+            format!(
+                r#", "managedFields": [{{"manager": "{manager}", "subresource": "scale", "fieldsV1": {{"f:spec": {{"f:replicas": {{}}}}}}}}]"#
+            )
+        };
+        format!(
+            r#"{{"metadata": {{"namespace": "shop", "name": "redis", "uid": "u", "generation": {generation} {fields}}}, "spec": {{"replicas": {replicas}}}}}"#
+        )
+    };
+    deployments.see(&scaled(1, 1, ""));
+    let mut by = |generation, replicas, manager| {
+        let change = deployments
+            .changes(&scaled(generation, replicas, manager))
+            .remove(0);
+        (change.manager, change.scaler)
+    };
+    let of_scaler = (AUTOSCALING.to_owned(), Some("h".to_owned()));
+    assert_eq!(by(2, 2, CONTROLLERS), of_scaler);
+    assert_eq!(by(3, 3, ""), of_scaler, "as many as it wants");
+    assert_eq!(by(4, 4, "kubectl"), ("kubectl".to_owned(), None));
+    assert_eq!(by(5, 5, ""), (String::new(), None));
+}
+
+#[test]
+fn after_an_interruption_what_happened_meanwhile_is_late() {
+    let mut watched = Watched::new("ConfigMap");
+    watched.see(&config("u", "1", ""));
+    watched.objects.interrupt();
+    assert_eq!(
+        watched.see(&config("u", "2", "")),
+        ["Changed [Data  port:  -> ] late"]
+    );
+    let written = |value: &str| {
+        config(
+            "u",
+            value,
+            r#", "managedFields": [{"manager": "m", "time": "1970-01-01T00:16:40Z", "fieldsV1": {"f:data": {}}}]"#,
+        )
+    };
+    assert_eq!(
+        watched.see(&written("3")),
+        ["Changed [Data  port:  -> ]"],
+        "written just now"
+    );
+    assert_eq!(
+        watched.see(&config("u", "4", "")),
+        ["Changed [Data  port:  -> ]"],
+        "it goes on"
+    );
+}

@@ -1,0 +1,185 @@
+//! The observer in this process, and all that it has sent and logged.
+
+use std::io::Write;
+use std::sync::{Arc, Mutex};
+
+use bus_client::codec::{Codec, plain};
+use bus_client::losses::Losses;
+use bus_client::publisher::Outgoing;
+use bus_client::{Bus, Config};
+use bus_schema::event::Event;
+use bus_stage::Process;
+use bus_stage::health::Readiness;
+use bus_stage::metrics::Metrics;
+use bus_stage::vitals::Vitals;
+use clap::Parser;
+use kube::Client;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use observer_base::Context;
+use observer_base::batcher::{Batcher, Source};
+use observer_base::clock::BootClock;
+use observer_base::identity::Identity;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::wait::wait_for;
+
+#[derive(Debug, Parser)]
+struct Cli {
+    #[command(flatten)]
+    common: bus_stage::Args,
+}
+
+/// What was sent: the events, and every payload as it was sent and as it is without compression.
+#[derive(Default)]
+pub(crate) struct Sent {
+    pub(crate) events: Vec<Event>,
+    pub(crate) payloads: Vec<Vec<u8>>,
+}
+
+/// An observer that runs until it is dropped.
+pub(crate) struct Observed {
+    pub(crate) sent: Arc<Mutex<Sent>>,
+    pub(crate) readiness: Readiness,
+    stop: CancellationToken,
+}
+
+impl Drop for Observed {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+/// A client of that configuration.
+pub(crate) async fn client(kubeconfig: serde_json::Value) -> Client {
+    let kubeconfig: Kubeconfig = serde_json::from_value(kubeconfig).unwrap();
+    let config = kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await;
+    Client::try_from(config.unwrap()).unwrap()
+}
+
+impl Observed {
+    /// Observes the server of that configuration, from when it leads and has listed everything but what is `missing`.
+    pub(crate) async fn start(kubeconfig: serde_json::Value) -> Self {
+        let cli = Cli::try_parse_from(["test", "--nats-url=nats://127.0.0.1:1"]).unwrap();
+        let bus = Config {
+            urls: cli.common.nats_url.clone(),
+            ..Config::default()
+        };
+        let stop = CancellationToken::new();
+        let process = Process {
+            bus: Bus::connect(&bus).await.unwrap(),
+            args: cli.common,
+            readiness: Readiness::default(),
+            metrics: Metrics::new("test"),
+            vitals: Vitals::default(),
+            stop: stop.clone(),
+        };
+        let readiness = process.readiness.clone();
+        let source = Source {
+            cluster: "c".into(),
+            node: "n".into(),
+            boot: "b".into(),
+            family: "kubernetes",
+            observer: "deployments",
+            delay: std::time::Duration::ZERO,
+        };
+        let (out, outgoing) = mpsc::channel(1000);
+        let (clock, metrics) = (BootClock::new(), process.metrics.clone());
+        let (batcher, emitter) =
+            Batcher::new(source, clock.clone(), out, Losses::default(), metrics).unwrap();
+        tokio::spawn(batcher.run());
+        let sent = Arc::new(Mutex::new(Sent::default()));
+        tokio::spawn(collect(outgoing, Arc::clone(&sent)));
+        let context = Context {
+            node: "n".into(),
+            emitter,
+            clock,
+            identity: Arc::new(Identity::new()),
+            process,
+            stop: stop.clone(),
+        };
+        let client = client(kubeconfig).await;
+        tokio::spawn(observer_kubernetes::deployments::observe(client, context));
+        let observed = Self {
+            sent,
+            readiness,
+            stop,
+        };
+        wait_for("every watch has its first list", || {
+            let missing = observed.readiness.missing();
+            missing.is_empty() && observed.capabilities().len() >= 15
+        })
+        .await;
+        observed
+    }
+
+    /// Coverage and reason of each watch, as last told.
+    pub(crate) fn capabilities(&self) -> std::collections::BTreeMap<String, (bool, String)> {
+        let sent = self.sent.lock().unwrap();
+        let mut told = std::collections::BTreeMap::new();
+        for event in &sent.events {
+            if let bus_schema::event::Body::Capability(capability) = &event.body {
+                let works = capability.coverage == bus_schema::event::node::Coverage::Full;
+                told.insert(capability.hook.clone(), (works, capability.reason.clone()));
+            }
+        }
+        told
+    }
+}
+
+impl Observed {
+    /// Every reason for which a watch did not work.
+    pub(crate) fn reasons(&self) -> Vec<String> {
+        let sent = self.sent.lock().unwrap();
+        let reasons = sent.events.iter().filter_map(|event| match &event.body {
+            bus_schema::event::Body::Capability(capability) => Some(capability.reason.clone()),
+            _ => None,
+        });
+        reasons.collect()
+    }
+}
+
+async fn collect(mut outgoing: mpsc::Receiver<Outgoing>, sent: Arc<Mutex<Sent>>) {
+    let mut codec = Codec::new().unwrap();
+    while let Some(message) = outgoing.recv().await {
+        let batch = codec.unpack(&message.payload).unwrap();
+        let mut sent = sent.lock().unwrap();
+        sent.events.extend(batch.events);
+        sent.payloads.push(plain(&message.payload).unwrap());
+        sent.payloads.push(message.payload.to_vec());
+    }
+}
+
+/// All that was logged in this process, of every level.
+#[derive(Clone, Default)]
+pub(crate) struct Logged(Arc<Mutex<Vec<u8>>>);
+
+impl Logged {
+    /// From now on.
+    pub(crate) fn start() -> Self {
+        let logged = Self::default();
+        let writer = logged.clone();
+        tracing_subscriber::fmt()
+            .with_max_level(tracing::Level::TRACE)
+            .with_ansi(false)
+            .with_writer(move || writer.clone())
+            .init();
+        logged
+    }
+
+    /// What it is so far.
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        self.0.lock().unwrap().clone()
+    }
+}
+
+impl Write for Logged {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
