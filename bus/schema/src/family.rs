@@ -114,9 +114,10 @@ pub const FAMILIES: &[Family] = &[
             .built(),
             observer(
                 "lifecycle",
-                "transitions of pods, nodes, services, jobs and volumes",
+                "states in which pods, workloads, Services, nodes, jobs and claims are stuck, with the reason and the object behind it",
             )
-            .cluster(),
+            .cluster()
+            .built(),
             observer("scheduler", "run-queue delay, throttling, noisy neighbours").bpf(),
             observer("node-runtime", "kubelet and node conditions"),
         ],

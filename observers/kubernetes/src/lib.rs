@@ -5,6 +5,7 @@ pub mod deployments;
 pub mod election;
 mod health;
 mod leader;
+pub mod lifecycle;
 
 use observer_base::{Family, Observer};
 
@@ -18,6 +19,7 @@ impl Family for Kubernetes {
     fn observer(token: &str) -> Option<Box<dyn Observer>> {
         match token {
             "deployments" => Some(Box::new(deployments::Deployments)),
+            "lifecycle" => Some(Box::new(lifecycle::Lifecycle)),
             _ => None,
         }
     }
