@@ -7,6 +7,8 @@
 
 #define TAPIO_PATH 256
 
+#define TAPIO_OOM_KILL 7
+
 struct tapio_oom_kill {
 	struct tapio_head head;
 	struct tapio_task victim;
@@ -22,6 +24,8 @@ struct tapio_oom_kill {
 	__u32 limit_unknown;   /* 1: lockdown forbids reading it here */
 };
 _Static_assert(sizeof(struct tapio_oom_kill) == 160, "tapio_oom_kill");
+
+#define TAPIO_CGROUP 8
 
 struct tapio_cgroup {
 	struct tapio_head head;

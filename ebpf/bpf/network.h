@@ -6,6 +6,8 @@
 
 #include "sums.h"
 
+#define TAPIO_CONNECT_FAILED 1
+
 struct tapio_connect_failed {
 	struct tapio_head head;
 	struct tapio_task task;
@@ -18,6 +20,8 @@ struct tapio_connect_failed {
 	__u64 waited_ns;
 };
 _Static_assert(sizeof(struct tapio_connect_failed) == 96, "tapio_connect_failed");
+
+#define TAPIO_LISTEN 2
 
 struct tapio_listen {
 	struct tapio_head head;

@@ -7,6 +7,8 @@
 
 #define TAPIO_FILENAME 128
 
+#define TAPIO_EXEC 4
+
 struct tapio_exec {
 	struct tapio_head head;
 	struct tapio_task task;
@@ -17,6 +19,8 @@ struct tapio_exec {
 };
 _Static_assert(sizeof(struct tapio_exec) == 232, "tapio_exec");
 
+#define TAPIO_EXIT 5
+
 struct tapio_exit {
 	struct tapio_head head;
 	struct tapio_task task;
@@ -25,6 +29,8 @@ struct tapio_exit {
 	__u32 pad;
 };
 _Static_assert(sizeof(struct tapio_exit) == 104, "tapio_exit");
+
+#define TAPIO_SIGNAL 6
 
 struct tapio_signal {
 	struct tapio_head head;

@@ -6,17 +6,8 @@
 
 #define TAPIO_COMM 16
 
-enum tapio_kind {
-	TAPIO_CONNECT_FAILED = 1,
-	TAPIO_LISTEN = 2,
-	TAPIO_HTTP_ERROR = 3,
-	TAPIO_EXEC = 4,
-	TAPIO_EXIT = 5,
-	TAPIO_SIGNAL = 6,
-	TAPIO_OOM_KILL = 7,
-	TAPIO_CGROUP = 8,
-	TAPIO_KINDS = 9,
-};
+/* Each record has a number of its own, given beside it and in ebpf/src/raw.rs, below this. */
+#define TAPIO_KINDS 16
 
 /* One process as the kernel knew it at that moment; zeroed where unknown. */
 struct tapio_task {

@@ -7,6 +7,8 @@
 
 #define TAPIO_SLOTS 24 /* slot i: [2^i, 2^(i+1)) microseconds; the first also holds less, the last also more */
 
+#define TAPIO_HTTP_ERROR 3
+
 struct tapio_http_error {
 	struct tapio_head head;
 	struct tapio_task task;

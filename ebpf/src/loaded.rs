@@ -6,7 +6,7 @@ use aya::maps::{Array, HashMap, MapData, MapError, PerCpuArray};
 use crate::cost::{self, Cost};
 use crate::loader::Error;
 use crate::probes::Family;
-use crate::raw::{Clock, Edge, Http, Kind, Layout, Listener, SumKey, Task};
+use crate::raw::{Clock, Edge, Http, KINDS, Kind, Layout, Listener, SumKey, Task};
 use crate::reader::Reader;
 use crate::report::HookReport;
 use crate::sums::Sums;
@@ -127,8 +127,8 @@ impl Loaded {
     /// What was lost per kind since the load; kinds without loss are left out.
     pub fn losses(&self) -> Result<Vec<Loss>, Error> {
         let mut losses = Vec::new();
-        for (full, offset) in [(Full::Ring, 0), (Full::Table, Kind::COUNT)] {
-            for kind in Kind::ALL {
+        for (full, offset) in [(Full::Ring, 0), (Full::Table, KINDS)] {
+            for kind in Kind::ALL.iter().copied() {
                 let total = per_cpu_sum(&self.bpf, "losses", offset + kind as u32)?;
                 if total > 0 {
                     losses.push(Loss { kind, full, total });

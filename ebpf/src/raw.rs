@@ -14,47 +14,74 @@ mod status;
 mod sums;
 
 pub use container::{Cgroup, OomKill};
-pub use layout::{Error, Field, Head, Kind, Layout, Task};
+pub use layout::{Error, Field, Head, Layout, Task};
 pub use network::{ConnectFailed, Edge, Listen, Listener};
 pub use process::{Exec, Exit, Signal};
 pub use status::{Http, HttpError, NO_RESPONSE, SLOTS};
 pub use sums::{Clock, Role, SumKey};
 
-/// One record out of a ring buffer.
-#[derive(Clone, Copy, Debug)]
-pub enum Record {
-    /// A connection attempt that failed.
-    ConnectFailed(ConnectFailed),
-    /// A listening socket opened or closed.
-    Listen(Listen),
-    /// An HTTP exchange that ended in 5xx.
-    HttpError(HttpError),
-    /// A program started.
-    Exec(Exec),
-    /// A process ended.
-    Exit(Exit),
-    /// A signal that ends processes was generated.
-    Signal(Signal),
-    /// The kernel chose an OOM victim.
-    OomKill(OomKill),
-    /// A cgroup was made or removed.
-    Cgroup(Cgroup),
+/// Kinds there is room for among the loss counters: `TAPIO_KINDS`.
+pub(crate) const KINDS: u32 = 16;
+
+/// The table of records: a mirror of this module, and its number in the header beside the struct.
+macro_rules! records {
+    ($($(#[$doc:meta])* $record:ident = $number:literal),+ $(,)?) => {
+        /// What a record is about; also the index of its loss counter.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[repr(u32)]
+        pub enum Kind { $($(#[$doc])* $record = $number),+ }
+
+        impl Kind {
+            /// All of them.
+            pub const ALL: &'static [Self] = &[$(Self::$record),+];
+        }
+
+        /// One record out of a ring buffer.
+        #[derive(Clone, Copy, Debug)]
+        pub enum Record { $($(#[$doc])* $record($record)),+ }
+
+        impl Record {
+            /// Reads the record that the bytes of one ring buffer entry hold.
+            ///
+            /// # Errors
+            /// When they are too few, or of a kind that is not in the table.
+            pub fn parse(bytes: &[u8]) -> Result<Self, Error> {
+                let head = Head::parse(bytes)?;
+                Ok(match Kind::try_from(head.kind)? {
+                    $(Kind::$record => Self::$record($record::parse(bytes)?)),+
+                })
+            }
+        }
+
+        const _: () = assert!($($number < KINDS)&&+);
+    };
 }
 
-impl Record {
-    /// Reads the record that the bytes of one ring buffer entry hold.
-    pub fn parse(bytes: &[u8]) -> Result<Self, Error> {
-        let head = Head::parse(bytes)?;
-        Ok(match Kind::try_from(head.kind)? {
-            Kind::ConnectFailed => Self::ConnectFailed(ConnectFailed::parse(bytes)?),
-            Kind::Listen => Self::Listen(Listen::parse(bytes)?),
-            Kind::HttpError => Self::HttpError(HttpError::parse(bytes)?),
-            Kind::Exec => Self::Exec(Exec::parse(bytes)?),
-            Kind::Exit => Self::Exit(Exit::parse(bytes)?),
-            Kind::Signal => Self::Signal(Signal::parse(bytes)?),
-            Kind::OomKill => Self::OomKill(OomKill::parse(bytes)?),
-            Kind::Cgroup => Self::Cgroup(Cgroup::parse(bytes)?),
-        })
+records! {
+    /// A connection attempt that failed; what its tables had no room for are edges.
+    ConnectFailed = 1,
+    /// A listening socket opened or closed.
+    Listen = 2,
+    /// An HTTP exchange that ended in 5xx; what its tables had no room for are exchanges.
+    HttpError = 3,
+    /// A program started.
+    Exec = 4,
+    /// A process ended.
+    Exit = 5,
+    /// A signal that ends processes was generated.
+    Signal = 6,
+    /// The kernel chose an OOM victim.
+    OomKill = 7,
+    /// A cgroup was made or removed.
+    Cgroup = 8,
+}
+
+impl TryFrom<u32> for Kind {
+    type Error = Error;
+
+    fn try_from(number: u32) -> Result<Self, Error> {
+        let known = Self::ALL.iter().find(|kind| **kind as u32 == number);
+        known.copied().ok_or(Error::Kind(number))
     }
 }
 

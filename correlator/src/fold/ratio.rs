@@ -3,12 +3,12 @@
 //! Statistics of one second come from several sockets, peers and observers; they are added up and judged together once
 //! the watermark has passed that second.
 
+mod table;
+
 use std::collections::BTreeMap;
 
 use bus_schema::episode::Fact;
-use bus_schema::event::counters::Counter;
-use bus_schema::event::network::Role;
-use bus_schema::{Entity, EventId, Kind, Severity};
+use bus_schema::{Entity, EventId};
 use serde::{Deserialize, Serialize};
 
 use super::episodes::Episodes;
@@ -16,8 +16,9 @@ use super::evicted::Evicted;
 use super::evidence::{Evidence, SURPRISING_BITS, share};
 use super::seen::{Ends, Name, Seen};
 use super::sighting::{Facts, Sighting};
-use crate::condition::row::{Fold, Traits};
-use crate::condition::{Catalogue, Condition};
+use crate::condition::Condition;
+pub(super) use table::Table;
+use table::{Way, Ways};
 
 const SECOND_NS: u64 = 1_000_000_000;
 /// Failures below this share are normal for a service of which nothing is known yet.
@@ -28,66 +29,6 @@ const LEARNING_RATE: f64 = 0.02;
 const FORGET_AFTER_SECONDS: u64 = 15 * 60;
 /// Most seconds and entities that wait for their judgement, and most baselines.
 const MOST_TALLIES: usize = 100_000;
-
-/// The ways in which one kind of traffic fails: rows with one total.
-#[derive(Debug, Clone)]
-struct Ways {
-    kind: Kind,
-    role: Role,
-    total: Counter,
-    /// All peers are judged together.
-    alone: bool,
-    failing: Vec<Way>,
-}
-
-/// A row, and what it counts.
-#[derive(Debug, Clone)]
-struct Way {
-    condition: Condition,
-    failed: Counter,
-    traits: Traits,
-    severity: Severity,
-    severity_of_most: Severity,
-}
-
-/// The ratios of a catalogue, those with one total together.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Table(Vec<Ways>);
-
-impl Table {
-    pub(super) fn of(catalogue: &Catalogue) -> Self {
-        let mut table: BTreeMap<_, Ways> = BTreeMap::new();
-        for (condition, row) in catalogue.rows() {
-            let Fold::Ratio(fold) = &row.fold else { continue };
-            let (Ok(total), Ok(failed)) = (fold.kind.counter(&fold.total), fold.kind.counter(&fold.failed))
-            else {
-                continue;
-            };
-            let kind = fold.kind.0;
-            let key = (kind, fold.role == Role::Server, fold.total.clone(), fold.alone);
-            let ways = table.entry(key).or_insert_with(|| Ways {
-                kind,
-                role: fold.role,
-                total,
-                alone: fold.alone,
-                failing: Vec::new(),
-            });
-            ways.failing.push(Way {
-                condition,
-                failed,
-                traits: row.traits(),
-                severity: row.severity,
-                severity_of_most: fold.severity_of_most.unwrap_or(row.severity),
-            });
-        }
-        Self(table.into_values().collect())
-    }
-
-    /// Whether statistics of this kind and end are counted.
-    pub(super) fn counts(&self, kind: Kind, role: Role) -> bool {
-        self.0.iter().any(|row| row.kind == kind && row.role == role)
-    }
-}
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct Tally {
@@ -340,62 +281,4 @@ fn sighting(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::rules::RuleBook;
-
-    #[test]
-    fn an_edge_without_traffic_is_forgotten_and_one_with_traffic_is_not() {
-        let table = Table::of(&RuleBook::embedded().unwrap().catalogue);
-        let (mut ratios, mut episodes) = (Ratios::default(), Episodes::default());
-        ratios.arrange(&table);
-        let healthy = Tally {
-            total: 10,
-            ..Tally::default()
-        };
-        let edge = |second: u64, name: &str| {
-            let ends = Ends {
-                subject: Name::from(name.to_owned()),
-                object: Name::default(),
-            };
-            (second, ends)
-        };
-        ratios.traffics[0]
-            .tallies
-            .insert(edge(1, "once"), healthy.clone());
-        for second in 1..=2 * FORGET_AFTER_SECONDS {
-            let always = edge(second, "always");
-            ratios.traffics[0].tallies.insert(always, healthy.clone());
-            ratios.judge(&table, (second + 1) * SECOND_NS, &mut episodes);
-            let expected = if second < FORGET_AFTER_SECONDS { 2 } else { 1 };
-            let is_due = (second + 1).is_multiple_of(60);
-            let known = ratios.traffics[0].baselines.len();
-            assert!(!is_due || known == expected, "second {second}");
-        }
-    }
-
-    #[test]
-    fn what_another_table_counted_otherwise_is_counted_anew_and_the_rest_goes_on() {
-        let table = Table::of(&RuleBook::embedded().unwrap().catalogue);
-        let mut ratios = Ratios::default();
-        ratios.arrange(&table);
-        for traffic in &mut ratios.traffics {
-            traffic.baselines.insert(
-                Ends {
-                    subject: Name::default(),
-                    object: Name::default(),
-                },
-                Normal::default(),
-            );
-        }
-        ratios.traffics.reverse();
-        ratios.traffics[0].ways.pop();
-        ratios.arrange(&table);
-        let kept: usize = ratios
-            .traffics
-            .iter()
-            .map(|traffic| traffic.baselines.len())
-            .sum();
-        assert_eq!(kept, table.0.len() - 1);
-    }
-}
+mod tests;

@@ -3,20 +3,21 @@
 //! A service that is asked itself is measured by attempts per inbound request; one that nobody asks (a job, a user) by its
 //! rate of attempts. Both are compared with their own baseline of the seconds in which nothing failed.
 
+mod table;
+
 use std::collections::BTreeMap;
 
 use bus_schema::episode::Fact;
-use bus_schema::event::counters::Counter;
 use bus_schema::event::network::Role;
-use bus_schema::{Entity, EventId, Kind, Severity};
+use bus_schema::{Entity, EventId};
 use serde::{Deserialize, Serialize};
 
 use super::episodes::Episodes;
 use super::evicted::Evicted;
 use super::seen::{Ends, Name, Seen};
 use super::sighting::{Facts, Sighting};
-use crate::condition::row::{self, Fold, Traits};
-use crate::condition::{Catalogue, Condition};
+use table::MOST_COUNTS;
+pub(super) use table::Table;
 
 const SECOND_NS: u64 = 1_000_000_000;
 /// A storm is at least this many times the baseline; less is ordinary variation of load.
@@ -33,65 +34,6 @@ const LEARNING_RATE: f64 = 0.1;
 const FORGET_AFTER_SECONDS: u64 = 15 * 60;
 /// Most services remembered; and most seconds not yet judged.
 const MOST_SERVICES: usize = 50_000;
-
-/// Statistics of attempts that are compared, at most.
-const MOST_COUNTS: usize = 4;
-
-/// The row of a catalogue by which storms are told, and what it counts.
-#[derive(Debug, Clone)]
-pub(super) struct Table {
-    condition: Condition,
-    traits: Traits,
-    severity: Severity,
-    attempts: Vec<Attempts>,
-    requests: (Kind, Counter),
-}
-
-#[derive(Debug, Clone)]
-struct Attempts {
-    kind: Kind,
-    total: Counter,
-    failed: Vec<Counter>,
-    waited: Option<Counter>,
-}
-
-impl Table {
-    /// All rows of this shape.
-    pub(super) fn all(catalogue: &Catalogue) -> Vec<Self> {
-        let rows = catalogue.rows().filter_map(|(condition, row)| {
-            let Fold::Amplification(fold) = &row.fold else {
-                return None;
-            };
-            let attempts = fold.attempts.iter().take(MOST_COUNTS).filter_map(Attempts::of);
-            let requests = &fold.requests;
-            Some(Self {
-                condition,
-                traits: row.traits(),
-                severity: row.severity,
-                attempts: attempts.collect(),
-                requests: (requests.kind.0, requests.kind.counter(&requests.total).ok()?),
-            })
-        });
-        rows.collect()
-    }
-
-    /// Whether statistics of this kind count what the subject is asked.
-    pub(super) fn counts_requests(&self, kind: Kind) -> bool {
-        self.requests.0 == kind
-    }
-}
-
-impl Attempts {
-    fn of(row: &row::Attempts) -> Option<Self> {
-        let counter = |name: &String| row.kind.counter(name).ok();
-        Some(Self {
-            kind: row.kind.0,
-            total: counter(&row.total)?,
-            failed: row.failed.iter().filter_map(counter).collect(),
-            waited: row.waited.as_ref().and_then(counter),
-        })
-    }
-}
 
 /// One second of one service.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -326,136 +268,4 @@ impl Storm {
 }
 
 #[cfg(test)]
-mod tests {
-    use bus_schema::episode::Episode;
-    use bus_schema::event::network::EdgeStats;
-    use bus_schema::event::status::HttpStats;
-    use bus_schema::event::{Body, Event};
-
-    use super::*;
-    use crate::rules::RuleBook;
-
-    fn event(second: u64, body: Body) -> Event {
-        Event {
-            id: EventId(1),
-            time_ns: (second + 1) * SECOND_NS,
-            observed_ns: 0,
-            severity: Severity::Info,
-            subject: Entity::of_node("n"),
-            object: None,
-            count: 1,
-            window_ns: SECOND_NS,
-            trace: None,
-            body,
-        }
-    }
-
-    /// One service's seconds.
-    struct Service {
-        catalogue: std::sync::Arc<Catalogue>,
-        table: Table,
-        storms: Storms,
-        episodes: Episodes,
-    }
-
-    impl Default for Service {
-        fn default() -> Self {
-            let catalogue = RuleBook::embedded().unwrap().catalogue;
-            Self {
-                table: Table::all(&catalogue).remove(0),
-                catalogue,
-                storms: Storms::default(),
-                episodes: Episodes::default(),
-            }
-        }
-    }
-
-    impl Service {
-        /// What is told after a second with so many requests to the service and so many attempts of its own.
-        fn second(&mut self, number: u64, inbound: u64, attempts: u64, refused: u64) -> Vec<Episode> {
-            let stats = EdgeStats {
-                attempts,
-                refused,
-                ..EdgeStats::default()
-            };
-            self.add(number, Body::EdgeStats(stats));
-            let asked = HttpStats {
-                role: Role::Server,
-                by_class: [0, inbound, 0, 0, 0],
-                ..HttpStats::default()
-            };
-            if inbound > 0 {
-                self.add(number, Body::HttpStats(asked));
-            }
-            let (now_ns, mut told) = ((number + 1) * SECOND_NS, Vec::new());
-            self.storms.judge(&self.table, now_ns, &mut self.episodes);
-            self.episodes.publish_urgent(&mut told);
-            self.episodes.publish_due(&self.catalogue, now_ns, &mut told);
-            told
-        }
-
-        fn add(&mut self, number: u64, body: Body) {
-            let event = event(number, body);
-            self.storms.add(&self.table, &Seen::new(&event));
-        }
-    }
-
-    #[test]
-    fn a_good_second_ends_a_storm_and_one_in_which_less_failed_does_not() {
-        for (between, is_another) in [(0, true), (5, false)] {
-            let mut service = Service::default();
-            (0..5).for_each(|number| drop(service.second(number, 100, 100, 0)));
-            let first = service.second(5, 100, 300, 300);
-            service.second(6, 100, 100 + between, between);
-            let later = service.second(7, 100, 300, 300);
-            assert_eq!((first.len(), later.len()), (1, 1));
-            assert_eq!(first[0].id != later[0].id, is_another, "{between} failed between");
-        }
-    }
-
-    #[test]
-    fn a_rate_learned_before_the_first_request_was_seen_does_not_hide_a_storm() {
-        for first_inbound in [100, 0] {
-            let mut service = Service::default();
-            assert!(service.second(0, first_inbound, 100, 0).is_empty());
-            for number in 1..5 {
-                assert!(service.second(number, 100, 100, 0).is_empty());
-            }
-            let storm = service.second(5, 100, 300, 300);
-            assert_eq!(
-                storm.len(),
-                1,
-                "{first_inbound} requests were seen in the first second"
-            );
-        }
-    }
-
-    #[test]
-    fn a_first_second_that_is_half_or_double_counts_no_more_than_the_others() {
-        for first in [20, 50, 200] {
-            let mut service = Service::default();
-            assert!(service.second(0, 0, first, 0).is_empty());
-            for number in 1..6 {
-                assert!(service.second(number, 0, 100, 0).is_empty());
-            }
-            assert!(service.second(6, 0, 110, 5).is_empty(), "{first}: no storm yet");
-            assert_eq!(service.second(7, 0, 200, 200).len(), 1, "{first}: a storm");
-        }
-    }
-
-    #[test]
-    fn attempts_that_still_wait_are_no_storm_and_many_that_were_given_up_are() {
-        let mut service = Service::default();
-        (0..5).for_each(|number| drop(service.second(number, 100, 100, 0)));
-        for (number, given_up, is_storm) in [(5, 20, false), (6, 60, true)] {
-            let mut asking = HttpStats {
-                role: Role::Client,
-                ..HttpStats::default()
-            };
-            asking.unanswered.record(2 * SECOND_NS, given_up);
-            service.add(number, Body::HttpStats(asking));
-            let storm = service.second(number, 20, 100, 0);
-            assert_eq!(!storm.is_empty(), is_storm, "{given_up} given up, 20 requests");
-        }
-    }
-}
+mod tests;

@@ -95,7 +95,7 @@ impl Work for Partition {
         metrics::set(&self.known_relations, self.state.known.len());
         self.lost(EVICTED, evicted);
         Ok(Applied {
-            outputs: self.report(&relations.cluster, edges, message)?,
+            outputs: self.report(&relations.cluster, &edges, message)?,
             received: relations.targets.len() as u64,
             time_ns,
             ..Applied::default()
@@ -113,7 +113,7 @@ impl Work for Partition {
 
 impl Partition {
     /// What follows from a message, in reports of bounded size.
-    fn report(&mut self, cluster: &str, edges: Vec<Edge>, message: &Incoming) -> Result<Vec<Output>, Reject> {
+    fn report(&mut self, cluster: &str, edges: &[Edge], message: &Incoming) -> Result<Vec<Output>, Reject> {
         let losses = self.state.losses.due(Topology::NAME, message.stored_ns);
         let blindness = losses.into_iter().map(|loss| Blindness {
             time_ns: message.stored_ns,
