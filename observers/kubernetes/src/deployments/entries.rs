@@ -89,7 +89,8 @@ impl Entries {
         self.put(aspect, "", name, String::new(), hash);
     }
 
-    /// Every number and text below `value`, by its path; lists, which are commands and headers here, are not told.
+    /// Every number and text below `value`, by its path; lists, which are commands and headers here, are not told, nor is the
+    /// query of a URL.
     pub(super) fn flatten(&mut self, aspect: Aspect, container: &str, path: &str, value: &Value) {
         match value {
             Value::Object(fields) => {
@@ -104,7 +105,12 @@ impl Entries {
             }
             Value::Array(_) => self.hide(aspect, container, path, value),
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {
-                self.tell_of(aspect, container, path, scalar(value), value);
+                let told = scalar(value);
+                let told = match told.split_once('?') {
+                    Some((before, _)) if aspect == Aspect::Probes => before.to_owned(),
+                    Some(_) | None => told,
+                };
+                self.tell_of(aspect, container, path, told, value);
             }
         }
     }

@@ -12,6 +12,11 @@ const MOST: usize = 300_000;
 /// Kind of what scales others.
 pub(super) const AUTOSCALER: &str = "HorizontalPodAutoscaler";
 
+/// Kind of a claim of a volume.
+pub(super) const CLAIM: &str = "PersistentVolumeClaim";
+/// What a `StatefulSet` makes claims of; no kind of its own.
+pub(super) const CLAIM_TEMPLATE: &str = "volumeClaimTemplates";
+
 /// Kind and name of an object of one namespace.
 pub(super) type Id = (&'static str, Box<str>);
 
@@ -21,6 +26,16 @@ pub(super) struct Pods {
     pub(super) labels: Labels,
     /// Kinds and names of the objects to which they refer.
     pub(super) references: BTreeSet<Id>,
+}
+
+impl Pods {
+    /// Whether a claim was made for one of the pods by a template of the workload: `data-db-0` by `data` of `db`.
+    fn claims(&self, workload: &str, claim: &Id) -> bool {
+        let of = (claim.0 == CLAIM).then(|| claim.1.rsplit_once('-')).flatten();
+        let name = of.filter(|(_, ordinal)| ordinal.parse::<u32>().is_ok());
+        let template = name.and_then(|(name, _)| name.strip_suffix(workload)?.strip_suffix('-'));
+        template.is_some_and(|template| self.references.contains(&(CLAIM_TEMPLATE, template.into())))
+    }
 }
 
 /// Which workloads an object concerns.
@@ -102,7 +117,7 @@ impl Index {
             | Reach::Scaled { .. } => None,
         });
         let found = pods.filter(|(workload, pods)| match reach {
-            Reach::Readers => pods.references.contains(id),
+            Reach::Readers => pods.references.contains(id) || pods.claims(&workload.1, id),
             Reach::Selected(selector) => selector.matches(&pods.labels),
             Reach::Behind(services) => services
                 .iter()
@@ -211,6 +226,30 @@ mod tests {
                 .affected("elsewhere", &id("ConfigMap", "settings"))
                 .is_empty()
         );
+    }
+
+    #[test]
+    fn a_claim_of_a_stateful_set_is_read_by_it() {
+        let mut index = Index::default();
+        let pods = Pods {
+            references: BTreeSet::from([(CLAIM_TEMPLATE, "data".into())]),
+            ..Pods::default()
+        };
+        index.put("shop", id("StatefulSet", "db"), Reach::Itself(pods));
+        for (claim, is_read) in [
+            ("data-db-0", true),
+            ("data-db-x", false),
+            ("data-db", false),
+            ("data-dbs-0", false),
+            ("logs-db-0", false),
+        ] {
+            index.put("shop", id(CLAIM, claim), Reach::Readers);
+            assert_eq!(
+                index.affected("shop", &id(CLAIM, claim)).len(),
+                usize::from(is_read),
+                "{claim}"
+            );
+        }
     }
 
     #[test]

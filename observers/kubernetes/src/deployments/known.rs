@@ -12,7 +12,7 @@ use super::marks::Marks;
 use super::object::Object;
 use super::signature::{is_late, moment, sign_for, written};
 use super::state::{State, is_made_by_a_known_kind};
-use super::writer::{Written, nanoseconds};
+use super::writer::{Written, is_by_controller, nanoseconds};
 
 /// Whom objects of all kinds concern; shared by the watches.
 pub(super) type SharedIndex = Arc<Mutex<Index>>;
@@ -29,7 +29,8 @@ pub(super) struct Objects {
     list: u64,
     is_listing: bool,
     is_complete: bool,
-    is_interrupted: bool,
+    /// When the watch failed last, UNIX ns, until it is known to go on.
+    interrupted_ns: Option<u64>,
 }
 
 impl Objects {
@@ -42,7 +43,7 @@ impl Objects {
             list: 0,
             is_listing: false,
             is_complete: false,
-            is_interrupted: false,
+            interrupted_ns: None,
         }
     }
 
@@ -61,18 +62,18 @@ impl Objects {
             .iter()
             .filter_map(|name| self.remove(name, None, observed_ns));
         let changes = changes.collect();
-        (self.is_listing, self.is_complete, self.is_interrupted) = (false, true, false);
+        (self.is_listing, self.is_complete, self.interrupted_ns) = (false, true, None);
         changes
     }
 
     /// The watch failed: what comes next may have happened meanwhile.
-    pub(super) fn interrupt(&mut self) {
-        self.is_interrupted = true;
+    pub(super) fn interrupt(&mut self, observed_ns: u64) {
+        self.interrupted_ns = Some(observed_ns);
     }
 
     /// The watch works, and has told all that happened meanwhile.
     pub(super) fn goes_on(&mut self) {
-        self.is_interrupted = false;
+        self.interrupted_ns = None;
     }
 
     /// An object as it is now; gives what changed since it was last seen, even when that was before an interruption.
@@ -99,7 +100,7 @@ impl Objects {
         let now = State::of(self.kind, object, marks, list);
         let changes = self.compare(&name, &now, object, observed_ns);
         if changes.iter().any(|change| !change.is_late) {
-            self.is_interrupted = false;
+            self.interrupted_ns = None;
         }
         self.known.insert(name, now);
         changes
@@ -142,7 +143,7 @@ impl Objects {
         let meta = &object.metadata;
         let what = match before {
             _ if !self.is_complete => Vec::new(),
-            None if now.is_controlled => Vec::new(),
+            None if now.is_controlled || is_by_controller(meta) => Vec::new(),
             None => vec![now.created()],
             Some(before) => before.changed(now, meta),
         };
@@ -180,7 +181,7 @@ impl Objects {
             Some(Written { manager, time_ns }) => (manager, time_ns),
             None => (String::new(), None),
         };
-        let is_late = self.is_listing || is_late(written_ns, observed_ns, self.is_interrupted);
+        let is_late = self.is_listing || is_late(written_ns, observed_ns, self.interrupted_ns);
         let written_ns = written_ns.unwrap_or(observed_ns);
         Change {
             subject: Subject {

@@ -52,16 +52,19 @@ pub(super) fn written(
     (is_new || is_recent).then_some(last)
 }
 
-/// Whether what was written then and is observed now had been waiting.
-pub(super) fn is_late(written_ns: Option<u64>, observed_ns: u64, is_interrupted: bool) -> bool {
-    let patience_ns = if is_interrupted {
+/// Whether what was written then and is observed now had been waiting. What was written before the last failure of a watch that
+/// is `interrupted_ns` was not seen when it happened, however short ago that is.
+pub(super) fn is_late(written_ns: Option<u64>, observed_ns: u64, interrupted_ns: Option<u64>) -> bool {
+    let Some(written_ns) = written_ns else {
+        return interrupted_ns.is_some();
+    };
+    let patience_ns = if interrupted_ns.is_some() {
         LATE_AFTER_INTERRUPTION_NS
     } else {
         LATE_NS
     };
-    written_ns.map_or(is_interrupted, |written_ns| {
-        observed_ns >= written_ns.saturating_add(patience_ns)
-    })
+    observed_ns >= written_ns.saturating_add(patience_ns)
+        || interrupted_ns.is_some_and(|failed_ns| written_ns < failed_ns)
 }
 
 /// An autoscaler's work is told from a person's by the manager, which is that of all controllers; where none is known, by the
@@ -112,9 +115,12 @@ mod tests {
 
     #[test]
     fn what_waited_is_late_and_sooner_so_after_an_interruption() {
-        let written_ns = Some(10 * SECOND_NS);
-        let is_late = |second: u64, is_interrupted| is_late(written_ns, second * SECOND_NS, is_interrupted);
-        assert!(!is_late(11, true) && !is_late(14, false));
-        assert!(is_late(12, true) && is_late(15, false));
+        let is_late = |second: u64, failed: Option<u64>| {
+            let failed_ns = failed.map(|second| second * SECOND_NS);
+            is_late(Some(10 * SECOND_NS), second * SECOND_NS, failed_ns)
+        };
+        assert!(!is_late(11, Some(9)) && !is_late(14, None));
+        assert!(is_late(12, Some(9)) && is_late(15, None));
+        assert!(is_late(11, Some(11)), "written before the watch failed again");
     }
 }

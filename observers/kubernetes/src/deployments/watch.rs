@@ -57,7 +57,7 @@ pub(super) async fn follow(
                 with_history(seen, kind, &client, &object).await
             }
             Err(error) => {
-                objects.interrupt();
+                objects.interrupt(observed_ns);
                 health.fails(&error);
                 Vec::new()
             }

@@ -8,7 +8,7 @@ use super::object::seal;
 
 /// Field manager of Kubernetes' own controllers, the one that scales among them.
 pub(super) const CONTROLLERS: &str = "kube-controller-manager";
-/// Managers whose labels and annotations are notes to themselves.
+/// Managers whose labels and annotations are notes to themselves, and whose objects follow from others.
 const NOTING: [&str; 6] = [
     CONTROLLERS,
     "cloud-controller-manager",
@@ -52,6 +52,12 @@ pub(super) fn last(meta: &ObjectMeta, part: Part<'_>, before: &[u64]) -> Option<
     let signed = owners.map(|entry| (!before.contains(&signature(entry)), entry));
     let last = signed.max_by_key(|(is_new, entry)| (*is_new, time_ns(entry)));
     last.map(|(is_new, entry)| (written(entry), is_new))
+}
+
+/// Whether one of Kubernetes' own controllers wrote an object last.
+pub(super) fn is_by_controller(meta: &ObjectMeta) -> bool {
+    let last = last(meta, Part::Anything, &[]);
+    last.is_some_and(|(written, _)| NOTING.contains(&written.manager.as_str()))
 }
 
 /// Whether the label or annotation `key` was written by a controller.

@@ -1,8 +1,10 @@
 //! Watches that are interrupted: what happened meanwhile is told once, as late, and what did not happen is not told.
 
+use std::time::Duration;
+
 use super::link::Link;
 use super::observed::{Observed, client};
-use super::server::{ROLE, Server};
+use super::server::{ROLE, Server, kubeconfig};
 use super::wait::wait_for;
 use super::{Fence, TURN, binaries, shop};
 
@@ -53,7 +55,7 @@ async fn sorted(fence: &mut Fence, observed: &Observed) -> Vec<String> {
 async fn observed(server: &Server) -> (Fence, Link, Observed) {
     let mut fence = shop(server).await;
     let link = Link::to(server.port).await;
-    let observed = Observed::start(server.kubeconfig("observer", link.port)).await;
+    let observed = Observed::start(kubeconfig("observer", link.port)).await;
     assert_eq!(fence.told(&observed).await, NOTHING, "the first list");
     (fence, link, observed)
 }
@@ -65,6 +67,12 @@ async fn noticed(observed: &Observed) {
         watches.values().filter(|(works, _)| !works).count() >= 15
     })
     .await;
+}
+
+/// Waits until what was done is as long ago that it is late; the API server keeps whole seconds.
+async fn ago(while_ago: Duration) {
+    let clock = tokio::time::Instant::now();
+    wait_for("that is a while ago", || clock.elapsed() > while_ago).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -81,7 +89,7 @@ async fn a_watch_that_was_cut_tells_what_happened_meanwhile_once() {
     for (does, _) in CHANGES {
         server.kubectl(does);
     }
-    noticed(&observed).await;
+    ago(Duration::from_secs(3)).await;
     link.mend();
     assert_eq!(sorted(&mut fence, &observed).await, all_late());
     assert_eq!(fence.told(&observed).await, NOTHING);
@@ -94,6 +102,26 @@ async fn a_watch_that_was_cut_tells_what_happened_meanwhile_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_watch_through_which_nothing_comes_for_a_while_tells_it_late() {
+    let Some(binaries) = binaries() else { return };
+    let _turn = TURN.lock().await;
+    let server = Server::start(&binaries, false).await;
+    let (mut fence, link, observed) = observed(&server).await;
+    link.freeze();
+    for (does, _) in CHANGES {
+        server.kubectl(does);
+    }
+    ago(Duration::from_secs(7)).await;
+    link.mend();
+    let expected: Vec<_> = all_late()
+        .iter()
+        // Without an interruption that anybody noticed, a deletion has no time but that of its being told.
+        .map(|told| told.replace("report deleted by , late", "report deleted by "))
+        .collect();
+    assert_eq!(sorted(&mut fence, &observed).await, expected);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_restart_of_the_api_server_is_no_change_and_what_happened_in_it_is_late() {
     let Some(binaries) = binaries() else { return };
     let _turn = TURN.lock().await;
@@ -102,7 +130,7 @@ async fn a_restart_of_the_api_server_is_no_change_and_what_happened_in_it_is_lat
     server.stop_apiserver();
     noticed(&observed).await;
     server.start_apiserver().await;
-    fence = fence.by(client(server.kubeconfig("admin", server.port)).await);
+    fence = fence.by(client(server.kubeconfig("admin")).await);
     assert_eq!(fence.told(&observed).await, NOTHING, "restarted");
     // What the new one did not see happen it refuses to tell: 410 Gone, and everything is listed again.
     link.cut();
@@ -113,7 +141,7 @@ async fn a_restart_of_the_api_server_is_no_change_and_what_happened_in_it_is_lat
     server.stop_apiserver();
     server.start_apiserver().await;
     link.mend();
-    fence = fence.by(client(server.kubeconfig("admin", server.port)).await);
+    fence = fence.by(client(server.kubeconfig("admin")).await);
     assert_eq!(sorted(&mut fence, &observed).await, all_late());
     let reasons = observed.reasons();
     assert!(reasons.iter().any(|why| why.contains("too old")), "{reasons:?}");

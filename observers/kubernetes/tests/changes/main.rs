@@ -4,7 +4,8 @@
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
-    reason = "a test fails by panicking, in its helpers too"
+    clippy::print_stdout,
+    reason = "a test fails by panicking and says what it skips, in its helpers too"
 )]
 
 mod cases;
@@ -42,7 +43,7 @@ fn binaries() -> Option<PathBuf> {
 
 /// A shop that is there before the observer.
 async fn shop(server: &Server) -> Fence {
-    let admin = client(server.kubeconfig("admin", server.port)).await;
+    let admin = client(server.kubeconfig("admin")).await;
     let fence = Fence::new(server, admin);
     server.kubectl("kubectl create namespace shop");
     let shop = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/changes/shop.yaml");
@@ -59,7 +60,7 @@ async fn every_change_by_kubectl_is_told_once_with_its_difference() {
     let mut fence = shop(&server).await;
     // Revisions are made by controllers, and a rollback is known by them.
     server.kubectl("kubectl wait --for=jsonpath='{.metadata.annotations.deployment\\.kubernetes\\.io/revision}'=1 deployment/web --timeout=60s");
-    let observed = Observed::start(server.kubeconfig("observer", server.port)).await;
+    let observed = Observed::start(server.kubeconfig("observer")).await;
     assert_eq!(
         fence.told(&observed).await,
         Vec::<String>::new(),

@@ -1,5 +1,6 @@
 //! The observer in this process, and all that it has sent and logged.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 
@@ -7,7 +8,8 @@ use bus_client::codec::{Codec, plain};
 use bus_client::losses::Losses;
 use bus_client::publisher::Outgoing;
 use bus_client::{Bus, Config};
-use bus_schema::event::Event;
+use bus_schema::event::node::{Capability, Coverage};
+use bus_schema::event::{Body, Event};
 use bus_stage::Process;
 use bus_stage::health::Readiness;
 use bus_stage::metrics::Metrics;
@@ -58,7 +60,7 @@ pub(crate) async fn client(kubeconfig: serde_json::Value) -> Client {
 }
 
 impl Observed {
-    /// Observes the server of that configuration, from when it leads and has listed everything but what is `missing`.
+    /// Observes the server of that configuration, from when everything is listed.
     pub(crate) async fn start(kubeconfig: serde_json::Value) -> Self {
         let cli = Cli::try_parse_from(["test", "--nats-url=nats://127.0.0.1:1"]).unwrap();
         let bus = Config {
@@ -113,29 +115,33 @@ impl Observed {
         observed
     }
 
-    /// Coverage and reason of each watch, as last told.
-    pub(crate) fn capabilities(&self) -> std::collections::BTreeMap<String, (bool, String)> {
+    /// Every capability that was told.
+    fn told(&self) -> Vec<Capability> {
         let sent = self.sent.lock().unwrap();
-        let mut told = std::collections::BTreeMap::new();
-        for event in &sent.events {
-            if let bus_schema::event::Body::Capability(capability) = &event.body {
-                let works = capability.coverage == bus_schema::event::node::Coverage::Full;
-                told.insert(capability.hook.clone(), (works, capability.reason.clone()));
+        let told = sent.events.iter().filter_map(|event| {
+            if let Body::Capability(capability) = &event.body {
+                Some(capability.clone())
+            } else {
+                None
             }
-        }
-        told
+        });
+        told.collect()
     }
-}
 
-impl Observed {
+    /// Whether each watch works, and why not, as last told.
+    pub(crate) fn capabilities(&self) -> BTreeMap<String, (bool, String)> {
+        let told = self.told().into_iter();
+        told.map(|capability| {
+            let works = capability.coverage == Coverage::Full;
+            (capability.hook, (works, capability.reason))
+        })
+        .collect()
+    }
+
     /// Every reason for which a watch did not work.
     pub(crate) fn reasons(&self) -> Vec<String> {
-        let sent = self.sent.lock().unwrap();
-        let reasons = sent.events.iter().filter_map(|event| match &event.body {
-            bus_schema::event::Body::Capability(capability) => Some(capability.reason.clone()),
-            _ => None,
-        });
-        reasons.collect()
+        let told = self.told().into_iter();
+        told.map(|capability| capability.reason).collect()
     }
 }
 

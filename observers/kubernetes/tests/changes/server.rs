@@ -32,6 +32,16 @@ pub(crate) fn binaries() -> Result<PathBuf, String> {
     Ok(folder)
 }
 
+/// The configuration of a client that goes through `port`.
+pub(crate) fn kubeconfig(user: &str, port: u16) -> serde_json::Value {
+    serde_json::json!({
+        "apiVersion": "v1", "kind": "Config", "current-context": "test",
+        "clusters": [{"name": "test", "cluster": {"server": format!("https://127.0.0.1:{port}"), "insecure-skip-tls-verify": true}}],
+        "users": [{"name": user, "user": {"token": format!("{user}-token")}}],
+        "contexts": [{"name": "test", "context": {"cluster": "test", "user": user, "namespace": "tapio"}}],
+    })
+}
+
 /// A process that ends with the test.
 struct Ends(Child);
 
@@ -51,7 +61,7 @@ pub(crate) struct Server {
     /// Where the API server listens.
     pub(crate) port: u16,
     apiserver: Option<Ends>,
-    _controllers: Option<Ends>,
+    controllers: Vec<Ends>,
     _etcd: Ends,
 }
 
@@ -94,7 +104,7 @@ impl Server {
             etcd_port,
             port: free_port(),
             apiserver: None,
-            _controllers: None,
+            controllers: Vec::new(),
             _etcd: etcd,
             folder,
         };
@@ -112,7 +122,8 @@ impl Server {
             controllers
                 .arg("--service-account-private-key-file")
                 .arg(server.path("accounts.key"));
-            server._controllers = Some(spawn(controllers, &server.path("controllers.log")));
+            let running = spawn(controllers, &server.path("controllers.log"));
+            server.controllers.push(running);
         }
         server.let_the_observer_in();
         server
@@ -167,21 +178,16 @@ impl Server {
     }
 
     fn write_kubeconfig(&self, user: &str) {
-        let config = self.kubeconfig(user, self.port).to_string();
+        let config = self.kubeconfig(user).to_string();
         std::fs::write(self.path(&format!("{user}.kubeconfig")), config).unwrap();
     }
 
-    /// The configuration of a client that goes through `port`.
-    pub(crate) fn kubeconfig(&self, user: &str, port: u16) -> serde_json::Value {
-        serde_json::json!({
-            "apiVersion": "v1", "kind": "Config", "current-context": "test",
-            "clusters": [{"name": "test", "cluster": {"server": format!("https://127.0.0.1:{port}"), "insecure-skip-tls-verify": true}}],
-            "users": [{"name": user, "user": {"token": format!("{user}-token")}}],
-            "contexts": [{"name": "test", "context": {"cluster": "test", "user": user, "namespace": "tapio"}}],
-        })
+    /// The configuration of a client of that user.
+    pub(crate) fn kubeconfig(&self, user: &str) -> serde_json::Value {
+        kubeconfig(user, self.port)
     }
 
-    /// As the manifests do, for a user instead of a ServiceAccount.
+    /// As the manifests do, for a user instead of a `ServiceAccount`.
     fn let_the_observer_in(&self) {
         let manifests = std::fs::read_to_string(MANIFESTS).unwrap();
         let is_needed = |document: &&str| {

@@ -23,7 +23,7 @@ async fn no_value_is_on_the_bus_or_in_a_log() {
     server.kubectl(&format!(
         "kubectl create secret generic before --from-literal=a={token}"
     ));
-    let observed = Observed::start(server.kubeconfig("observer", server.port)).await;
+    let observed = Observed::start(server.kubeconfig("observer")).await;
     for line in [
         "kubectl patch secret cert -p '{\"stringData\": {\"tls.key\": \"TOKEN\"}}'",
         "kubectl create secret generic new --from-literal=a=TOKEN",

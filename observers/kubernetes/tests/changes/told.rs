@@ -8,51 +8,46 @@ use bus_schema::event::{Body, Event};
 pub(crate) fn lines(event: &Event) -> Option<Vec<String>> {
     let subject = event.subject.identity();
     let name = format!("{} {}", subject.kind, subject.name);
-    let scaler = event.object.as_ref().map(|object| object.label());
+    let scaler = event.object.as_ref().map(bus_schema::Entity::label);
     let scaler = scaler.map(|scaler| format!(" for {scaler}")).unwrap_or_default();
-    let flags = |flags: &[(&str, bool)]| -> String {
-        flags
-            .iter()
-            .filter(|(_, is_set)| *is_set)
-            .map(|(flag, _)| format!(", {flag}"))
-            .collect()
+    let flags = |flags: &[(&'static str, bool)]| {
+        let set = flags.iter().filter(|(_, is_set)| *is_set);
+        let set = set.flat_map(|(flag, _)| [", ", flag]);
+        set.collect::<String>()
     };
-    match &event.body {
-        Body::ImageChanged(change) => {
-            let flags = flags(&[("rollback", change.rollback), ("late", change.late)]);
-            Some(vec![
-                format!("{name} changed by {}{flags}", change.manager),
-                format!(
-                    "image {}: {} -> {}",
-                    change.container, change.old_image, change.new_image
-                ),
-            ])
-        }
-        Body::SpecChanged(change) => {
-            let action = match change.action {
-                Action::Created => "created",
-                Action::Deleted => "deleted",
-                Action::Changed => "changed",
-            };
-            let flags = flags(&[
-                ("replaces pods", change.replaces_pods),
-                ("rollback", change.rollback),
-                ("late", change.late),
-            ]);
-            let mut lines = vec![format!("{name} {action} by {}{scaler}{flags}", change.manager)];
-            lines.extend(change.differences.iter().map(difference));
-            let affected: Vec<_> = change
-                .affected
-                .iter()
-                .map(|workload| format!("{} {}", workload.kind, workload.name))
-                .collect();
-            if !affected.is_empty() {
-                lines.push(format!("affects {}", affected.join(", ")));
-            }
-            Some(lines)
-        }
-        _ => None,
+    if let Body::ImageChanged(change) = &event.body {
+        let flags = flags(&[("rollback", change.rollback), ("late", change.late)]);
+        return Some(vec![
+            format!("{name} changed by {}{flags}", change.manager),
+            format!(
+                "image {}: {} -> {}",
+                change.container, change.old_image, change.new_image
+            ),
+        ]);
     }
+    let Body::SpecChanged(change) = &event.body else {
+        return None;
+    };
+    let action = match change.action {
+        Action::Created => "created",
+        Action::Deleted => "deleted",
+        Action::Changed => "changed",
+    };
+    let flags = flags(&[
+        ("replaces pods", change.replaces_pods),
+        ("rollback", change.rollback),
+        ("late", change.late),
+    ]);
+    let mut lines = vec![format!("{name} {action} by {}{scaler}{flags}", change.manager)];
+    lines.extend(change.differences.iter().map(difference));
+    let affected = change.affected.iter();
+    let affected: Vec<_> = affected
+        .map(|workload| format!("{} {}", workload.kind, workload.name))
+        .collect();
+    if !affected.is_empty() {
+        lines.push(format!("affects {}", affected.join(", ")));
+    }
+    Some(lines)
 }
 
 fn difference(difference: &Difference) -> String {

@@ -7,13 +7,12 @@ use bus_schema::event::kubernetes::Aspect;
 use serde_json::Value;
 
 use super::super::entries::{fields, hash, items, items_of, scalar_of, text};
-use super::super::index::{Pods, Reach};
+use super::super::index::{CLAIM, CLAIM_TEMPLATE, Pods, Reach};
 use super::super::selector::labels;
 use super::Content;
 
 const CONFIG_MAP: &str = "ConfigMap";
 const SECRET: &str = "Secret";
-const CLAIM: &str = "PersistentVolumeClaim";
 
 /// Adds what a template says to what its workload says.
 pub(super) fn read(content: &mut Content, template: &Value) {
@@ -200,6 +199,9 @@ impl Reader<'_> {
 pub(super) fn claims(content: &mut Content, spec: &Value) {
     for claim in items_of(spec, "volumeClaimTemplates") {
         let name = claim.pointer("/metadata/name").and_then(Value::as_str);
+        if let (Reach::Itself(pods), Some(name)) = (&mut content.reach, name) {
+            pods.references.insert((CLAIM_TEMPLATE, name.into()));
+        }
         let size = claim.pointer("/spec/resources/requests/storage");
         let told = size.and_then(Value::as_str).unwrap_or_default();
         content.entries.tell_of(

@@ -357,7 +357,7 @@ fn what_an_autoscaler_does_is_told_from_what_a_person_does() {
 fn after_an_interruption_what_happened_meanwhile_is_late() {
     let mut watched = Watched::new("ConfigMap");
     watched.see(&config("u", "1", ""));
-    watched.objects.interrupt();
+    watched.objects.interrupt(watched.now_ns);
     assert_eq!(
         watched.see(&config("u", "2", "")),
         ["Changed [Data  port:  -> ] late"]

@@ -33,7 +33,7 @@ pub(crate) const CASES: &[Case] = &[
         &[],
     ),
     case(
-        r#"kubectl create secret generic sh.helm.release.v1.shop.v1 --type=helm.sh/release.v1 --from-literal=release=x"#,
+        "kubectl create secret generic sh.helm.release.v1.shop.v1 --type=helm.sh/release.v1 --from-literal=release=x",
         &[],
     ),
     case(

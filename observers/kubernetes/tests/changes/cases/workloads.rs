@@ -95,6 +95,14 @@ pub(crate) const CASES: &[Case] = &[
         &["Deployment api changed by kubectl-rollout, replaces pods"],
     ),
     case(
+        "kubectl scale statefulset/db --replicas=2 && until kubectl get pvc logs-db-1; do :; done",
+        &["StatefulSet db changed by kubectl\nreplicas: 1 -> 2"],
+    ),
+    case(
+        "kubectl label pvc logs-db-1 team=a",
+        &["PersistentVolumeClaim logs-db-1 changed by kubectl-label\naffects StatefulSet db"],
+    ),
+    case(
         "kubectl set image statefulset/db db=shop/db:2",
         &["StatefulSet db changed by kubectl-set\nimage db: shop/db:1 -> shop/db:2"],
     ),

@@ -35,13 +35,13 @@ fn limits_are_told_with_both_values() {
 fn what_may_be_secret_is_told_by_name_alone() {
     let old = spec(
         r#""env": [{"name": "URL", "value": "token-1"}, {"name": "GONE", "value": "a"}], "args": ["--password=token-1"],
-           "livenessProbe": {"exec": {"command": ["check", "token-1"]}, "periodSeconds": 5}"#,
+           "livenessProbe": {"exec": {"command": ["check", "token-1"]}, "periodSeconds": 5}, "startupProbe": {"httpGet": {"path": "/up?key=token-1"}}"#,
         "",
     );
     let new = spec(
         r#""env": [{"name": "URL", "value": "token-2"}, {"name": "KEY", "valueFrom": {"secretKeyRef": {"name": "db", "key": "password"}}}],
            "args": ["--password=token-2"],
-           "livenessProbe": {"exec": {"command": ["check", "token-2"]}, "periodSeconds": 9}"#,
+           "livenessProbe": {"exec": {"command": ["check", "token-2"]}, "periodSeconds": 9}, "startupProbe": {"httpGet": {"path": "/up?key=token-2"}}"#,
         "",
     );
     let told = lines(&old, &new);
@@ -54,6 +54,7 @@ fn what_may_be_secret_is_told_by_name_alone() {
             "Command c args:  -> ",
             "Probes c livenessProbe.exec.command:  -> ",
             "Probes c livenessProbe.periodSeconds: 5 -> 9",
+            "Probes c startupProbe.httpGet.path: /up -> /up",
         ]
     );
     assert!(!format!("{old:?} {told:?}").contains("token"));
