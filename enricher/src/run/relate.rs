@@ -96,15 +96,17 @@ impl Relating {
         let mut times = tokio::time::interval(TOPOLOGY_TIME_INTERVAL);
         times.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let began = Instant::now();
-        let mut is_time_due = false;
+        let (mut is_time_due, mut was_away) = (false, false);
         let mut has_failed = false;
         loop {
             tokio::select! {
                 () = self.related.changed.notified() => tokio::time::sleep(DEBOUNCE).await,
                 Ok(()) = self.role.changed() => is_adopted = false,
                 // A server may come back without its store.
-                Ok(()) = connection.changed() => if matches!(*connection.borrow_and_update(), Status::Connected) {
-                    is_adopted = false;
+                Ok(()) = connection.changed() => match *connection.borrow_and_update() {
+                    Status::Connected => is_adopted &= !std::mem::take(&mut was_away),
+                    Status::Disconnected => was_away = true,
+                    Status::Denied(_) => {}
                 },
                 _ = times.tick() => is_time_due = true,
                 () = tokio::time::sleep(RETRY), if has_failed => {}

@@ -30,6 +30,8 @@ use crate::topology::Topology;
 const WATCHES: usize = 6;
 /// What the API server answers to who may not watch a kind.
 const FORBIDDEN: u16 = 403;
+/// Delay before it is asked again.
+const REFUSED_RETRY: Duration = Duration::from_secs(30);
 
 /// The dead are forgotten this often.
 const FORGET_INTERVAL: Duration = Duration::from_secs(60);
@@ -183,7 +185,8 @@ where
     let stream = kube::runtime::watcher(api, watcher::Config::default()).default_backoff();
     let mut stream = stream.boxed();
     let (mut known, mut unlisted) = (HashMap::new(), HashMap::new());
-    while let Some(event) = next(&mut stream, kind).await {
+    let mut is_refused = false;
+    while let Some(event) = next(&mut stream, kind, &mut is_refused).await {
         let now_ns = (to.now_ns)();
         match event {
             Event::Apply(object) | Event::InitApply(object) => {
@@ -202,6 +205,7 @@ where
                     known.remove(&uid);
                     lose(&to, &meta, now_ns);
                 }
+                is_refused = false;
                 to.end_list(kind);
             }
         }
@@ -224,32 +228,34 @@ fn named(meta: &ObjectMeta) -> (String, ObjectMeta) {
 async fn next<T>(
     stream: &mut (impl futures_util::Stream<Item = watcher::Result<Event<T>>> + Unpin),
     kind: &str,
+    is_refused: &mut bool,
 ) -> Option<Event<T>> {
-    let mut is_refused = false;
     loop {
         match stream.try_next().await {
             Ok(event) => return event,
             Err(error) if !is_forbidden(&error) => {
                 tracing::warn!(kind, error = %error, "watch interrupted");
             }
-            // Asked again and again, for the permission may be given later; said once.
-            Err(_) if is_refused => {}
             Err(error) => {
-                is_refused = true;
-                tracing::warn!(kind, error = %error, "may not be watched: what only it tells is not known");
+                if !std::mem::replace(is_refused, true) {
+                    tracing::warn!(kind, error = %error, "may not be watched: what only it tells is not known");
+                }
+                // The permission may be given later. The watch itself would ask every second.
+                tokio::time::sleep(REFUSED_RETRY).await;
             }
         }
     }
 }
 
 fn is_forbidden(error: &watcher::Error) -> bool {
-    match error {
+    let status = match error {
         watcher::Error::InitialListFailed(kube::Error::Api(status))
-        | watcher::Error::WatchStartFailed(kube::Error::Api(status)) => status.code == FORBIDDEN,
-        watcher::Error::WatchError(status) => status.code == FORBIDDEN,
+        | watcher::Error::WatchStartFailed(kube::Error::Api(status))
+        | watcher::Error::WatchError(status) => status,
         watcher::Error::InitialListFailed(_)
         | watcher::Error::WatchStartFailed(_)
         | watcher::Error::WatchFailed(_)
-        | watcher::Error::NoResourceVersion => false,
-    }
+        | watcher::Error::NoResourceVersion => return false,
+    };
+    status.code == FORBIDDEN
 }
