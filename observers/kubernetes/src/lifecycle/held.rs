@@ -42,6 +42,9 @@ impl Transition {
     }
 }
 
+/// Another reason counts when it has stood for so long: what several components say changes one after the other.
+const OTHER_REASON_NS: u64 = 3_000_000_000;
+
 #[derive(Debug)]
 struct Told {
     subject: Entity,
@@ -49,6 +52,28 @@ struct Told {
     container: String,
     because: Because,
     since_ns: u64,
+    /// When another reason was first seen, UNIX ns, and which.
+    other: Option<(u64, Because)>,
+}
+
+impl Told {
+    /// Whether the reason is another one by now; otherwise when it may be.
+    fn takes(&mut self, because: Because, now_ns: u64) -> Result<(), u64> {
+        if self.because.is_as(&because) || because.is_vague() {
+            self.other = None;
+            return Err(NEVER);
+        }
+        let known = self.other.as_ref().filter(|(_, other)| other.is_as(&because));
+        let first_ns = known.map_or(now_ns, |(first_ns, _)| *first_ns);
+        let counts_ns = first_ns.saturating_add(OTHER_REASON_NS);
+        if counts_ns > now_ns {
+            self.other = Some((first_ns, because));
+            return Err(counts_ns);
+        }
+        self.other = None;
+        self.because = because;
+        Ok(())
+    }
 }
 
 /// When something is looked at.
@@ -90,17 +115,17 @@ impl Held {
         for finding in findings {
             again_ns = again_ns.min(finding.until_ns);
             let known = told.iter_mut().find(|told| is_same(told, &finding));
-            if known
-                .as_ref()
-                .is_some_and(|known| known.because.is_as(&finding.because) || finding.because.is_vague())
-            {
-                continue;
-            }
-            if finding.due_ns > now_ns {
+            if let Some(known) = known {
+                if finding.due_ns > now_ns {
+                    again_ns = again_ns.min(finding.due_ns);
+                    continue;
+                }
+                match known.takes(finding.because, now_ns) {
+                    Ok(()) => transitions.push(transition(known, true, look)),
+                    Err(counts_ns) => again_ns = again_ns.min(counts_ns),
+                }
+            } else if finding.due_ns > now_ns {
                 again_ns = again_ns.min(finding.due_ns);
-            } else if let Some(known) = known {
-                known.because = finding.because;
-                transitions.push(transition(known, true, look));
             } else {
                 let begun = Told {
                     subject: subject(&finding.container),
@@ -108,6 +133,7 @@ impl Held {
                     container: finding.container,
                     because: finding.because,
                     since_ns: finding.since_ns,
+                    other: None,
                 };
                 transitions.push(transition(&begun, true, look));
                 told.push(begun);
@@ -189,13 +215,22 @@ mod tests {
     #[test]
     fn a_state_is_told_when_it_begins_when_its_reason_changes_and_when_it_ends() {
         let mut case = Case(Held::default());
-        let see = |case: &mut Case, findings| case.see(findings, at(10)).0;
+        let mut now_ns = 10;
+        let mut see = |case: &mut Case, findings| {
+            now_ns += OTHER_REASON_NS;
+            case.see(findings, at(now_ns)).0
+        };
         assert_eq!(
             see(&mut case, vec![finding(Reason::ImageNotFound)]),
             [(true, Reason::ImageNotFound)]
         );
         assert_eq!(see(&mut case, vec![finding(Reason::ImageNotFound)]), []);
         assert_eq!(see(&mut case, vec![finding(Reason::ImagePullFailed)]), []);
+        assert_eq!(
+            see(&mut case, vec![finding(Reason::SecretMissing)]),
+            [],
+            "it may pass"
+        );
         assert_eq!(
             see(&mut case, vec![finding(Reason::SecretMissing)]),
             [(true, Reason::SecretMissing)]
@@ -212,6 +247,19 @@ mod tests {
         assert_eq!(case.see(soon(), at(10)), (vec![], 20));
         assert_eq!(case.see(vec![], at(15)), (vec![], NEVER));
         assert_eq!(case.see(soon(), at(20)).0, [(true, Reason::MountFailed)]);
+    }
+
+    #[test]
+    fn a_reason_that_comes_and_goes_is_not_told() {
+        let mut case = Case(Held::default());
+        let (first, other) = (Reason::ImageNotFound, Reason::SecretMissing);
+        assert_eq!(case.see(vec![finding(first)], at(1)).0, [(true, first)]);
+        for round in 1..5 {
+            let now_ns = round * 2 * OTHER_REASON_NS;
+            let again_ns = now_ns + OTHER_REASON_NS;
+            assert_eq!(case.see(vec![finding(other)], at(now_ns)), (vec![], again_ns));
+            assert_eq!(case.see(vec![finding(first)], at(now_ns + 1)).0, []);
+        }
     }
 
     #[test]

@@ -11,7 +11,7 @@ mod words;
 
 pub(super) use creation::not_created;
 pub(super) use eviction::evicted;
-pub(super) use exit::ended;
+pub(super) use exit::{ended, is_ended_from_outside};
 pub(super) use image::not_pulled;
 pub(super) use scheduling::unschedulable;
 pub(super) use start::{is_bad_command, not_configured, not_run};

@@ -4,7 +4,7 @@ mod look;
 mod objects;
 mod timers;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::facts::Fact;
 use super::finding::NEVER;
@@ -41,6 +41,8 @@ pub(super) enum Change {
 
 /// What began so long before a list was complete was not seen as it began.
 const LATE_NS: u64 = 5_000_000_000;
+/// A watch that goes on where it was interrupted tells what it missed within this time.
+const RESUME_NS: u64 = 2_000_000_000;
 /// Changes of what is behind a Service come from several watches: it is looked at when they have settled.
 const SETTLE_NS: u64 = 1_000_000_000;
 
@@ -54,6 +56,8 @@ pub(super) struct World {
     awaited: HashSet<Source>,
     /// Watches whose first list was complete.
     known: HashSet<Source>,
+    /// Watches that were interrupted, and until when they tell what happened meanwhile, UNIX ns.
+    resuming: HashMap<Source, u64>,
     /// Watches that list again, with what they have listed so far.
     listing: Vec<(Source, HashSet<Key>)>,
 }
@@ -67,6 +71,7 @@ impl World {
             timers: Timers::default(),
             awaited: sources.into_iter().collect(),
             known: HashSet::new(),
+            resuming: HashMap::new(),
             listing: Vec::new(),
         }
     }
@@ -83,6 +88,7 @@ impl World {
             Change::Gone(key) => self.lose(&key, now_ns),
             Change::Listed => self.end_list(source, now_ns),
             Change::Blind => {
+                self.resuming.insert(source, NEVER);
                 let was_last = self.awaited.remove(&source) && self.awaited.is_empty();
                 if was_last {
                     self.look_at_all(now_ns)
@@ -108,10 +114,13 @@ impl World {
     }
 
     fn see(&mut self, source: Source, fact: Fact, now_ns: u64) -> Vec<Transition> {
-        let is_listing = self.listing.iter_mut().find(|(listing, _)| *listing == source);
-        let (listed, late_before_ns) = match is_listing {
-            Some((_, listed)) => (Some(listed), now_ns.saturating_sub(LATE_NS)),
-            None => (None, 0),
+        let is_resuming = self.is_resuming(source, now_ns);
+        let listing = self.listing.iter_mut().find(|(listing, _)| *listing == source);
+        let listed = listing.map(|(_, listed)| listed);
+        let late_before_ns = if is_resuming || listed.is_some() {
+            now_ns.saturating_sub(LATE_NS)
+        } else {
+            0
         };
         let seen = self.objects.see(fact, now_ns);
         if let (Some(key), Some(listed)) = (&seen.key, listed) {
@@ -131,6 +140,18 @@ impl World {
             self.look_soon(&key, now_ns);
         }
         told
+    }
+
+    fn is_resuming(&mut self, source: Source, now_ns: u64) -> bool {
+        let Some(until_ns) = self.resuming.get_mut(&source) else {
+            return false;
+        };
+        *until_ns = (*until_ns).min(now_ns.saturating_add(RESUME_NS));
+        let goes_on = *until_ns > now_ns;
+        if !goes_on {
+            self.resuming.remove(&source);
+        }
+        goes_on
     }
 
     fn lose(&mut self, key: &Key, now_ns: u64) -> Vec<Transition> {

@@ -1,8 +1,9 @@
 //! One state: how it is made, what has to be told, and how it ends.
 
+use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
-use bus_schema::event::kubernetes::{Reason, State};
+use bus_schema::event::kubernetes::{ObjectState, Reason, State};
 
 use crate::kubectl::{apply, namespace, shell};
 use crate::told::Told;
@@ -12,7 +13,7 @@ const BEGINS_WITHIN: Duration = Duration::from_secs(150);
 /// From mending it until that is told: a controller that was refused waits longer each time.
 const ENDS_WITHIN: Duration = Duration::from_secs(200);
 /// Nothing more is told within this time.
-const QUIET: Duration = Duration::from_secs(20);
+const QUIET: Duration = Duration::from_secs(10);
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(250);
 
@@ -99,7 +100,7 @@ impl Case {
                 let is_object = event
                     .object
                     .as_ref()
-                    .map(|object| object.key())
+                    .map(bus_schema::Entity::key)
                     .unwrap_or_default()
                     == object;
                 let mut details = expected.details.iter();
@@ -115,15 +116,17 @@ impl Case {
             });
             let count = right.count();
             if count != 1 {
-                complaint += &format!(
+                write!(
+                    complaint,
                     "{:?} {:?} of {subject} told {count} times; ",
                     expected.state, expected.reason
-                );
+                )
+                .unwrap();
             }
         }
         let count = all.iter().filter(|(_, state)| state.holds == holds).count();
         if count > self.expected.len() {
-            complaint += &format!("{count} told, {} expected; ", self.expected.len());
+            write!(complaint, "{count} told, {} expected; ", self.expected.len()).unwrap();
         }
         complaint
     }
@@ -183,15 +186,18 @@ async fn settle(cases: &[Case], told: &Told, holds: bool, within: Duration) -> S
             .of(case.name)
             .into_iter()
             .map(|(event, state)| {
-                let object = event.object.map(|object| object.key());
+                let object = event.object.as_ref().map(bus_schema::Entity::key);
+                let ObjectState {
+                    state,
+                    holds,
+                    reason,
+                    message,
+                    details,
+                    ..
+                } = state;
+                let subject = event.subject.key();
                 format!(
-                    "      {:?} {:?} {} of {} by {object:?} {:?}: {}",
-                    state.holds,
-                    state.state,
-                    format!("{:?}", state.reason),
-                    event.subject.key(),
-                    state.details,
-                    state.message
+                    "      {holds} {state:?} {reason:?} of {subject} by {object:?} {details:?}: {message}"
                 )
             })
             .collect();

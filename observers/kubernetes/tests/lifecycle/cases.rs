@@ -11,19 +11,20 @@ use crate::case::Case;
 use crate::registry::Registry;
 
 /// Those that do not disturb each other.
-pub(crate) fn all(registry: &Registry) -> Vec<Case> {
+pub(crate) fn together(registry: &Registry) -> Vec<Case> {
     let mut cases = scheduling::cases();
     cases.extend(creation::cases());
     cases.extend(starting::cases(registry));
     cases.extend(running::cases());
     cases.extend(services::cases());
-    cases.extend(nodes::cases());
     cases
 }
 
-/// Those that change the node on which all others run.
+/// Those that change the nodes, and with them what is said about all others.
 pub(crate) fn alone() -> Vec<Case> {
-    scheduling::alone()
+    let mut cases = scheduling::alone();
+    cases.extend(nodes::cases());
+    cases
 }
 
 /// A pod `p` with this in its spec, in YAML's short form.

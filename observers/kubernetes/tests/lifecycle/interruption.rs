@@ -124,17 +124,17 @@ fn give_permissions() {
              subjects: [{{apiGroup: rbac.authorization.k8s.io, kind: User, name: {USER}}}]}}\n---\n"
         )
     };
-    let rule = |group: &str, resources: &str| {
+    let may_read = |group: &str, resources: &str| {
         format!("{{apiGroups: ['{group}'], resources: [{resources}], verbs: [get, list, watch]}}")
     };
     let all = [
-        rule("", "pods, nodes, services, events"),
-        rule("apps", "replicasets, deployments, statefulsets, daemonsets"),
-        rule("discovery.k8s.io", "endpointslices"),
-        rule("batch", "jobs"),
+        may_read("", "pods, nodes, services, events"),
+        may_read("apps", "replicasets, deployments, statefulsets, daemonsets"),
+        may_read("discovery.k8s.io", "endpointslices"),
+        may_read("batch", "jobs"),
         "{apiGroups: [coordination.k8s.io], resources: [leases], verbs: [get, create, update]}".to_owned(),
     ];
-    let claims = role("tapio-test-claims", &rule("", "persistentvolumeclaims"));
+    let claims = role("tapio-test-claims", &may_read("", "persistentvolumeclaims"));
     apply("default", &(role("tapio-test", &all.join(", ")) + &claims));
 }
 

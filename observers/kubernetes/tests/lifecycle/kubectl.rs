@@ -83,7 +83,7 @@ pub(crate) async fn restart_api_server() -> bool {
     shell("", &format!("kill {pid}"));
     wait_for("the API server has ended", || !process.exists()).await;
     let output = std::fs::File::create(log.join("apiserver.log")).unwrap();
-    let child = Command::new(words.next().unwrap())
+    let mut child = Command::new(words.next().unwrap())
         .args(words)
         .stdin(Stdio::null())
         .stdout(output.try_clone().unwrap())
@@ -91,6 +91,8 @@ pub(crate) async fn restart_api_server() -> bool {
         .spawn()
         .unwrap();
     std::fs::write(log.join("apiserver.pid"), child.id().to_string()).unwrap();
+    // It stays when this test is over; until then its end is noticed.
+    std::thread::spawn(move || child.wait());
     wait_for("the API server is ready", || {
         let ready = Command::new("kubectl").args(["get", "--raw", "/readyz"]).output();
         ready.unwrap().status.success()

@@ -90,9 +90,12 @@ impl Told {
     /// All transitions in a namespace, or of a node of that name.
     pub(crate) fn of(&self, namespace: &str) -> Vec<(Event, ObjectState)> {
         let events = self.events.lock().unwrap();
-        let states = events.iter().filter_map(|event| match &event.body {
-            Body::ObjectState(state) => Some((event.clone(), state.clone())),
-            _ => None,
+        let states = events.iter().filter_map(|event| {
+            if let Body::ObjectState(state) = &event.body {
+                Some((event.clone(), state.clone()))
+            } else {
+                None
+            }
         });
         states
             .filter(|(event, _)| {
@@ -105,11 +108,15 @@ impl Told {
     pub(crate) fn coverage(&self, plural: &str) -> Option<Coverage> {
         let hook = format!("watch {plural}");
         let events = self.events.lock().unwrap();
-        let said = events.iter().rev().find_map(|event| match &event.body {
-            Body::Capability(capability) if capability.hook == hook => Some(capability.coverage),
-            _ => None,
+        let mut said = events.iter().rev().filter_map(|event| {
+            if let Body::Capability(capability) = &event.body {
+                Some(capability)
+            } else {
+                None
+            }
         });
-        said
+        said.find(|capability| capability.hook == hook)
+            .map(|capability| capability.coverage)
     }
 
     /// Waits until all watches work.

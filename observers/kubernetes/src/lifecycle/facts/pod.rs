@@ -23,6 +23,8 @@ pub(in crate::lifecycle) struct Pod {
     pub(in crate::lifecycle) reason: String,
     pub(in crate::lifecycle) message: String,
     pub(in crate::lifecycle) scheduled: Option<Condition>,
+    /// Whether pods of lower priority are ended to make room for it.
+    pub(in crate::lifecycle) is_nominated: bool,
     /// Whether its network and volumes are there; none on nodes that do not say so.
     pub(in crate::lifecycle) sandbox: Option<Condition>,
     pub(in crate::lifecycle) containers_ready: Option<Condition>,
@@ -32,7 +34,8 @@ pub(in crate::lifecycle) struct Pod {
     pub(in crate::lifecycle) containers: Vec<Container>,
     /// Names of the ports of its containers.
     pub(in crate::lifecycle) ports: Vec<String>,
-    /// Taints that do not keep it away; kept while it has no node.
+    /// Ports of its node that it wants, kept while it has none, like the taints that do not keep it away.
+    pub(in crate::lifecycle) host_ports: Vec<i32>,
     pub(in crate::lifecycle) tolerations: Vec<Toleration>,
 }
 
@@ -128,12 +131,17 @@ impl Pod {
             reason: text(status.and_then(|status| status.reason.as_ref())),
             message: text(status.and_then(|status| status.message.as_ref())),
             scheduled: condition("PodScheduled"),
+            is_nominated: status.is_some_and(|status| status.nominated_node_name.is_some()),
             sandbox: condition("PodReadyToStartContainers"),
             containers_ready: condition("ContainersReady"),
             ready: condition("Ready"),
             disruption: condition("DisruptionTarget"),
             containers: containers(pod),
             ports: ports(spec),
+            host_ports: match &node {
+                Some(_) => Vec::new(),
+                None => host_ports(spec),
+            },
             tolerations: match &node {
                 Some(_) => Vec::new(),
                 None => tolerations(spec),
@@ -150,6 +158,12 @@ fn ports(spec: Option<&PodSpec>) -> Vec<String> {
     });
     let ports = containers.flat_map(|container| container.ports.iter().flatten());
     ports.filter_map(|port| port.name.clone()).collect()
+}
+
+fn host_ports(spec: Option<&PodSpec>) -> Vec<i32> {
+    let containers = spec.into_iter().flat_map(|spec| &spec.containers);
+    let ports = containers.flat_map(|container| container.ports.iter().flatten());
+    ports.filter_map(|port| port.host_port).collect()
 }
 
 fn tolerations(spec: Option<&PodSpec>) -> Vec<Toleration> {

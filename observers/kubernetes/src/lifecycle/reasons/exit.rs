@@ -2,7 +2,7 @@
 
 use bus_schema::event::kubernetes::Reason;
 
-use crate::lifecycle::facts::{End, Hint};
+use crate::lifecycle::facts::{End, Hint, Topic};
 use crate::lifecycle::finding::Because;
 
 /// Exit codes above this are signals, as shells and runtimes say it.
@@ -18,18 +18,18 @@ pub(in crate::lifecycle) fn ended(end: &End, killed: Option<&Hint>, said: Option
         end.code - SIGNALS
     };
     let exit = end.code.to_string();
-    let by_probe = killed.filter(|killed| {
-        let lived = end.started_ns..=end.ended_ns.saturating_add(SECOND_NS);
-        end.reason != "OOMKilled" && lived.contains(&killed.last_ns)
-    });
-    if let Some(killed) = by_probe {
-        let is_startup = killed.message.contains("startup probe");
+    let lived = end.started_ns..=end.ended_ns.saturating_add(SECOND_NS);
+    let in_life = |hint: &&Hint| end.reason != "OOMKilled" && lived.contains(&hint.last_ns);
+    // The kubelet keeps back Events that are too many: the failed probe may be all that is told.
+    let failed = said.filter(|_| is_ended_from_outside(end)).filter(in_life);
+    if let Some(by) = killed.filter(in_life).or(failed) {
+        let is_startup = by.topic == Topic::Startup || by.message.contains("startup probe");
         let (reason, probe) = if is_startup {
             (Reason::StartupProbe, "startup")
         } else {
             (Reason::LivenessProbe, "liveness")
         };
-        let message = said.map_or(killed.message.as_str(), |said| said.message.as_str());
+        let message = said.map_or(by.message.as_str(), |said| said.message.as_str());
         return Because::of(reason)
             .saying(message)
             .detail("probe", probe)
@@ -47,9 +47,15 @@ pub(in crate::lifecycle) fn ended(end: &End, killed: Option<&Hint>, said: Option
     because.detail("exit_code", exit)
 }
 
+/// By a signal that a kubelet sends.
+pub(in crate::lifecycle) fn is_ended_from_outside(end: &End) -> bool {
+    const BY_KILL: i32 = SIGNALS + 9;
+    const BY_TERM: i32 = SIGNALS + 15;
+    end.reason != "OOMKilled" && matches!(end.code, BY_KILL | BY_TERM)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::super::super::facts::Topic;
     use super::*;
 
     fn end(code: i32, reason: &str) -> End {

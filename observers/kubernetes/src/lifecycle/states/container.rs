@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use bus_schema::event::kubernetes::State;
+use bus_schema::event::kubernetes::{Reason, State};
 
 use super::SECOND_NS;
 use crate::lifecycle::facts::{Container, End, Hints, Now, Topic};
-use crate::lifecycle::finding::Finding;
+use crate::lifecycle::finding::{Because, Finding};
 use crate::lifecycle::reasons;
 
 /// A container that has run for this long has left its loop. The kubelet forgets its back-off only after ten minutes.
@@ -26,6 +26,8 @@ struct Crash {
     ends_ns: Vec<u64>,
     /// Since when it is in a loop, UNIX ns.
     looping_since_ns: Option<u64>,
+    /// The probe for which it was ended before.
+    by_probe: Option<Because>,
 }
 
 impl Crashes {
@@ -60,6 +62,7 @@ impl Crashes {
         if until_ns <= now_ns {
             crash.looping_since_ns = None;
             crash.ends_ns.clear();
+            crash.by_probe = None;
             return None;
         }
         if crash.looping_since_ns.is_none() && (is_backing_off || is_frequent) {
@@ -69,12 +72,27 @@ impl Crashes {
             .about(Topic::Liveness, &container.name)
             .or_else(|| hints.about(Topic::Startup, &container.name));
         let because = reasons::ended(end, hints.about(Topic::Killed, &container.name), said);
+        let because = crash.remembering(because, end);
         let because = match &container.now {
             Now::Waiting { message, .. } if because.message.is_empty() => because.saying(message),
             Now::Waiting { .. } | Now::Running { .. } | Now::Ended(_) => because,
         };
         let finding = Finding::new(State::CrashLooping, crash.looping_since_ns?, because);
         Some(finding.of_container(&container.name).until(until_ns))
+    }
+}
+
+impl Crash {
+    /// A kubelet that has told of a probe too often tells no more of it: an end of the same kind has the same reason.
+    fn remembering(&mut self, because: Because, end: &End) -> Because {
+        if matches!(because.reason, Reason::LivenessProbe | Reason::StartupProbe) {
+            self.by_probe = Some(because.clone());
+        }
+        let before = self
+            .by_probe
+            .clone()
+            .filter(|_| reasons::is_ended_from_outside(end));
+        before.unwrap_or(because)
     }
 }
 
@@ -92,8 +110,6 @@ pub(super) fn is_backing_off(container: &Container) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use bus_schema::event::kubernetes::Reason;
-
     use super::super::super::facts::Role;
     use super::*;
 

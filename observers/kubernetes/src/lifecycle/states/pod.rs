@@ -17,6 +17,8 @@ use crate::lifecycle::reasons;
 const STARTING_NS: u64 = 30 * SECOND_NS;
 /// Claims are bound, and failed mounts succeed, within this time where nothing is wrong.
 const SETTLING_NS: u64 = 5 * SECOND_NS;
+/// Pods that give way are given as long as they ask for, mostly 30 s.
+const PREEMPTING_NS: u64 = 60 * SECOND_NS;
 /// A trouble that nobody can name has to last for so long.
 const UNNAMED_NS: u64 = 10 * SECOND_NS;
 /// A mount that failed once is tried again within a second.
@@ -91,8 +93,18 @@ fn unschedulable(pod: &Pod, around: &Around<'_>) -> Option<Finding> {
     if because.reason == Reason::UntoleratedTaint && !because.details.contains_key("taint") {
         because = because.detail("taint", untolerated(pod, around.nodes));
     }
+    if because.reason == Reason::HostPortTaken {
+        let ports: Vec<_> = pod.host_ports.iter().map(ToString::to_string).collect();
+        because = because.detail("port", ports.join(","));
+    }
     let is_settling = because.reason == Reason::VolumeUnbound && because.object.is_none();
-    let patience_ns = if is_settling { SETTLING_NS } else { 0 };
+    let patience_ns = if pod.is_nominated {
+        PREEMPTING_NS
+    } else if is_settling {
+        SETTLING_NS
+    } else {
+        0
+    };
     let since_ns = condition.since_ns;
     Some(Finding::new(State::Unschedulable, since_ns, because).lasting(patience_ns))
 }

@@ -12,7 +12,7 @@ fn node(name: &str) -> String {
 const HEARS: &str = "now=$(date -u +%Y-%m-%dT%H:%M:%SZ)
     kubectl patch node $N --subresource=status -p '{\"status\":{\"conditions\":[
       {\"type\":\"Ready\",\"status\":\"True\",\"reason\":\"KubeletReady\",\"lastHeartbeatTime\":\"'$now'\",\"lastTransitionTime\":\"'$now'\"}]}}'";
-const SQUEEZES: &str = "now=$(date -u +%Y-%m-%dT%H:%M:%SZ)
+const SQUEEZES: &str = "sleep 2; now=$(date -u +%Y-%m-%dT%H:%M:%SZ)
     kubectl patch node $N --subresource=status -p '{\"status\":{\"conditions\":[
       {\"type\":\"Ready\",\"status\":\"False\",\"reason\":\"KubeletNotReady\",\"message\":\"PLEG is not healthy\",\"lastHeartbeatTime\":\"'$now'\",\"lastTransitionTime\":\"'$now'\"},
       {\"type\":\"MemoryPressure\",\"status\":\"True\",\"reason\":\"KubeletHasInsufficientMemory\",\"lastHeartbeatTime\":\"'$now'\",\"lastTransitionTime\":\"'$now'\"}]}}'";

@@ -33,8 +33,7 @@ pub(super) fn cases() -> Vec<Case> {
         );
     let drained = Case {
         then: "kubectl -n $N wait pod/p --for=condition=Ready --timeout=120s
-            echo '{\"apiVersion\":\"policy/v1\",\"kind\":\"Eviction\",\"metadata\":{\"name\":\"p\"}}' > /tmp/$N.json
-            kubectl create --raw /api/v1/namespaces/$N/pods/p/eviction -f /tmp/$N.json; rm /tmp/$N.json",
+            echo '{\"apiVersion\":\"policy/v1\",\"kind\":\"Eviction\",\"metadata\":{\"name\":\"p\"}}' | kubectl create --raw /api/v1/namespaces/$N/pods/p/eviction -f -",
         mend: "true",
         ..Case::new("t-drained", pod(&waits("")).replace("terminationGracePeriodSeconds: 0", "terminationGracePeriodSeconds: 2"))
     };
@@ -44,7 +43,7 @@ pub(super) fn cases() -> Vec<Case> {
         crashes("t-signal", &runs(signalled, ""), Reason::Signalled).detail("signal", "11"),
         crashes(
             "t-memory-limit",
-            &runs("tail /dev/zero", limited),
+            &runs("exec tail /dev/zero", limited),
             Reason::OomKilled,
         )
         .detail("exit_code", "137"),

@@ -63,7 +63,8 @@ pub(super) fn cases() -> Vec<Case> {
             .object("PersistentVolumeClaim/$N/none"),
         Case::new("t-host-port", first + &pod(&port))
             .mended_by("kubectl -n $N delete pod first")
-            .tells(State::Unschedulable, Reason::HostPortTaken, POD),
+            .tells(State::Unschedulable, Reason::HostPortTaken, POD)
+            .detail("port", "31999"),
         Case::new(
             "t-claim-unbound",
             claim("") + &pod(&(claims("data") + &waits(""))),
@@ -96,8 +97,9 @@ pub(super) fn alone() -> Vec<Case> {
         before: "kubectl patch node lab --subresource=status -p '{\"status\":{\"capacity\":{\"example.com/key\":\"1\"}}}'
             until kubectl get node lab -o jsonpath='{.status.allocatable}' | grep -q example.com/key; do sleep 0.2; done",
         then: "kubectl -n $N wait pod/p --for=condition=Ready --timeout=60s
-            kubectl -n $N get pod p -o json | sed -e 's/\"name\": \"p\"/\"name\": \"q\"/' -e 's/\"priority\": 0,//' -e '/nodeName/d' -e '/\"uid\"/d' \
-              -e '/resourceVersion/d' -e 's/\"schedulerName\"/\"priorityClassName\": \"t-high\", \"schedulerName\"/' | kubectl create -f -",
+            kubectl -n $N run p2 --image=lab/busybox:1 --image-pull-policy=Never --overrides='{\"spec\":{\"priorityClassName\":\"t-high\",
+              \"containers\":[{\"name\":\"c\",\"image\":\"lab/busybox:1\",\"imagePullPolicy\":\"Never\",\"command\":[\"/bin/sleep\",\"3600\"],
+              \"resources\":{\"limits\":{\"example.com/key\":\"1\"}}}]}}'",
         mend: "true",
         after: "kubectl delete priorityclass t-high",
         ..Case::new("t-preempted", format!("{high}{}", pod(&waits(dongle))))

@@ -44,6 +44,6 @@ pub(super) fn cases() -> Vec<Case> {
         empty("t-unready", service("w", "80") + &unready, Reason::NoReadyPods)
             .tells(State::NotReady, Reason::ReadinessProbe, "Deployment/$N/w"),
         // A control.
-        Case::new("t-served", service("w", "http") + &served),
+        Case::new("t-served", service("w", "http") + &served).mended_by("kubectl -n $N delete service s"),
     ]
 }

@@ -7,6 +7,8 @@ use crate::case::Case;
 use crate::registry::Registry;
 
 const POD: &str = "Pod/$N/p";
+const SETTINGS: &str = "{apiVersion: v1, kind: ConfigMap, metadata: {name: settings}, data: {a: b}}\n---\n";
+const SECRET: &str = "{apiVersion: v1, kind: Secret, metadata: {name: settings}, stringData: {a: b}}\n---\n";
 
 fn not_started(name: &'static str, spec: &str, reason: Reason) -> Case {
     Case::new(name, pod(spec)).tells(State::NotStarted, reason, POD)
@@ -31,13 +33,21 @@ fn mounts(volume: &str) -> String {
 }
 
 pub(super) fn cases(registry: &Registry) -> Vec<Case> {
-    let settings = "{apiVersion: v1, kind: ConfigMap, metadata: {name: settings}, data: {a: b}}\n---\n";
-    let secret = "{apiVersion: v1, kind: Secret, metadata: {name: settings}, stringData: {a: b}}\n---\n";
-    let init = "initContainers: [{name: i, image: 'lab/busybox:1', imagePullPolicy: Never, command: [/bin/sh, -c, exit 3]}], ";
-    let with = |name, objects: &str, spec: String, reason| Case {
-        objects: format!("{objects}{}", pod(&spec)),
-        ..not_started(name, &spec, reason)
-    };
+    let mut cases = images(registry);
+    cases.extend(references());
+    cases.extend(volumes());
+    cases.extend(commands());
+    cases
+}
+
+fn with(name: &'static str, objects: &str, spec: &str, reason: Reason) -> Case {
+    Case {
+        objects: format!("{objects}{}", pod(spec)),
+        ..not_started(name, spec, reason)
+    }
+}
+
+fn images(registry: &Registry) -> Vec<Case> {
     let empty = format!("{}/web:1", registry.empty);
     let closed = format!("{}/web:1", registry.closed);
     vec![
@@ -58,6 +68,11 @@ pub(super) fn cases(registry: &Registry) -> Vec<Case> {
         .detail("image", "127.0.0.1:1/web:1"),
         image("t-image-missing", &empty, "Always", Reason::ImageNotFound),
         image("t-image-closed", &closed, "Always", Reason::ImageUnauthorized),
+    ]
+}
+
+fn references() -> Vec<Case> {
+    vec![
         not_started(
             "t-config-missing",
             &reads("configMapKeyRef", "a"),
@@ -75,8 +90,8 @@ pub(super) fn cases(registry: &Registry) -> Vec<Case> {
         .mended_by("kubectl -n $N create secret generic settings --from-literal=a=b"),
         with(
             "t-config-key",
-            settings,
-            reads("configMapKeyRef", "port"),
+            SETTINGS,
+            &reads("configMapKeyRef", "port"),
             Reason::KeyMissing,
         )
         .object("ConfigMap/$N/settings")
@@ -84,25 +99,26 @@ pub(super) fn cases(registry: &Registry) -> Vec<Case> {
         .mended_by("kubectl -n $N patch configmap settings -p '{\"data\":{\"port\":\"1\"}}'"),
         with(
             "t-secret-key",
-            secret,
-            reads("secretKeyRef", "port"),
+            SECRET,
+            &reads("secretKeyRef", "port"),
             Reason::KeyMissing,
         )
         .object("Secret/$N/settings")
         .detail("key", "port"),
-        not_started(
-            "t-command",
-            &container("command: [/nonexistent]"),
-            Reason::BadCommand,
-        )
-        .detail("command", "/nonexistent"),
-        not_started(
-            "t-init",
-            &format!("{init}{}", waits("")),
-            Reason::InitContainerFailed,
-        )
-        .detail("container", "i")
-        .detail("exit_code", "3"),
+        // A control: it starts, and nothing is told of it.
+        Case::new(
+            "t-fine",
+            SETTINGS.to_owned() + &pod(&(reads("configMapKeyRef", "a"))),
+        ),
+        Case::new(
+            "t-ends-well",
+            pod(&format!("restartPolicy: Never, {}", runs("exit 0", ""))),
+        ),
+    ]
+}
+
+fn volumes() -> Vec<Case> {
+    vec![
         not_started(
             "t-mount-config",
             &mounts("configMap: {name: settings}"),
@@ -120,8 +136,8 @@ pub(super) fn cases(registry: &Registry) -> Vec<Case> {
         .detail("volume", "v"),
         with(
             "t-mount-key",
-            settings,
-            mounts("configMap: {name: settings, items: [{key: port, path: port}]}"),
+            SETTINGS,
+            &mounts("configMap: {name: settings, items: [{key: port, path: port}]}"),
             Reason::KeyMissing,
         )
         .detail("key", "port"),
@@ -131,14 +147,24 @@ pub(super) fn cases(registry: &Registry) -> Vec<Case> {
             Reason::MountFailed,
         )
         .message("hostPath type check failed"),
-        // A control: it starts, and nothing is told of it.
-        Case::new(
-            "t-fine",
-            settings.to_owned() + &pod(&(reads("configMapKeyRef", "a"))),
-        ),
-        Case::new(
-            "t-ends-well",
-            pod(&format!("restartPolicy: Never, {}", runs("exit 0", ""))),
-        ),
+    ]
+}
+
+fn commands() -> Vec<Case> {
+    let init = "initContainers: [{name: i, image: 'lab/busybox:1', imagePullPolicy: Never, command: [/bin/sh, -c, exit 3]}], ";
+    vec![
+        not_started(
+            "t-command",
+            &container("command: [/nonexistent]"),
+            Reason::BadCommand,
+        )
+        .detail("command", "/nonexistent"),
+        not_started(
+            "t-init",
+            &format!("{init}{}", waits("")),
+            Reason::InitContainerFailed,
+        )
+        .detail("container", "i")
+        .detail("exit_code", "3"),
     ]
 }

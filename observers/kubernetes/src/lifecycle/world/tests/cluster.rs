@@ -81,6 +81,22 @@ fn what_changed_during_an_interruption_is_told_once_by_the_next_list() {
 }
 
 #[test]
+fn a_watch_that_goes_on_tells_late_what_it_missed_and_then_what_happens() {
+    let mut case = Case::new();
+    case.see(fine());
+    case.apply(PODS, Change::Blind);
+    case.wait(600);
+    case.see(broken("pod-1"));
+    assert!(case.take()[0].body.late);
+    case.see(fine());
+    case.wait(60);
+    case.see(fine());
+    case.see(broken("pod-1"));
+    let told = case.take();
+    assert!(!told[1].body.late, "{told:?}");
+}
+
+#[test]
 fn what_was_deleted_during_an_interruption_has_ended() {
     let mut case = Case::new();
     case.see(broken("pod-1"));

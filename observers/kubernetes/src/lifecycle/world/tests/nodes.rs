@@ -61,13 +61,14 @@ fn pressure_is_one_state_whatever_it_is_of() {
     };
     case.see(node(&under("False", "True"), false));
     case.see(node(&under("True", "True"), true));
+    case.wait(3);
     case.see(node(&under("False", "False"), false));
     assert_eq!(
         case.lines(),
         [
             line(State::NodePressure, true, Reason::DiskPressure, ""),
-            line(State::NodePressure, true, Reason::MemoryPressure, ""),
             line(State::NodeCordoned, true, Reason::Cordoned, ""),
+            line(State::NodePressure, true, Reason::MemoryPressure, ""),
             line(State::NodePressure, false, Reason::MemoryPressure, ""),
             line(State::NodeCordoned, false, Reason::Cordoned, ""),
         ]

@@ -34,6 +34,7 @@ fn an_unschedulable_pod_is_told_once_and_ends_when_it_gets_a_node() {
     case.see(without_node(
         "0/1 nodes are available: 1 node(s) didn't match Pod's node affinity/selector.",
     ));
+    case.wait(3);
     assert_eq!(
         case.lines(),
         [line(State::Unschedulable, true, Reason::NodeSelector, "")]
@@ -54,6 +55,21 @@ fn a_pod_that_is_not_yet_scheduled_is_not_unschedulable() {
     case.see(ready(1));
     case.wait(60);
     assert_eq!(case.lines(), []);
+}
+
+#[test]
+fn a_pod_for_which_others_give_way_is_given_time() {
+    let mut case = Case::new();
+    let mut nominated = without_node("0/1 nodes are available: 1 Insufficient cpu.");
+    nominated["status"]["nominatedNodeName"] = "n1".into();
+    case.see(nominated.clone());
+    case.wait(40);
+    case.see(ready(40));
+    assert_eq!(case.lines(), []);
+    case.lose(Kind::Pod, "web-1");
+    case.see(nominated);
+    case.wait(70);
+    assert_eq!(case.lines().len(), 1);
 }
 
 #[test]
@@ -113,6 +129,7 @@ fn what_a_container_refers_to_is_the_object() {
         "couldn't find key pass in Secret shop/token",
     );
     case.see(pod(&status("Pending", false, &missing, 0, &json!({}))));
+    case.wait(3);
     case.lose(Kind::Pod, "web-1");
     let secret = "Secret/shop/token";
     assert_eq!(
@@ -196,6 +213,17 @@ fn a_container_that_a_probe_kills_names_the_probe() {
     let told = case.take();
     assert_eq!(told[0].body.reason, Reason::LivenessProbe);
     assert!(told[0].body.message.contains("statuscode: 500"));
+    // The kubelet keeps back what it tells too often.
+    let last = ended(137, "Error", 20, 32);
+    case.see(pod(&status(
+        "Running",
+        false,
+        &waiting("CrashLoopBackOff", ""),
+        3,
+        &last,
+    )));
+    case.wait(60);
+    assert_eq!(case.lines(), []);
 }
 
 #[test]
