@@ -153,10 +153,10 @@ async fn one_of_several_tells_and_who_takes_over_tells_only_what_changed() {
         .change(|store| store.see_pod(pod("web", "other"), now_ns()));
     let time = time.max(held(&bus).await.1);
     first.end().await;
-    wait_for_time_after(&bus, time).await;
-    let (after, _) = held(&bus).await;
     let ended = ["db mounts settings ended", "db runs_on n1 ended"];
-    assert_eq!(lines(&after), [&ended, &expected[2..]].concat());
+    let after = wait_for(&bus, &[&ended, &expected[2..]].concat()).await;
+    wait_for_time_after(&bus, time).await;
+    assert_eq!(held(&bus).await.0, after, "and nothing else");
     let kept = |sequence: &u64| !after.contains_key(sequence);
     let written_again: Vec<_> = changed.iter().filter(|(sequence, _)| kept(sequence)).collect();
     assert!(
@@ -189,10 +189,9 @@ async fn a_restart_writes_nothing_and_what_was_deleted_meanwhile_has_ended() {
         cluster(store);
         store.lose_selector(&Identity::new("Service", "shop", "front"), now_ns());
     });
-    wait_for_time_after(&bus, time).await;
-    let (after, _) = held(&bus).await;
     let expected = [&ALL[..2], &["front selects web ended"], &ALL[3..]].concat();
-    assert_eq!(lines(&after), expected);
+    wait_for(&bus, &expected).await;
+    wait_for_time_after(&bus, time).await;
     let stream = bus.jetstream().get_stream(TOPOLOGY_STREAM).await.unwrap();
     assert_eq!(
         stream.cached_info().state.messages,

@@ -93,7 +93,9 @@ impl Relating {
         // Whether it is known what the stream holds, since this member has the role.
         let mut is_adopted = false;
         let mut connection = self.process.bus.status();
-        let mut times = tokio::time::interval(TOPOLOGY_TIME_INTERVAL);
+        // Whoever gets the role tells the time at once.
+        let first = Instant::now() + TOPOLOGY_TIME_INTERVAL;
+        let mut times = tokio::time::interval_at(first, TOPOLOGY_TIME_INTERVAL);
         times.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let began = Instant::now();
         let (mut is_time_due, mut was_away) = (false, false);
