@@ -80,7 +80,8 @@ pub(crate) async fn restart_api_server() -> bool {
     let process = PathBuf::from("/proc").join(pid.trim());
     let command = std::fs::read_to_string(process.join("cmdline")).unwrap();
     let mut words = command.split_terminator('\0');
-    shell("", &format!("kill {pid}"));
+    // Asked to end, it waits for a minute for its watches.
+    shell("", &format!("kill -9 {pid}"));
     wait_for("the API server has ended", || !process.exists()).await;
     let output = std::fs::File::create(log.join("apiserver.log")).unwrap();
     let mut child = Command::new(words.next().unwrap())
