@@ -26,8 +26,8 @@ struct Crash {
     ends_ns: Vec<u64>,
     /// Since when it is in a loop, UNIX ns.
     looping_since_ns: Option<u64>,
-    /// The probe for which it was ended before.
-    by_probe: Option<Because>,
+    /// Why it was killed before, where that was said.
+    killed_for: Option<Because>,
 }
 
 impl Crashes {
@@ -62,7 +62,7 @@ impl Crashes {
         if until_ns <= now_ns {
             crash.looping_since_ns = None;
             crash.ends_ns.clear();
-            crash.by_probe = None;
+            crash.killed_for = None;
             return None;
         }
         if crash.looping_since_ns.is_none() && (is_backing_off || is_frequent) {
@@ -83,13 +83,17 @@ impl Crashes {
 }
 
 impl Crash {
-    /// A kubelet that has told of a probe too often tells no more of it: an end of the same kind has the same reason.
+    /// A kubelet that has told of a probe too often tells no more of it, and a runtime says only mostly that a kill was for
+    /// memory: an unexplained kill has the reason of the one before.
     fn remembering(&mut self, because: Because, end: &End) -> Because {
-        if matches!(because.reason, Reason::LivenessProbe | Reason::StartupProbe) {
-            self.by_probe = Some(because.clone());
+        if matches!(
+            because.reason,
+            Reason::LivenessProbe | Reason::StartupProbe | Reason::OomKilled
+        ) {
+            self.killed_for = Some(because.clone());
         }
         let before = self
-            .by_probe
+            .killed_for
             .clone()
             .filter(|_| reasons::is_ended_from_outside(end));
         before.unwrap_or(because)

@@ -227,6 +227,39 @@ fn a_container_that_a_probe_kills_names_the_probe() {
 }
 
 #[test]
+fn a_runtime_that_forgets_to_say_that_a_kill_was_for_memory_does_not_change_the_reason() {
+    let mut case = Case::new();
+    for (restarts, reason) in [(2, "OOMKilled"), (3, "Error"), (4, "OOMKilled")] {
+        let last = ended(137, reason, 1, 2);
+        case.see(pod(&status(
+            "Running",
+            false,
+            &waiting("CrashLoopBackOff", ""),
+            restarts,
+            &last,
+        )));
+        case.wait(60);
+    }
+    assert_eq!(
+        case.lines(),
+        [line(State::CrashLooping, true, Reason::OomKilled, "")]
+    );
+    let last = ended(1, "Error", 1, 2);
+    case.see(pod(&status(
+        "Running",
+        false,
+        &waiting("CrashLoopBackOff", ""),
+        5,
+        &last,
+    )));
+    case.wait(60);
+    assert_eq!(
+        case.lines(),
+        [line(State::CrashLooping, true, Reason::ExitedWithError, "")]
+    );
+}
+
+#[test]
 fn one_restart_is_no_state() {
     let mut case = Case::new();
     case.see(ready(1));
