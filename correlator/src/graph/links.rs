@@ -26,6 +26,9 @@ const OTHER_POD: f64 = 0.6;
 /// A change that comes again within this time is one of several.
 const AGAIN_NS: u64 = 30 * 60 * 1_000_000_000;
 
+/// Fact of a change that brings back what was there before.
+const ROLLBACK: &str = "rollback";
+
 /// A possible cause of an episode.
 #[derive(Debug, Clone)]
 pub(super) struct Link {
@@ -51,7 +54,7 @@ pub(super) fn candidates(book: &RuleBook, world: &World, index: &Index, id: Even
             let time = causing(row, rule, effect);
             let related = index.causes(world, &rule.path, *condition, entry, time);
             for cause in related.iter().filter_map(|cause| world.episodes.get(cause)) {
-                let weight = weight(book, rule, index, cause, effect);
+                let weight = weight(book, world, rule, index, cause, effect);
                 let better = best.get(&cause.id).is_none_or(|link| link.weight < weight);
                 if weight > 0.0 && better && fits(book, rule, effect, Some(cause)) {
                     let (cause, rule) = (cause.id, Arc::clone(rule));
@@ -61,11 +64,12 @@ pub(super) fn candidates(book: &RuleBook, world: &World, index: &Index, id: Even
         }
     }
     let mut links: Vec<_> = best.into_values().collect();
+    // Of equals the nearest: ids begin with the time.
     links.sort_by(|one, other| {
         other
             .weight
             .total_cmp(&one.weight)
-            .then(one.cause.cmp(&other.cause))
+            .then(other.cause.cmp(&one.cause))
     });
     links
 }
@@ -119,11 +123,21 @@ pub(super) fn fits(
     when.is_none_or(|when| book.catalogue.holds(when, effect, cause))
 }
 
-fn weight(book: &RuleBook, rule: &Rule, index: &Index, cause: &Episode, effect: &Episode) -> f64 {
+fn weight(
+    book: &RuleBook,
+    world: &World,
+    rule: &Rule,
+    index: &Index,
+    cause: &Episode,
+    effect: &Episode,
+) -> f64 {
     let catalogue = &book.catalogue;
     let is_process = rule.path != Path::Process || is_same_process(&cause.subject, &effect.subject);
     let is_over = is_over(catalogue, cause, effect);
     if cause.id == effect.id || !is_process || is_over || !precedes(rule, cause, effect) {
+        return 0.0;
+    }
+    if was_taken_back(world, index, cause, effect) {
         return 0.0;
     }
     let likely = rule.prior * lag_likelihood(catalogue, rule, cause, effect);
@@ -136,6 +150,19 @@ fn weight(book: &RuleBook, rule: &Rule, index: &Index, cause: &Episode, effect: 
         * proximity(&cause.subject, &effect.subject)
         * share_gone(&rule.path, cause)
         * rarity(catalogue, index, cause, effect)
+}
+
+/// Whether a change of the same kind had brought back what was there before the cause when the effect began.
+fn was_taken_back(world: &World, index: &Index, cause: &Episode, effect: &Episode) -> bool {
+    let Some(entry) = index.entry(cause.id) else {
+        return false;
+    };
+    let later = cause.start_ns + 1..=effect.start_ns;
+    let mut changes = index.about(entry.condition, &entry.subject, later);
+    changes.any(|id| {
+        let change = world.episodes.get(&id);
+        change.is_some_and(|change| change.facts.contains_key(ROLLBACK))
+    })
 }
 
 /// Whether the cause held no more when the effect began; what was waited for in vain began with the waiting. Who calls a

@@ -102,11 +102,13 @@ impl Pair {
             "key_missing",
             "quota_exceeded",
             "liveness_probe",
+            "bad_command",
+            "volume_unbound",
         ];
         let causes = [
             texts("signal", &["SIGKILL", "SIGSTOP"]),
             texts("reason", &reasons),
-            texts("kind_of_object", &["NetworkPolicy", "Service"]),
+            texts("kind_of_object", &["NetworkPolicy", "Service", "ConfigMap"]),
         ]
         .concat();
         for (name, fact) in causes {

@@ -216,3 +216,42 @@ fn a_full_quota_is_named_by_the_pods_that_cannot_be_created() {
     assert_eq!(root(last), "compute bounds_changed");
     assert!(conditions(last).contains(&("api", "not_created")));
 }
+
+/// Whether a crash loop is suspected to come from a change of the command, after which came another one.
+fn is_first_change_suspect(second_takes_back: bool) -> bool {
+    let mut log = Log::default();
+    log.healthy(0, 120);
+    let mut command = |at: u64, rollback| {
+        let difference = Difference {
+            aspect: Aspect::Command,
+            name: "args".into(),
+            old: Some(String::new()),
+            new: Some(String::new()),
+            ..Difference::default()
+        };
+        let change = SpecChanged {
+            differences: vec![difference],
+            rollback,
+            ..SpecChanged::default()
+        };
+        let body = Body::SpecChanged(change);
+        log.add(at * SECOND, Severity::Notice, deployment("api"), None, body);
+    };
+    command(10, false);
+    command(20, second_takes_back);
+    let (looping, why) = (State::CrashLooping, Reason::ExitedWithError);
+    log.state(40 * SECOND, pod("api", 2), looping, true, why);
+    let incidents = log.replay();
+    let last = incidents.last().unwrap();
+    assert_eq!(root(last), "api command_changed");
+    let started = last.root_cause().unwrap().start.as_ns();
+    assert_eq!(started, (1_700_000_000 + 20) * SECOND, "of equals the nearest");
+    let mut rejected = last.rejected.iter();
+    rejected.any(|rejected| rejected.hypothesis == "command of api")
+}
+
+#[test]
+fn a_change_that_was_taken_back_causes_nothing_any_more() {
+    assert!(is_first_change_suspect(false));
+    assert!(!is_first_change_suspect(true));
+}
