@@ -24,6 +24,7 @@ use std::path::PathBuf;
 use fence::Fence;
 use observed::{Observed, client};
 use server::Server;
+use wait::wait_for;
 
 /// One control plane at a time.
 static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
@@ -70,6 +71,14 @@ async fn every_change_by_kubectl_is_told_once_with_its_difference() {
     let mut count = 0;
     for case in cases::all() {
         server.kubectl(case.does);
+        // Each template has to become a revision before the next: by them a rollback is known.
+        wait_for("the controller has seen the Deployment web", || {
+            let generations = "kubectl get deployment web --ignore-not-found -o jsonpath='{.metadata.generation} {.status.observedGeneration}'";
+            let generations = server.kubectl(generations);
+            let mut generations = generations.split_whitespace();
+            generations.next() == generations.next()
+        })
+        .await;
         let mut told = fence.told(&observed).await;
         told.sort();
         // Who is not known is not called by any name.
