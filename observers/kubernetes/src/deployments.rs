@@ -26,7 +26,7 @@ use observer_base::{Context, Observer};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use crate::{election, leader};
+use crate::{leader, server};
 use change::Change;
 use kinds::KINDS;
 use known::SharedIndex;
@@ -41,11 +41,6 @@ const CHANGES: usize = 1024;
 #[derive(Debug)]
 pub struct Deployments;
 
-/// Nobody can be asked.
-#[derive(Debug, thiserror::Error)]
-#[error("no Kubernetes API server can be asked; run it in a pod or set KUBECONFIG")]
-struct NoServer(#[source] kube::Error);
-
 impl Observer for Deployments {
     fn delay(&self) -> Duration {
         // The API server tells a change within milliseconds; nothing that a change does to a pod is faster than this.
@@ -54,8 +49,7 @@ impl Observer for Deployments {
 
     fn run(self: Box<Self>, context: Context) -> BoxFuture<'static, Result<(), Error>> {
         Box::pin(async move {
-            let client = Client::try_default().await.map_err(NoServer)?;
-            observe(client, context).await;
+            observe(server::client().await?, context).await;
             Ok(())
         })
     }
@@ -77,11 +71,8 @@ pub async fn observe(client: Client, context: Context) {
         ));
     }
     drop(changes);
-    let mut leadership = election::stand(client, LEASE, context.clock.clone(), context.stop.clone());
-    leader::tell(seen, &mut leadership, |change| {
+    leader::tell(seen, client, LEASE, &context, |change| {
         context.emitter.emit(change.draft());
     })
     .await;
-    // The lease is given back.
-    while leadership.changed().await.is_ok() {}
 }

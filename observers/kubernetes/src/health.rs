@@ -14,7 +14,7 @@ pub(crate) struct Health {
     context: Context,
     observer: &'static str,
     /// What the watch is called in both.
-    pub(crate) hook: String,
+    hook: String,
     is_starting: bool,
     trouble: Option<String>,
 }

@@ -3,6 +3,8 @@
 
 mod backlog;
 
+use kube::Client;
+use observer_base::Context;
 use tokio::sync::mpsc;
 
 use crate::election::{self, Leadership};
@@ -14,8 +16,21 @@ pub(crate) trait Seen {
     fn observed_ns(&self) -> u64;
 }
 
-/// Hands what is `seen` to `emit` while leading, and keeps it otherwise. Ends with the watches.
+/// Stands for the lease, and hands what is `seen` to `emit` while holding it. Ends with the watches, and gives it back.
 pub(crate) async fn tell<T: Seen>(
+    seen: mpsc::Receiver<T>,
+    client: Client,
+    lease: &'static str,
+    context: &Context,
+    emit: impl FnMut(T),
+) {
+    let mut leadership = election::stand(client, lease, context.clock.clone(), context.stop.clone());
+    hand_on(seen, &mut leadership, emit).await;
+    while leadership.changed().await.is_ok() {}
+}
+
+/// Hands on while leading, and keeps what is seen otherwise.
+async fn hand_on<T: Seen>(
     mut seen: mpsc::Receiver<T>,
     leadership: &mut election::Watch,
     mut emit: impl FnMut(T),

@@ -6,6 +6,7 @@ pub mod election;
 mod health;
 mod leader;
 pub mod lifecycle;
+mod server;
 
 use observer_base::{Family, Observer};
 

@@ -21,7 +21,7 @@ use observer_base::family::Error;
 use observer_base::{Context, Draft, Emitter, Observer};
 use tokio::sync::mpsc;
 
-use crate::{election, leader};
+use crate::{leader, server};
 use held::Transition;
 use world::World;
 
@@ -35,11 +35,6 @@ const TRANSITIONS: usize = 1024;
 #[derive(Debug)]
 pub struct Lifecycle;
 
-/// Nobody can be asked.
-#[derive(Debug, thiserror::Error)]
-#[error("no Kubernetes API server can be asked; run it in a pod or set KUBECONFIG")]
-struct NoServer(#[source] kube::Error);
-
 impl Observer for Lifecycle {
     fn delay(&self) -> Duration {
         // A transition carries the time at which it was found out; it is emitted at once.
@@ -48,8 +43,7 @@ impl Observer for Lifecycle {
 
     fn run(self: Box<Self>, context: Context) -> BoxFuture<'static, Result<(), Error>> {
         Box::pin(async move {
-            let client = Client::try_default().await.map_err(NoServer)?;
-            observe(client, context).await;
+            observe(server::client().await?, context).await;
             Ok(())
         })
     }
@@ -62,13 +56,10 @@ pub async fn observe(client: Client, context: Context) {
     let _watches = watch::start(&client, &context, &told);
     drop(told);
     tokio::spawn(keep_account(changes, transitions, context.clone()));
-    let mut leadership = election::stand(client, LEASE, context.clock.clone(), context.stop.clone());
-    leader::tell(seen, &mut leadership, |transition| {
+    leader::tell(seen, client, LEASE, &context, |transition| {
         emit(&context.emitter, transition);
     })
     .await;
-    // The lease is given back.
-    while leadership.changed().await.is_ok() {}
 }
 
 /// Hands on what follows from changes and from time. Ends with the watches.

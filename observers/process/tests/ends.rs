@@ -1,6 +1,9 @@
 //! How services end, with real processes in control groups and pid namespaces.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "../../base/tests/harness/context.rs"]
+mod context;
+
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -9,31 +12,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bus_client::codec::Codec;
-use bus_client::losses::Losses;
 use bus_client::publisher::Outgoing;
-use bus_client::{Bus, Config};
 use bus_schema::event::{Body, Event};
-use bus_stage::Process;
-use bus_stage::health::Readiness;
-use bus_stage::metrics::Metrics;
-use bus_stage::vitals::Vitals;
-use clap::Parser;
-use observer_base::batcher::{Batcher, Source};
+use observer_base::Family as _;
 use observer_base::clock::BootClock;
 use observer_base::identity::{Identity, hierarchy};
-use observer_base::{Context, Family as _};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 /// How long anything is waited for.
 const PATIENCE: Duration = Duration::from_secs(20);
 const OBSERVER: &str = "process-signals";
-
-#[derive(Debug, Parser)]
-struct Cli {
-    #[command(flatten)]
-    common: bus_stage::Args,
-}
 
 async fn wait_for(what: &str, mut is_so: impl FnMut() -> bool) {
     let all = async {
@@ -54,43 +43,12 @@ struct Told {
 
 impl Told {
     async fn observe() -> Self {
-        let cli = Cli::try_parse_from(["test", "--nats-url=nats://127.0.0.1:1"]).unwrap();
-        let bus = Config {
-            urls: cli.common.nats_url.clone(),
-            ..Config::default()
-        };
-        let stop = CancellationToken::new();
-        let process = Process {
-            bus: Bus::connect(&bus).await.unwrap(),
-            args: cli.common,
-            readiness: Readiness::default(),
-            metrics: Metrics::new("test"),
-            vitals: Vitals::default(),
-            stop: stop.clone(),
-        };
-        let source = Source {
-            cluster: "c".into(),
-            node: "n".into(),
-            boot: "b".into(),
-            family: "process",
-            observer: OBSERVER,
-            delay: Duration::ZERO,
-        };
-        let (out, sent) = mpsc::channel(10_000);
-        let clock = BootClock::new();
-        let metrics = process.metrics.clone();
-        let (batcher, emitter) =
-            Batcher::new(source, clock.clone(), out, Losses::default(), metrics).unwrap();
-        tokio::spawn(batcher.run());
-        let identity = Arc::new(Identity::new());
-        let context = Context {
-            node: "n".into(),
-            emitter,
-            clock: clock.clone(),
-            identity: Arc::clone(&identity),
-            process,
-            stop: stop.clone(),
-        };
+        let (context, sent) = context::context("process", OBSERVER).await;
+        let (identity, clock, stop) = (
+            Arc::clone(&context.identity),
+            context.clock.clone(),
+            context.stop.clone(),
+        );
         let observer = observer_process::Process::observer(OBSERVER).unwrap();
         tokio::spawn(observer.run(context));
         let mut told = Self {

@@ -1,6 +1,5 @@
 //! One watch of the API: each object becomes what is kept of it before the next is read.
 
-use bus_stage::process::chain;
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use k8s_openapi::api::apps::v1 as apps;
@@ -181,8 +180,7 @@ impl Watch {
                     self.gone(&object)
                 }
                 Err(error) => {
-                    tracing::warn!(hook = health.hook, error = chain(&error), "watch interrupted");
-                    health.set(Some(chain(&error)));
+                    health.fails(&error);
                     Some(Change::Blind)
                 }
             };

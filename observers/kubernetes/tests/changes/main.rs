@@ -9,6 +9,8 @@
 )]
 
 mod cases;
+#[path = "../../../base/tests/harness/context.rs"]
+mod context;
 mod fence;
 mod interruptions;
 mod link;

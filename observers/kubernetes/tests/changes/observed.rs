@@ -5,32 +5,17 @@ use std::io::Write;
 use std::sync::{Arc, Mutex};
 
 use bus_client::codec::{Codec, plain};
-use bus_client::losses::Losses;
 use bus_client::publisher::Outgoing;
-use bus_client::{Bus, Config};
 use bus_schema::event::node::{Capability, Coverage};
 use bus_schema::event::{Body, Event};
-use bus_stage::Process;
 use bus_stage::health::Readiness;
-use bus_stage::metrics::Metrics;
-use bus_stage::vitals::Vitals;
-use clap::Parser;
 use kube::Client;
 use kube::config::{KubeConfigOptions, Kubeconfig};
-use observer_base::Context;
-use observer_base::batcher::{Batcher, Source};
-use observer_base::clock::BootClock;
-use observer_base::identity::Identity;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::context::context;
 use super::wait::wait_for;
-
-#[derive(Debug, Parser)]
-struct Cli {
-    #[command(flatten)]
-    common: bus_stage::Args,
-}
 
 /// What was sent: the events, and every payload as it was sent and as it is without compression.
 #[derive(Default)]
@@ -62,44 +47,10 @@ pub(crate) async fn client(kubeconfig: serde_json::Value) -> Client {
 impl Observed {
     /// Observes the server of that configuration, from when everything is listed.
     pub(crate) async fn start(kubeconfig: serde_json::Value) -> Self {
-        let cli = Cli::try_parse_from(["test", "--nats-url=nats://127.0.0.1:1"]).unwrap();
-        let bus = Config {
-            urls: cli.common.nats_url.clone(),
-            ..Config::default()
-        };
-        let stop = CancellationToken::new();
-        let process = Process {
-            bus: Bus::connect(&bus).await.unwrap(),
-            args: cli.common,
-            readiness: Readiness::default(),
-            metrics: Metrics::new("test"),
-            vitals: Vitals::default(),
-            stop: stop.clone(),
-        };
-        let readiness = process.readiness.clone();
-        let source = Source {
-            cluster: "c".into(),
-            node: "n".into(),
-            boot: "b".into(),
-            family: "kubernetes",
-            observer: "deployments",
-            delay: std::time::Duration::ZERO,
-        };
-        let (out, outgoing) = mpsc::channel(1000);
-        let (clock, metrics) = (BootClock::new(), process.metrics.clone());
-        let (batcher, emitter) =
-            Batcher::new(source, clock.clone(), out, Losses::default(), metrics).unwrap();
-        tokio::spawn(batcher.run());
+        let (context, outgoing) = context("kubernetes", "deployments").await;
+        let (readiness, stop) = (context.process.readiness.clone(), context.stop.clone());
         let sent = Arc::new(Mutex::new(Sent::default()));
         tokio::spawn(collect(outgoing, Arc::clone(&sent)));
-        let context = Context {
-            node: "n".into(),
-            emitter,
-            clock,
-            identity: Arc::new(Identity::new()),
-            process,
-            stop: stop.clone(),
-        };
         let client = client(kubeconfig).await;
         tokio::spawn(observer_kubernetes::deployments::observe(client, context));
         let observed = Self {

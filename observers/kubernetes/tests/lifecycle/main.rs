@@ -10,6 +10,8 @@
 
 mod case;
 mod cases;
+#[path = "../../../base/tests/harness/context.rs"]
+mod context;
 mod interruption;
 mod kubectl;
 mod registry;

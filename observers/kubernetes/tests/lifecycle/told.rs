@@ -1,34 +1,16 @@
 //! An observer in this process, and what it has sent.
 
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use bus_client::codec::Codec;
-use bus_client::losses::Losses;
-use bus_client::{Bus, Config};
 use bus_schema::event::kubernetes::ObjectState;
 use bus_schema::event::node::Coverage;
 use bus_schema::event::{Body, Event};
-use bus_stage::Process;
-use bus_stage::health::Readiness;
-use bus_stage::metrics::Metrics;
-use bus_stage::vitals::Vitals;
-use clap::Parser;
 use kube::Client;
-use observer_base::Context;
-use observer_base::batcher::{Batcher, Source};
-use observer_base::clock::BootClock;
-use observer_base::identity::Identity;
-use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use crate::context::context;
 use crate::kubectl::wait_for;
-
-#[derive(Debug, Parser)]
-struct Cli {
-    #[command(flatten)]
-    common: bus_stage::Args,
-}
 
 /// What an observer tells.
 pub(crate) struct Told {
@@ -38,42 +20,8 @@ pub(crate) struct Told {
 
 impl Told {
     pub(crate) async fn observe(client: Client) -> Self {
-        let cli = Cli::try_parse_from(["test", "--nats-url=nats://127.0.0.1:1"]).unwrap();
-        let bus = Config {
-            urls: cli.common.nats_url.clone(),
-            ..Config::default()
-        };
-        let stop = CancellationToken::new();
-        let process = Process {
-            bus: Bus::connect(&bus).await.unwrap(),
-            args: cli.common,
-            readiness: Readiness::default(),
-            metrics: Metrics::new("test"),
-            vitals: Vitals::default(),
-            stop: stop.clone(),
-        };
-        let source = Source {
-            cluster: "c".into(),
-            node: "n".into(),
-            boot: "b".into(),
-            family: "kubernetes",
-            observer: "lifecycle",
-            delay: Duration::ZERO,
-        };
-        let (out, mut sent) = mpsc::channel(10_000);
-        let clock = BootClock::new();
-        let metrics = process.metrics.clone();
-        let (batcher, emitter) =
-            Batcher::new(source, clock.clone(), out, Losses::default(), metrics).unwrap();
-        tokio::spawn(batcher.run());
-        let context = Context {
-            node: "n".into(),
-            emitter,
-            clock,
-            identity: Arc::new(Identity::new()),
-            process,
-            stop: stop.clone(),
-        };
+        let (context, mut sent) = context("kubernetes", "lifecycle").await;
+        let stop = context.stop.clone();
         tokio::spawn(observer_kubernetes::lifecycle::observe(client, context));
         let events = Arc::<Mutex<Vec<Event>>>::default();
         let known = Arc::clone(&events);

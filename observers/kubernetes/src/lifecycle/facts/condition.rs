@@ -41,7 +41,30 @@ impl Condition {
         }
     }
 
+    /// Whether it is so.
     pub(in crate::lifecycle) fn is(&self, truth: Truth) -> bool {
         self.truth == truth
     }
 }
+
+/// The condition of that type among those of a status. Each kind of object has a type of conditions of its own, with the same
+/// fields.
+macro_rules! condition {
+    ($conditions:expr, $kind:expr) => {
+        $conditions
+            .into_iter()
+            .flatten()
+            .find(|condition| condition.type_ == $kind)
+            .map(|found| {
+                let since = found.last_transition_time.as_ref();
+                $crate::lifecycle::facts::Condition::new(
+                    &found.status,
+                    found.reason.as_ref(),
+                    found.message.as_ref(),
+                    since,
+                )
+            })
+    };
+}
+
+pub(super) use condition;

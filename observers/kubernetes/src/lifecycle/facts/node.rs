@@ -2,6 +2,7 @@
 
 use k8s_openapi::api::core::v1::Node as Object;
 
+use super::condition::condition;
 use super::{Condition, Meta};
 use crate::lifecycle::key::Kind;
 
@@ -44,19 +45,7 @@ impl Taint {
 impl Node {
     pub(in crate::lifecycle) fn of(node: &Object) -> Self {
         let conditions = node.status.as_ref().and_then(|status| status.conditions.as_ref());
-        let condition = |kind: &str| {
-            let found = conditions
-                .into_iter()
-                .flatten()
-                .find(|condition| condition.type_ == kind)?;
-            let since = found.last_transition_time.as_ref();
-            Some(Condition::new(
-                &found.status,
-                found.reason.as_ref(),
-                found.message.as_ref(),
-                since,
-            ))
-        };
+        let condition = |kind: &str| condition!(conditions, kind);
         let taints = node.spec.iter().flat_map(|spec| spec.taints.iter().flatten());
         Self {
             meta: Meta::of(Kind::Node, &node.metadata),

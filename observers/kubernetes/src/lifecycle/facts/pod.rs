@@ -6,6 +6,7 @@ use k8s_openapi::api::core::v1::{
     ContainerState, ContainerStateTerminated, ContainerStatus, Pod as Object, PodSpec,
 };
 
+use super::condition::condition;
 use super::{Condition, Meta, Owner, controller, nanoseconds};
 use crate::lifecycle::finding::shortened;
 use crate::lifecycle::key::Kind;
@@ -103,19 +104,7 @@ impl Pod {
     pub(in crate::lifecycle) fn of(pod: &Object) -> Self {
         let (spec, status) = (pod.spec.as_ref(), pod.status.as_ref());
         let conditions = status.and_then(|status| status.conditions.as_ref());
-        let condition = |kind: &str| {
-            let found = conditions
-                .into_iter()
-                .flatten()
-                .find(|condition| condition.type_ == kind)?;
-            let since = found.last_transition_time.as_ref();
-            Some(Condition::new(
-                &found.status,
-                found.reason.as_ref(),
-                found.message.as_ref(),
-                since,
-            ))
-        };
+        let condition = |kind: &str| condition!(conditions, kind);
         let text = |of: Option<&String>| of.map(|text| shortened(text)).unwrap_or_default();
         let node = spec.and_then(|spec| spec.node_name.clone());
         Self {

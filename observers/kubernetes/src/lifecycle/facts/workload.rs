@@ -6,6 +6,7 @@ use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, StatefulSet};
 use k8s_openapi::api::batch::v1 as batch;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
+use super::condition::condition;
 use super::{Condition, Meta, controller};
 use crate::lifecycle::key::Kind;
 
@@ -41,19 +42,7 @@ impl Workload {
     pub(in crate::lifecycle) fn of_deployment(object: &Deployment) -> Self {
         let (spec, status) = (object.spec.as_ref(), object.status.as_ref());
         let conditions = status.and_then(|status| status.conditions.as_ref());
-        let condition = |kind: &str| {
-            let found = conditions
-                .into_iter()
-                .flatten()
-                .find(|condition| condition.type_ == kind)?;
-            let since = found.last_transition_time.as_ref();
-            Some(Condition::new(
-                &found.status,
-                found.reason.as_ref(),
-                found.message.as_ref(),
-                since,
-            ))
-        };
+        let condition = |kind: &str| condition!(conditions, kind);
         let count = |of: fn(&k8s_openapi::api::apps::v1::DeploymentStatus) -> Option<i32>| {
             status.and_then(of).unwrap_or(0)
         };
@@ -164,27 +153,14 @@ pub(in crate::lifecycle) struct Job {
 impl Job {
     pub(in crate::lifecycle) fn of(job: &batch::Job) -> Self {
         let status = job.status.as_ref();
-        let conditions = status
-            .into_iter()
-            .flat_map(|status| status.conditions.iter().flatten());
-        let failed = conditions
-            .into_iter()
-            .find(|condition| condition.type_ == "Failed");
+        let conditions = status.and_then(|status| status.conditions.as_ref());
         let pods = status.map_or(0, |status| {
             status.active.unwrap_or(0) + status.succeeded.unwrap_or(0) + status.failed.unwrap_or(0)
         });
         Self {
             meta: Meta::of(Kind::Job, &job.metadata),
             owner: controller(&job.metadata),
-            failed: failed.map(|failed| {
-                let since = failed.last_transition_time.as_ref();
-                Condition::new(
-                    &failed.status,
-                    failed.reason.as_ref(),
-                    failed.message.as_ref(),
-                    since,
-                )
-            }),
+            failed: condition!(conditions, "Failed"),
             has_pods: pods > 0,
         }
     }
