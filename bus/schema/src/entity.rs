@@ -236,11 +236,9 @@ impl Entity {
 
     /// Its identity as one text, the name under which it is correlated.
     pub fn key(&self) -> String {
-        // Every event asks for it: what is there already is not copied first.
-        match &self.identity {
-            Some(identity) => identity.key(),
-            None => Identity::of(self).key(),
-        }
+        self.identity
+            .as_ref()
+            .map_or_else(|| identity::key_of(self), Identity::key)
     }
 
     /// The short name for a sentence: `cache`, `10.0.0.7:6379`, `node-3`.

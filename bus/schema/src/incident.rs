@@ -20,7 +20,7 @@ pub struct Incident {
     pub revision: u32,
     /// Where it stands in its life.
     pub state: State,
-    /// Worst of its steps.
+    /// Worst of what it tells, the parts of its steps included.
     pub severity: Severity,
     /// Cluster.
     pub cluster: String,

@@ -4,8 +4,10 @@ mod advice;
 mod completeness;
 mod steps;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
+use bus_schema::episode::Episode;
 use bus_schema::incident::{Impact, State, Step};
 use bus_schema::{EventId, Incident, Severity, Timestamp};
 
@@ -32,11 +34,17 @@ pub(super) fn compose(view: View<'_>, tree: &Tree, cluster: &str, id: EventId) -
         id,
         revision: 1,
         state: State::Open,
-        severity: steps.iter().map(|step| step.severity).max().unwrap_or_default(),
+        severity: alarms(view, &told)
+            .map(|episode| episode.severity)
+            .max()
+            .unwrap_or_default(),
         cluster: cluster.to_owned(),
         namespace: root.map_or("", |root| root.entity.namespace()).to_owned(),
         workload: root.map_or("", |root| root.label.as_str()).to_owned(),
-        first_symptom_at: first_symptom(&steps),
+        first_symptom_at: alarms(view, &told)
+            .map(|episode| Timestamp(episode.start_ns))
+            .min()
+            .unwrap_or_default(),
         opened_at: now,
         updated_at: now,
         confidence,
@@ -51,22 +59,21 @@ pub(super) fn compose(view: View<'_>, tree: &Tree, cluster: &str, id: EventId) -
     }
 }
 
-/// Mean probability of the root over everything that is told and at least an error.
-#[expect(clippy::cast_precision_loss, reason = "a small count")]
-fn confidence(view: View<'_>, posterior: &Posterior, told: &Told) -> f64 {
-    let is_alarming = |id: &EventId| {
-        let episode = view.world.episodes.get(id);
-        episode.is_some_and(|episode| episode.severity >= Severity::Error)
-            && view.forest.absorbed_by(*id).is_none()
-    };
-    let alarms: Vec<_> = told.members().filter(is_alarming).collect();
-    let probabilities = alarms.iter().map(|id| posterior.probability(*id, told.root()));
-    probabilities.sum::<f64>() / alarms.len().max(1) as f64
+/// Errors that are told, by themselves or as part of something that is told. What a warning is told of may be an error where
+/// it was seen from elsewhere.
+fn alarms<'a>(view: View<'a>, told: &'a Told) -> impl Iterator<Item = &'a Arc<Episode>> {
+    let episodes = told.members().filter_map(move |id| view.world.episodes.get(&id));
+    episodes.filter(|episode| episode.severity >= Severity::Error)
 }
 
-fn first_symptom(steps: &[Step]) -> Timestamp {
-    let errors = steps.iter().filter(|step| step.severity >= Severity::Error);
-    errors.map(|step| step.start).min().unwrap_or_default()
+/// Mean probability of the root over all errors, each as it is told.
+#[expect(clippy::cast_precision_loss, reason = "a small count")]
+fn confidence(view: View<'_>, posterior: &Posterior, told: &Told) -> f64 {
+    let alarms: BTreeSet<_> = alarms(view, told)
+        .map(|episode| view.forest.told_as(episode.id))
+        .collect();
+    let probabilities = alarms.iter().map(|id| posterior.probability(*id, told.root()));
+    probabilities.sum::<f64>() / alarms.len().max(1) as f64
 }
 
 /// 100 × (1 − Π (1 − harm)): each workload adds its worst harm to what is still whole.

@@ -3,13 +3,17 @@
 use std::sync::Arc;
 
 use bus_schema::event::Body;
+use bus_schema::event::network::Role;
 use bus_schema::event::node::{Capability, Coverage};
+use bus_schema::event::status::HttpStats;
 use bus_schema::{Entity, Severity};
 use correlator::fold::Folder;
 use correlator::graph::Graph;
 use correlator::rules::RuleBook;
 
-use super::log::leak;
+use super::log::{Log, leak, service};
+use super::replay::conditions;
+use super::{MILLI, SECOND};
 
 #[test]
 fn a_restart_at_any_message_changes_nothing() {
@@ -76,4 +80,36 @@ fn every_revision_is_what_the_published_schema_describes() {
         !validator.is_valid(&serde_json::to_value(&incidents[0]).unwrap()),
         "a probability above 1"
     );
+}
+
+#[test]
+fn an_error_that_is_told_by_a_warning_is_still_an_error() {
+    let mut log = Log::default();
+    log.healthy(0, 10);
+    // The gateway is seen to answer with one error, its users see many.
+    log.error(10 * SECOND, Role::Server);
+    (0..30).for_each(|tenth| log.error(10 * SECOND + MILLI + tenth * 100 * MILLI, Role::Client));
+    for second in 11..=13 {
+        let asking = HttpStats {
+            role: Role::Client,
+            by_class: [0, 10, 0, 0, 90],
+            ..HttpStats::default()
+        };
+        let users = service("users");
+        let body = Body::HttpStats(asking);
+        log.add(
+            second * SECOND,
+            Severity::Info,
+            users,
+            Some(service("gateway")),
+            body,
+        );
+    }
+    let incidents = log.replay();
+    let first = incidents.first().unwrap();
+    assert_eq!(conditions(first), [("gateway", "http_5xx")]);
+    assert_eq!(first.steps[0].severity, Severity::Warning);
+    assert_eq!(first.severity, Severity::Error);
+    assert!(first.confidence > 0.0, "{}", first.confidence);
+    assert!(first.first_symptom_at.as_ns() >= (1_700_000_000 + 10) * SECOND);
 }

@@ -1,5 +1,7 @@
 //! Who something is: the key of every stage after the enricher.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -45,40 +47,10 @@ impl Identity {
 
     /// The widest that the attributes of `entity` tell.
     pub fn of(entity: &Entity) -> Self {
-        let node = entity.node.as_deref().unwrap_or_default();
-        if let Some(workload) = &entity.workload {
-            let (kind, namespace, name) = (&*workload.kind, &*workload.namespace, &*workload.name);
-            // Groups of one name below different parents are different services; the path tells them apart.
-            let path = entity.cgroup.as_ref().map(|cgroup| cgroup.path.as_str());
-            let name = path.filter(|_| kind == CGROUP_KIND).unwrap_or(name);
-            let is_of_node = [UNIT_KIND, CGROUP_KIND, PROGRAM_KIND].contains(&kind);
-            return Self::new(kind, namespace, name).on(if is_of_node { node } else { "" });
-        }
-        if let Some(service) = &entity.service {
-            return Self::new(SERVICE_KIND, &service.namespace, &service.name);
-        }
-        if let Some(pod) = &entity.pod {
-            let name = if pod.name.is_empty() { &pod.uid } else { &pod.name };
-            return Self::new(POD_KIND, &pod.namespace, name);
-        }
-        if let (Some(cgroup), false) = (&entity.cgroup, node.is_empty()) {
-            let name = if cgroup.path.is_empty() {
-                cgroup.id.to_string()
-            } else {
-                cgroup.path.clone()
-            };
-            return Self::new(CGROUP_KIND, HOST_NAMESPACE, &name).on(node);
-        }
-        if let Some(address) = &entity.address {
-            return Self::new(EXTERNAL_KIND, "", &format!("{}:{}", address.ip, address.port));
-        }
-        Self::new(NODE_KIND, "", node)
-    }
-
-    fn on(self, node: &str) -> Self {
+        let (kind, namespace, name, node) = parts(entity);
         Self {
             node: node.to_owned(),
-            ..self
+            ..Self::new(kind, namespace, &name)
         }
     }
 
@@ -90,16 +62,59 @@ impl Identity {
             name,
             node,
         } = self;
-        if node.is_empty() {
-            [kind, "/", namespace, "/", name].concat()
-        } else {
-            [kind, "/", namespace, "/", name, "@", node].concat()
-        }
+        text(kind, namespace, name, node)
     }
 
     /// Whether it is an object of the Kubernetes API.
     pub fn is_api_object(&self) -> bool {
         !OUTSIDE_API.contains(&self.kind.as_str())
+    }
+}
+
+/// The key of what the attributes of `entity` tell, without the identity in between: every event asks for two.
+pub(super) fn key_of(entity: &Entity) -> String {
+    let (kind, namespace, name, node) = parts(entity);
+    text(kind, namespace, &name, node)
+}
+
+/// Kind, namespace, name and node of the widest that is known.
+fn parts(entity: &Entity) -> (&str, &str, Cow<'_, str>, &str) {
+    let node = entity.node.as_deref().unwrap_or_default();
+    if let Some(workload) = &entity.workload {
+        let (kind, namespace, name) = (&*workload.kind, &*workload.namespace, &*workload.name);
+        // Groups of one name below different parents are different services; the path tells them apart.
+        let path = entity.cgroup.as_ref().map(|cgroup| cgroup.path.as_str());
+        let name = path.filter(|_| kind == CGROUP_KIND).unwrap_or(name);
+        let is_of_node = [UNIT_KIND, CGROUP_KIND, PROGRAM_KIND].contains(&kind);
+        return (kind, namespace, name.into(), if is_of_node { node } else { "" });
+    }
+    if let Some(service) = &entity.service {
+        return (SERVICE_KIND, &service.namespace, service.name.as_str().into(), "");
+    }
+    if let Some(pod) = &entity.pod {
+        let name = if pod.name.is_empty() { &pod.uid } else { &pod.name };
+        return (POD_KIND, &pod.namespace, name.into(), "");
+    }
+    if let (Some(cgroup), false) = (&entity.cgroup, node.is_empty()) {
+        let name = if cgroup.path.is_empty() {
+            cgroup.id.to_string().into()
+        } else {
+            cgroup.path.as_str().into()
+        };
+        return (CGROUP_KIND, HOST_NAMESPACE, name, node);
+    }
+    if let Some(address) = &entity.address {
+        let name = format!("{}:{}", address.ip, address.port);
+        return (EXTERNAL_KIND, "", name.into(), "");
+    }
+    (NODE_KIND, "", node.into(), "")
+}
+
+fn text(kind: &str, namespace: &str, name: &str, node: &str) -> String {
+    if node.is_empty() {
+        [kind, "/", namespace, "/", name].concat()
+    } else {
+        [kind, "/", namespace, "/", name, "@", node].concat()
     }
 }
 

@@ -3,11 +3,13 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use bus_schema::Entity;
 use bus_schema::entity::Process;
+use bus_schema::{Entity, EventId, Severity};
 
 use super::super::sighting::Facts;
+use super::open::WINDOW_NS;
 use super::*;
+use crate::condition::row::Traits;
 use crate::rules::RuleBook;
 
 fn catalogue() -> std::sync::Arc<Catalogue> {
