@@ -9,6 +9,8 @@ const MOST_SAMPLES: usize = 60;
 const LEAST_SAMPLES: usize = 5;
 /// Growth that lasts less is a start-up.
 const LEAST_SPAN_NS: u64 = 1_500_000_000;
+/// The same where there is no limit: nobody is in a hurry, and on a busy machine a start-up takes seconds.
+const LEAST_SPAN_UNLIMITED_NS: u64 = 10_000_000_000;
 /// Share of the variance that the line must explain.
 const LEAST_FIT: f64 = 0.9;
 /// Growth by less than this share of the limit (or of what was used at first) is breathing.
@@ -86,7 +88,8 @@ fn growth_along(samples: &[(u64, u64)], limit_bytes: Option<u64>) -> Option<Grow
     let ((first_ns, start_bytes), (last_ns, usage_bytes)) = (*samples.first()?, *samples.last()?);
     let grown = to_f64(usage_bytes.saturating_sub(start_bytes));
     let least = (LEAST_SHARE * to_f64(limit_bytes.unwrap_or(start_bytes))).max(LEAST_BYTES);
-    if samples.len() < LEAST_SAMPLES || last_ns - first_ns < LEAST_SPAN_NS || grown < least {
+    let least_span_ns = limit_bytes.map_or(LEAST_SPAN_UNLIMITED_NS, |_| LEAST_SPAN_NS);
+    if samples.len() < LEAST_SAMPLES || last_ns - first_ns < least_span_ns || grown < least {
         return None;
     }
     let (rate, fit) = line(samples);
@@ -207,6 +210,14 @@ mod tests {
             None,
             "hours away"
         );
+    }
+
+    #[test]
+    fn without_a_limit_a_few_seconds_of_growth_are_a_start_up_and_more_are_none() {
+        let grown = |ticks| trend((0..ticks).map(|tick| 8 * MIB + tick * MIB / 2));
+        assert_eq!(grown(20).growth(None), None);
+        assert!(grown(20).growth(LIMIT).is_some(), "it is on its way to a limit");
+        assert!(grown(45).growth(None).is_some());
     }
 
     #[test]
