@@ -97,7 +97,10 @@ impl Objects {
             self.known.insert(name, State::leaving(meta, list));
             return change.into_iter().collect();
         }
-        let now = State::of(self.kind, object, marks, list);
+        let mut now = State::of(self.kind, object, marks, list);
+        if let Some(before) = self.known.get(&name) {
+            now.follows(before);
+        }
         let changes = self.compare(&name, &now, object, observed_ns);
         if changes.iter().any(|change| !change.is_late) {
             self.interrupted_ns = None;
@@ -164,6 +167,7 @@ impl Objects {
             let what = affecting(what, affected.iter().cloned());
             let mut change = self.change(name, now, what, written, observed_ns);
             change.pods = before.map_or(Pods::Same, |before| before.pods(now));
+            change.is_rollback = change.pods != Pods::Same && now.ran_before();
             sign_for(scaler.as_ref(), change)
         });
         changes.collect()

@@ -12,6 +12,9 @@ use super::marks::Marks;
 use super::object::Object;
 use super::writer::{self, Signed};
 
+/// How many former templates of an object are remembered: as many revisions as Kubernetes keeps by default.
+const FORMER_TEMPLATES: usize = 10;
+
 /// An object, as far as it is compared with what comes.
 #[derive(Debug, Default)]
 pub(super) struct State {
@@ -19,6 +22,8 @@ pub(super) struct State {
     pub(super) generation: Option<i64>,
     pub(super) content: Content,
     pub(super) marks: Marks,
+    /// Hashes of the templates that were seen before its own, the newest last.
+    pub(super) former_templates: Vec<u64>,
     /// All who have written it.
     pub(super) signed: Signed,
     /// Whether a controller makes and removes it.
@@ -38,6 +43,7 @@ impl State {
             generation: meta.generation,
             content: (kind.read)(object),
             marks,
+            former_templates: Vec::new(),
             signed: writer::signed(meta),
             is_controlled: controller(meta).is_some(),
             is_leaving: false,
@@ -58,6 +64,26 @@ impl State {
     /// Whether it is of this object, not of a former one of its name.
     pub(super) fn is_of(&self, meta: &ObjectMeta) -> bool {
         meta.uid.as_deref().unwrap_or_default() == &*self.uid
+    }
+
+    /// Takes over which templates `before`, the state that it replaces, had.
+    pub(super) fn follows(&mut self, before: &Self) {
+        if self.uid != before.uid {
+            return;
+        }
+        self.former_templates.clone_from(&before.former_templates);
+        if self.content.template != before.content.template {
+            self.former_templates.extend(before.content.template);
+            let excess = self.former_templates.len().saturating_sub(FORMER_TEMPLATES);
+            self.former_templates.drain(..excess);
+        }
+    }
+
+    /// Whether its template is one of the former ones.
+    pub(super) fn ran_before(&self) -> bool {
+        self.content
+            .template
+            .is_some_and(|template| self.former_templates.contains(&template))
     }
 
     /// Whether an object says what it said: the API server counts the changes of most kinds.

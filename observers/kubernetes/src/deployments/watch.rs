@@ -70,9 +70,11 @@ pub(super) async fn follow(
     }
 }
 
-/// Whether what rolls out had been there before.
+/// Whether what rolls out had been there before this process saw it.
 async fn with_history(mut seen: Vec<Change>, kind: &Kind, client: &Client, object: &Object) -> Vec<Change> {
-    let of_template = seen.iter().filter(|change| change.pods != Pods::Same);
+    let of_template = seen
+        .iter()
+        .filter(|change| change.pods != Pods::Same && !change.is_rollback);
     let written_ns = of_template.map(|change| change.written_ns).min();
     let (Some(written_ns), Some(revisions)) = (written_ns, kind.revisions) else {
         return seen;
@@ -89,7 +91,7 @@ async fn with_history(mut seen: Vec<Change>, kind: &Kind, client: &Client, objec
         false
     });
     for change in &mut seen {
-        change.is_rollback = is_rollback;
+        change.is_rollback |= is_rollback;
     }
     seen
 }

@@ -131,6 +131,19 @@ fn other_replicas_are_no_other_pods_and_a_restart_is_a_change_without_a_differen
 }
 
 #[test]
+fn a_template_that_was_seen_before_comes_back_as_a_rollback_however_soon() {
+    let mut watched = Watched::new("Deployment");
+    watched.list(&[&deployment(1, "redis:6", 1, "")]);
+    let mut is_rollback = |json: &str| watched.changes(json).iter().any(|change| change.is_rollback);
+    assert!(!is_rollback(&deployment(2, "redis:7", 1, "")));
+    assert!(is_rollback(&deployment(3, "redis:6", 1, "")));
+    assert!(!is_rollback(&deployment(4, "redis:6", 2, "")), "the same pods");
+    assert!(!is_rollback(&deployment(5, "redis:8", 2, "")));
+    let another = deployment(1, "redis:7", 1, "").replace(r#""uid": "u""#, r#""uid": "v""#);
+    assert!(!is_rollback(&another), "another Deployment of its name");
+}
+
+#[test]
 fn a_container_that_comes_is_told_with_its_image() {
     let mut watched = Watched::new("DaemonSet");
     let of = |generation: u32, containers: &str| {
