@@ -226,9 +226,12 @@ impl Folder {
                 self.measure(level, gauge, sighting, holds, report);
             }
             Fold::State(_) if !holds => self.state.episodes.release(&sighting),
-            Fold::Point | Fold::Occurrences(_) | Fold::State(_) | Fold::Ratio(_) | Fold::Amplification(_) => {
-                self.see(sighting);
-            }
+            Fold::Point
+            | Fold::Occurrences(_)
+            | Fold::State(_)
+            | Fold::Ratio(_)
+            | Fold::Distribution(_)
+            | Fold::Amplification(_) => self.see(sighting),
         }
     }
 

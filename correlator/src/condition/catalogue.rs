@@ -249,6 +249,10 @@ fn check(row: &Row) -> Result<(), String> {
             fold.kind.counter(&fold.total)?;
             fold.kind.counter(&fold.failed)?;
         }
+        Fold::Distribution(fold) => {
+            fold.kind.counter(&fold.total)?;
+            fold.kind.distribution(&fold.values)?;
+        }
         Fold::Amplification(fold) => {
             fold.requests.kind.counter(&fold.requests.total)?;
             for attempts in &fold.attempts {

@@ -4,9 +4,12 @@ use std::collections::BTreeMap;
 
 use bus_schema::Severity;
 use bus_schema::event::Kind;
-use bus_schema::event::counters::{Counter, counter};
+use bus_schema::event::counters::{self, Counter, counter};
 use bus_schema::event::network::Role;
 use serde::{Deserialize, Deserializer};
+
+/// Over which time statistics are summed up.
+pub(crate) const WINDOW_NS: u64 = 1_000_000_000;
 
 /// Everything that is known of a condition.
 #[derive(Debug, Clone, Deserialize)]
@@ -74,6 +77,8 @@ pub enum Fold {
     State(State),
     /// A share of failures beyond what is normal there.
     Ratio(Ratio),
+    /// A share of high values beyond what is normal there.
+    Distribution(Distribution),
     /// A measurement above a bound.
     Level(Level),
     /// More attempts for each request than is normal there.
@@ -122,6 +127,30 @@ pub struct Ratio {
     #[serde(default)]
     pub severity_of_most: Option<Severity>,
     /// After this long without traffic it has ended; a healthy second ends it at once.
+    pub quiet_seconds: f64,
+}
+
+/// Settings of [`Fold::Distribution`]. A value is high when it is beyond the next power of two above nearly all that is normal.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Distribution {
+    /// The statistics.
+    pub kind: KindName,
+    /// Of the subject as which end.
+    pub role: Role,
+    /// Name of the number of all …
+    pub total: String,
+    /// … and of their distribution, in ns.
+    pub values: String,
+    /// A value below this is never high.
+    pub least_seconds: f64,
+    /// All peers are judged together.
+    #[serde(default)]
+    pub alone: bool,
+    /// How bad it is when most are high.
+    #[serde(default)]
+    pub severity_of_most: Option<Severity>,
+    /// After this long without traffic it has ended; a second as usual ends it at once.
     pub quiet_seconds: f64,
 }
 
@@ -246,6 +275,12 @@ impl KindName {
     pub(crate) fn counter(self, name: &str) -> Result<Counter, String> {
         counter(self.0, name).ok_or_else(|| format!("{} has no number {name:?}", self.0.token()))
     }
+
+    /// The distribution of that name, or what is wrong with it.
+    pub(crate) fn distribution(self, name: &str) -> Result<counters::Distribution, String> {
+        counters::distribution(self.0, name)
+            .ok_or_else(|| format!("{} has no distribution {name:?}", self.0.token()))
+    }
 }
 
 /// What the folding of sightings asks of a row, in the units of events.
@@ -272,6 +307,15 @@ impl Row {
     /// Whether it is something that was done once, rather than a state that lasts.
     pub fn is_point(&self) -> bool {
         matches!(self.fold, Fold::Point)
+    }
+
+    /// Within what time it began before it was first told, ns: only sums over such a time tell of it.
+    pub(crate) fn summed_ns(&self) -> u64 {
+        if matches!(self.fold, Fold::Distribution(_)) {
+            WINDOW_NS
+        } else {
+            0
+        }
     }
 
     pub(crate) fn traits(&self) -> Traits {
@@ -301,9 +345,10 @@ impl Row {
                 patience_ns: fold.patience_seconds.map(nanoseconds),
                 ..plain
             },
-            Fold::Ratio(fold) => Traits {
+            Fold::Ratio(Ratio { quiet_seconds, .. })
+            | Fold::Distribution(Distribution { quiet_seconds, .. }) => Traits {
                 must_last: true,
-                quiet_ns: Some(nanoseconds(fold.quiet_seconds)),
+                quiet_ns: Some(nanoseconds(*quiet_seconds)),
                 ..plain
             },
             Fold::Level(fold) => Traits {

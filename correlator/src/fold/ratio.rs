@@ -1,11 +1,14 @@
-//! Shares of failures, per edge and second, against what is normal there.
+//! Shares of failures and of high values, per edge and second, against what is normal there.
 //!
 //! Statistics of one second come from several sockets, peers and observers; they are added up and judged together once
 //! the watermark has passed that second.
 
+mod high;
+mod normal;
 mod table;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use bus_schema::episode::Fact;
 use bus_schema::{Entity, EventId};
@@ -13,18 +16,16 @@ use serde::{Deserialize, Serialize};
 
 use super::episodes::Episodes;
 use super::evicted::Evicted;
-use super::evidence::{Evidence, SURPRISING_BITS, share};
+use super::evidence::share;
 use super::seen::{Ends, Name, Seen};
 use super::sighting::{Facts, Sighting};
 use crate::condition::Condition;
+use high::add_buckets;
+use normal::Normal;
 pub(super) use table::Table;
 use table::{Way, Ways};
 
 const SECOND_NS: u64 = 1_000_000_000;
-/// Failures below this share are normal for a service of which nothing is known yet.
-const FLOOR: f64 = 0.002;
-/// Weight of a new window in the baseline: half of it is forgotten in about half a minute.
-const LEARNING_RATE: f64 = 0.02;
 /// What is normal is forgotten when there was no traffic for this long; ports that nobody uses again would stay for ever.
 const FORGET_AFTER_SECONDS: u64 = 15 * 60;
 /// Most seconds and entities that wait for their judgement, and most baselines.
@@ -39,7 +40,8 @@ struct Tally {
     ends: Option<(Entity, Option<Entity>)>,
 }
 
-#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
 struct Outcome {
     failed: u64,
     /// Failures that single events have already counted.
@@ -47,6 +49,8 @@ struct Outcome {
     /// When the last of them happened, UNIX ns.
     last_early_ns: u64,
     evidence: Option<EventId>,
+    /// What may be high, by bucket from [`High::from`].
+    high: Vec<u64>,
 }
 
 /// Tallies of the seconds that are not complete, and the normal share of failures by subject and object, of each traffic.
@@ -66,14 +70,6 @@ struct Traffic {
     ways: Vec<Condition>,
     tallies: BTreeMap<(u64, Ends), Tally>,
     baselines: BTreeMap<Ends, Normal>,
-}
-
-/// The normal share of each way to fail, `None` where nothing was learned yet; and what speaks for a change of it.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-struct Normal {
-    ways: Vec<(Option<f64>, Evidence)>,
-    /// Last second with traffic.
-    last: u64,
 }
 
 impl Ratios {
@@ -162,13 +158,14 @@ impl Traffic {
         let tally = self.tally((second, ends), evicted);
         tally.total += (row.total)(&event.body);
         for (place, way) in row.failing.iter().enumerate() {
-            let failed = (way.failed)(&event.body);
-            if failed == 0 {
+            let (failed, high) = way.failed.of(&event.body);
+            if failed == 0 && high.iter().all(|count| *count == 0) {
                 continue;
             }
             tally.outcomes.resize(row.failing.len(), Outcome::default());
             if let Some(outcome) = tally.outcomes.get_mut(place) {
                 outcome.failed += failed;
+                add_buckets(&mut outcome.high, high);
                 outcome.evidence.get_or_insert(event.id);
             }
             tally
@@ -196,39 +193,6 @@ impl Traffic {
     }
 }
 
-impl Normal {
-    fn judge(&mut self, row: &Ways, second: u64, ends: &Ends, tally: &Tally, episodes: &mut Episodes) {
-        let end_ns = (second + 1) * SECOND_NS;
-        self.last = second;
-        self.ways.resize(row.failing.len(), Default::default());
-        for (place, (way, (normal, evidence))) in row.failing.iter().zip(&mut self.ways).enumerate() {
-            let outcome = tally.outcomes.get(place).copied().unwrap_or_default();
-            if tally.total == 0 && outcome.failed == 0 {
-                continue;
-            }
-            let baseline = normal.unwrap_or(FLOOR);
-            let surprise = evidence.add(outcome.failed, tally.total, baseline.max(FLOOR));
-            let share = share(outcome.failed, tally.total);
-            // What has never worked may still be starting: there, windows that tell little do not add up.
-            if normal.is_none() {
-                *evidence = Evidence::default();
-            }
-            if outcome.failed > 0 && surprise >= SURPRISING_BITS {
-                let seen = sighting(way, tally, &outcome, end_ns, baseline, surprise);
-                let is_starting = Some(normal.is_none());
-                episodes.merge_all(seen.map(|seen| Sighting { is_starting, ..seen }));
-            } else if share <= baseline.max(FLOOR) {
-                episodes.heal(way.condition, ends, end_ns);
-            }
-            // What may be a change is not learned as normal.
-            if evidence.is_empty() && (normal.is_some() || share <= FLOOR) {
-                let baseline = normal.get_or_insert(share);
-                *baseline += LEARNING_RATE * (share - *baseline);
-            }
-        }
-    }
-}
-
 /// When most requests fail, users cannot work.
 const MOST: f64 = 0.5;
 
@@ -236,6 +200,7 @@ fn sighting(
     way: &Way,
     tally: &Tally,
     outcome: &Outcome,
+    above_ns: Option<u64>,
     end_ns: u64,
     baseline: f64,
     surprise: f64,
@@ -262,6 +227,11 @@ fn sighting(
     } else {
         end_ns - 1
     };
+    let mut facts = Facts::from([("ratio".to_owned(), Fact::Number(ratio))]);
+    facts.extend(above_ns.map(|above_ns| {
+        let seconds = Duration::from_nanos(above_ns).as_secs_f64();
+        ("above_seconds".to_owned(), Fact::Number(seconds))
+    }));
     Some(Sighting {
         condition: way.condition,
         traits: way.traits,
@@ -275,7 +245,7 @@ fn sighting(
         baseline,
         surprise,
         is_starting: None,
-        facts: Facts::from([("ratio".to_owned(), Fact::Number(ratio))]),
+        facts,
         evidence: outcome.evidence,
     })
 }

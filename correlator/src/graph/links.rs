@@ -85,7 +85,8 @@ pub(super) fn affected(
     let Some(entry) = index.entry(cause.id) else {
         return Vec::new();
     };
-    let early_ns = CLOCK_ERROR_NS.max(waited_ns(cause).unwrap_or(0));
+    let summed_ns = summed_ns(&book.catalogue, cause);
+    let early_ns = CLOCK_ERROR_NS.max(waited_ns(cause).unwrap_or(0)).max(summed_ns);
     let time = from_ns.max(cause.start_ns.saturating_sub(early_ns))..=u64::MAX;
     let mut affected = Vec::new();
     for rule in book.following(entry.condition) {
@@ -101,7 +102,7 @@ fn causing(row: &Row, rule: &Rule, effect: &Episode) -> RangeInclusive<u64> {
     // Who waits for somebody who waits may give up first, and long before.
     let latest_ns = match waited_ns(effect) {
         Some(_) => u64::MAX,
-        None => effect.start_ns + CLOCK_ERROR_NS,
+        None => effect.start_ns + CLOCK_ERROR_NS.max(row.summed_ns()),
     };
     // A state may have begun long ago and still hold.
     let earliest_ns = if row.is_point() {
@@ -134,7 +135,7 @@ fn weight(
     let catalogue = &book.catalogue;
     let is_process = rule.path != Path::Process || is_same_process(&cause.subject, &effect.subject);
     let is_over = is_over(catalogue, cause, effect);
-    if cause.id == effect.id || !is_process || is_over || !precedes(rule, cause, effect) {
+    if cause.id == effect.id || !is_process || is_over || !precedes(catalogue, rule, cause, effect) {
         return 0.0;
     }
     if was_taken_back(world, index, cause, effect) {
@@ -203,9 +204,12 @@ fn share_gone(path: &Path, cause: &Episode) -> f64 {
 
 /// Causes come first, as far as clocks can tell. By one clock equal times are ordered by id; by two, each may seem to precede
 /// the other, and so it is with two ends that see one message: who has sent it may be put aside before he is seen to have,
-/// and its receiver already runs. Who waits for somebody who waits may give up first.
-fn precedes(rule: &Rule, cause: &Episode, effect: &Episode) -> bool {
-    let in_order = (cause.start_ns, cause.id) < (effect.start_ns, effect.id);
+/// and its receiver already runs. Who waits for somebody who waits may give up first. What only sums tell of began somewhere
+/// in what they sum up.
+fn precedes(catalogue: &Catalogue, rule: &Rule, cause: &Episode, effect: &Episode) -> bool {
+    let summed_ns = summed_ns(catalogue, cause).max(1);
+    let began_ns = cause.start_ns / summed_ns * summed_ns;
+    let in_order = (began_ns, cause.id) < (effect.start_ns, effect.id);
     if rule.joins {
         return in_order;
     }
@@ -218,6 +222,10 @@ fn precedes(rule: &Rule, cause: &Episode, effect: &Episode) -> bool {
     } else {
         cause.start_ns <= effect.start_ns + CLOCK_ERROR_NS
     }
+}
+
+fn summed_ns(catalogue: &Catalogue, episode: &Episode) -> u64 {
+    catalogue.row_of(episode).map_or(0, Row::summed_ns)
 }
 
 /// For how long a call had been waited for when it was given up.

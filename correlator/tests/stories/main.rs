@@ -4,6 +4,7 @@
 mod controls;
 mod fragments;
 mod kubernetes;
+mod latency;
 mod leak;
 mod log;
 mod nodes;

@@ -2,9 +2,24 @@
 
 use super::{Body, Kind};
 use crate::event::network::Role;
+use crate::histogram::Log2;
 
 /// Reads one number of a body; 0 of a body of another kind.
 pub type Counter = fn(&Body) -> u64;
+
+/// Reads one distribution of a body; `None` of a body of another kind.
+pub type Distribution = for<'a> fn(&'a Body) -> Option<&'a Log2>;
+
+/// The distribution of that name in bodies of `kind`, ns; `None` where there is none.
+pub fn distribution(kind: Kind, name: &str) -> Option<Distribution> {
+    match (kind, name) {
+        (Kind::HttpStats, "latency") => Some(|body| {
+            let Body::HttpStats(stats) = body else { return None };
+            Some(&stats.latency)
+        }),
+        _ => None,
+    }
+}
 
 /// The table of numbers: kind, name, expression.
 macro_rules! counters {
@@ -58,6 +73,7 @@ impl Body {
 mod tests {
     use super::*;
     use crate::event::network::EdgeStats;
+    use crate::event::status::HttpStats;
 
     #[test]
     fn a_number_is_read_by_its_name_and_of_its_own_kind_alone() {
@@ -71,5 +87,15 @@ mod tests {
         assert_eq!(read(Kind::HttpStats, "requests"), Some(0), "another kind");
         assert_eq!(read(Kind::EdgeStats, "requests"), None);
         assert_eq!(body.role(), Some(Role::Client));
+    }
+
+    #[test]
+    fn a_distribution_is_read_by_its_name_and_of_its_own_kind_alone() {
+        let mut stats = HttpStats::default();
+        stats.latency.record(1000, 3);
+        let read = distribution(Kind::HttpStats, "latency").unwrap();
+        assert_eq!(read(&Body::HttpStats(stats.clone())), Some(&stats.latency));
+        assert_eq!(read(&Body::EdgeStats(EdgeStats::default())), None);
+        assert!(distribution(Kind::EdgeStats, "latency").is_none());
     }
 }

@@ -9,10 +9,8 @@ use serde::{Deserialize, Serialize};
 use super::super::evidence::SURPRISING_BITS;
 use super::super::sighting::Sighting;
 use super::Key;
-use crate::condition::row::Traits;
+use crate::condition::row::{Traits, WINDOW_NS};
 
-/// Shares of failures are judged by windows of this length.
-pub(super) const WINDOW_NS: u64 = 1_000_000_000;
 /// What must last is an error after this long.
 const SUSTAINED_NS: u64 = 1_000_000_000;
 /// What has never worked may have started before what it needs: it is an error after this long. Kubernetes' probes come

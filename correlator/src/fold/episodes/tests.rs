@@ -7,9 +7,9 @@ use bus_schema::entity::Process;
 use bus_schema::{Entity, EventId, Severity};
 
 use super::super::sighting::Facts;
-use super::open::WINDOW_NS;
 use super::*;
 use crate::condition::row::Traits;
+use crate::condition::row::WINDOW_NS;
 use crate::rules::RuleBook;
 
 fn catalogue() -> std::sync::Arc<Catalogue> {

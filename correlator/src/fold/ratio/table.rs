@@ -1,12 +1,13 @@
-//! The ratios of a catalogue, those with one total together.
+//! The ratios and distributions of a catalogue, those with one total together.
 
 use std::collections::BTreeMap;
 
-use bus_schema::event::counters::Counter;
+use bus_schema::event::Body;
+use bus_schema::event::counters::{Counter, Distribution};
 use bus_schema::event::network::Role;
 use bus_schema::{Kind, Severity};
 
-use crate::condition::row::{Fold, Traits};
+use crate::condition::row::{Fold, KindName, Row, Traits, nanoseconds};
 use crate::condition::{Catalogue, Condition};
 
 /// The ways in which one kind of traffic fails: rows with one total.
@@ -24,13 +25,43 @@ pub(super) struct Ways {
 #[derive(Debug, Clone)]
 pub(super) struct Way {
     pub(super) condition: Condition,
-    pub(super) failed: Counter,
+    pub(super) failed: Failed,
     pub(super) traits: Traits,
     pub(super) severity: Severity,
     pub(super) severity_of_most: Severity,
 }
 
-/// The ratios of a catalogue, those with one total together.
+/// What counts as failed.
+#[derive(Debug, Clone)]
+pub(super) enum Failed {
+    /// What is counted as such.
+    Counted(Counter),
+    /// Values far above what is normal.
+    High(High),
+}
+
+/// Values that may be high.
+#[derive(Debug, Clone)]
+pub(super) struct High {
+    pub(super) values: Distribution,
+    /// The last bucket of the distribution that is never high; earlier ones are of no interest.
+    pub(super) from: usize,
+}
+
+impl Failed {
+    /// What a body counts as failed, and which of its values may be high.
+    pub(super) fn of<'a>(&self, body: &'a Body) -> (u64, &'a [u64]) {
+        match self {
+            Self::Counted(failed) => (failed(body), &[]),
+            Self::High(high) => {
+                let values = (high.values)(body).and_then(|values| values.0.get(high.from..));
+                (0, values.unwrap_or_default())
+            }
+        }
+    }
+}
+
+/// The ratios and distributions of a catalogue, those with one total together.
 #[derive(Debug, Clone, Default)]
 pub(in crate::fold) struct Table(pub(super) Vec<Ways>);
 
@@ -38,26 +69,25 @@ impl Table {
     pub(in crate::fold) fn of(catalogue: &Catalogue) -> Self {
         let mut table: BTreeMap<_, Ways> = BTreeMap::new();
         for (condition, row) in catalogue.rows() {
-            let Fold::Ratio(fold) = &row.fold else { continue };
-            let (Ok(total), Ok(failed)) = (fold.kind.counter(&fold.total), fold.kind.counter(&fold.failed))
-            else {
+            let Some(traffic) = Traffic::of(row) else { continue };
+            let Ok(total) = traffic.kind.counter(traffic.total) else {
                 continue;
             };
-            let kind = fold.kind.0;
-            let key = (kind, fold.role == Role::Server, fold.total.clone(), fold.alone);
+            let (kind, is_server) = (traffic.kind.0, traffic.role == Role::Server);
+            let key = (kind, is_server, traffic.total.to_owned(), traffic.alone);
             let ways = table.entry(key).or_insert_with(|| Ways {
                 kind,
-                role: fold.role,
+                role: traffic.role,
                 total,
-                alone: fold.alone,
+                alone: traffic.alone,
                 failing: Vec::new(),
             });
             ways.failing.push(Way {
                 condition,
-                failed,
+                failed: traffic.failed,
                 traits: row.traits(),
                 severity: row.severity,
-                severity_of_most: fold.severity_of_most.unwrap_or(row.severity),
+                severity_of_most: traffic.severity_of_most.unwrap_or(row.severity),
             });
         }
         Self(table.into_values().collect())
@@ -66,5 +96,50 @@ impl Table {
     /// Whether statistics of this kind and end are counted.
     pub(in crate::fold) fn counts(&self, kind: Kind, role: Role) -> bool {
         self.0.iter().any(|row| row.kind == kind && row.role == role)
+    }
+}
+
+/// What ratios and distributions have in common.
+struct Traffic<'a> {
+    kind: KindName,
+    role: Role,
+    total: &'a str,
+    alone: bool,
+    failed: Failed,
+    severity_of_most: Option<Severity>,
+}
+
+impl<'a> Traffic<'a> {
+    /// `None` of a row of another shape.
+    fn of(row: &'a Row) -> Option<Self> {
+        match &row.fold {
+            Fold::Ratio(fold) => Some(Self {
+                kind: fold.kind,
+                role: fold.role,
+                total: &fold.total,
+                alone: fold.alone,
+                failed: Failed::Counted(fold.kind.counter(&fold.failed).ok()?),
+                severity_of_most: fold.severity_of_most,
+            }),
+            Fold::Distribution(fold) => {
+                let least_ns = nanoseconds(fold.least_seconds);
+                let first_above = least_ns.next_power_of_two().ilog2() as usize;
+                let high = High {
+                    values: fold.kind.distribution(&fold.values).ok()?,
+                    from: first_above.saturating_sub(1),
+                };
+                Some(Self {
+                    kind: fold.kind,
+                    role: fold.role,
+                    total: &fold.total,
+                    alone: fold.alone,
+                    failed: Failed::High(high),
+                    severity_of_most: fold.severity_of_most,
+                })
+            }
+            Fold::Point | Fold::Occurrences(_) | Fold::State(_) | Fold::Level(_) | Fold::Amplification(_) => {
+                None
+            }
+        }
     }
 }
