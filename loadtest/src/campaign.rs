@@ -33,6 +33,8 @@ use shell::Shell;
 
 /// Revisions of the last scenario have this long to come.
 const LAST_WORDS: Duration = Duration::from_secs(20);
+/// Who reads incidents from their stream.
+const READER: &str = "reader";
 /// Who has leases, and what they say when they lose one.
 const LEASE_HOLDERS: [&str; 2] = ["tapio-enricher", "tapio-correlator"];
 const LEASE_LOST: &str = "lease lost";
@@ -131,7 +133,7 @@ pub async fn run(options: &Options, stop: &CancellationToken) -> Result<Outcome>
         users_host: options.users_host.clone(),
         log: results.join("snippets.log"),
     };
-    let (url, user) = cluster::bus().await?;
+    let (url, user) = cluster::bus(READER).await?;
     let incidents = Incidents::follow(&url, user, &results.join("incidents.jsonl")).await?;
     let longest_hold = Duration::from_secs(options.longest_hold);
     let mut player = Player::ready(shell, longest_hold, options.heal).await?;

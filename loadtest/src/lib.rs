@@ -8,5 +8,6 @@ pub mod observers;
 pub mod pipeline;
 pub mod process;
 pub mod report;
+pub mod scale;
 pub mod server;
 pub mod soak;

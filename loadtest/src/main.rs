@@ -7,10 +7,10 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use bus_schema::samples::Shape;
 use clap::{Parser, Subcommand};
-use loadtest::campaign;
 use loadtest::pipeline::{Load, pipeline, raw};
 use loadtest::report;
 use loadtest::soak::{Memory, soak};
+use loadtest::{campaign, scale};
 use tokio_util::sync::CancellationToken;
 
 #[derive(Debug, Parser)]
@@ -70,6 +70,8 @@ enum What {
     },
     /// Real faults on the lab's Kubernetes, and what is told about each; deploy/lab/campaign makes all that it needs
     Campaign(campaign::Options),
+    /// Changes in a cluster of many nodes and pods; deploy/lab/scale makes all that it needs
+    Scale(scale::Options),
 }
 
 #[tokio::main]
@@ -83,6 +85,11 @@ async fn main() -> Result<ExitCode> {
         match cli.what {
             Some(What::Soak { minutes, shops, rate }) => {
                 steadiness(&cli, Duration::from_secs(60 * minutes), shops, rate).await
+            }
+            Some(What::Scale(ref options)) => {
+                let outcome = scale::run(options).await?;
+                tell(&cli, "scale", &outcome.table(), &outcome)?;
+                Ok(ExitCode::SUCCESS)
             }
             Some(What::Raw | What::Pipeline | What::Campaign(_)) | None => rates(&cli).await,
         }

@@ -1,7 +1,7 @@
 //! Results for people: a table beside its targets, kept in a section of a Markdown file.
 
 pub mod criterion;
-mod machine;
+pub(crate) mod machine;
 
 use std::fmt::Write as _;
 use std::path::Path;

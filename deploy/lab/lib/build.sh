@@ -12,6 +12,7 @@ build_all() {
   go_install coredns "github.com/coredns/coredns@$COREDNS"
   go_install helm "helm.sh/helm/v3/cmd/helm@$HELM"
   go_install nats "github.com/nats-io/natscli/nats@$NATS_CLI"
+  go_install kwok "sigs.k8s.io/kwok/cmd/kwok@$KWOK"
   go_install nats-server "github.com/nats-io/nats-server/v2@$NATS_SERVER"
   local binary
   for binary in "${KUBERNETES_BINARIES[@]}"; do build_kubernetes "$binary"; done

@@ -61,6 +61,8 @@ make_busybox() {
 }
 
 start_control_plane() {
+  local rate=()
+  [ -z "${TAPIO_LAB_QPS:-}" ] || rate=(--kube-api-qps "$TAPIO_LAB_QPS" --kube-api-burst "$((2 * TAPIO_LAB_QPS))")
   spawn etcd etcd --data-dir "$LAB/etcd" --unsafe-no-fsync --listen-peer-urls http://127.0.0.1:12380 \
     --listen-client-urls "$ETCD" --advertise-client-urls "$ETCD"
   spawn apiserver kube-apiserver --etcd-servers "$ETCD" --advertise-address "$NODE_IP" --secure-port 6443 \
@@ -72,8 +74,8 @@ start_control_plane() {
   wait_for kubectl get --raw /readyz
   spawn controllers kube-controller-manager --kubeconfig "$LAB/controllers.kubeconfig" --leader-elect=false \
     --service-account-private-key-file "$PKI/accounts.key" --root-ca-file "$PKI/ca.crt" \
-    --use-service-account-credentials
-  spawn scheduler kube-scheduler --kubeconfig "$LAB/scheduler.kubeconfig" --leader-elect=false
+    --use-service-account-credentials "${rate[@]}"
+  spawn scheduler kube-scheduler --kubeconfig "$LAB/scheduler.kubeconfig" --leader-elect=false "${rate[@]}"
 }
 
 start_node() {

@@ -6,8 +6,6 @@ use tokio::process::Command;
 
 /// Where Tapio is installed.
 const NAMESPACE: &str = "tapio";
-/// Who reads incidents from their stream.
-const USER: &str = "reader";
 
 /// A container of the product.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,16 +39,16 @@ pub async fn kubectl(arguments: &[&str]) -> Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// Address of the bus, and a user who may read incidents.
+/// Address of the bus, and the name and password of `user`, one of the chart's.
 ///
 /// # Errors
 /// When Tapio is not installed.
-pub async fn bus() -> Result<(String, (String, String))> {
-    let template = format!("go-template={{{{.data.{USER} | base64decode}}}}");
+pub async fn bus(user: &str) -> Result<(String, (String, String))> {
+    let template = format!("go-template={{{{.data.{user} | base64decode}}}}");
     let password = kubectl(&["-n", NAMESPACE, "get", "secret", "tapio-auth", "-o", &template]).await?;
     let path = "jsonpath={.spec.clusterIP}";
     let address = kubectl(&["-n", NAMESPACE, "get", "service", "tapio-nats", "-o", path]).await?;
-    Ok((format!("nats://{address}:4222"), (USER.to_owned(), password)))
+    Ok((format!("nats://{address}:4222"), (user.to_owned(), password)))
 }
 
 /// Every running container of the product.

@@ -8,7 +8,7 @@ use bus_stage::clock::now_ns;
 const KB_PER_GB: u64 = 1024 * 1024;
 
 /// Date, revision and machine in one line.
-pub(super) fn line() -> String {
+pub(crate) fn line() -> String {
     let today: String = Timestamp(now_ns()).to_string().chars().take(10).collect();
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     format!(

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use bus_client::codec::Codec;
 use bus_schema::event::kubernetes::ObjectState;
-use bus_schema::event::node::Coverage;
+use bus_schema::event::node::{Capability, Coverage};
 use bus_schema::event::{Body, Event};
 use kube::Client;
 use tokio_util::sync::CancellationToken;
@@ -54,17 +54,21 @@ impl Told {
 
     /// How the watch of these objects works by what was said last.
     pub(crate) fn coverage(&self, plural: &str) -> Option<Coverage> {
+        self.said_of(plural).last().map(|said| said.coverage)
+    }
+
+    /// All that was said of how the watch of these objects works.
+    pub(crate) fn said_of(&self, plural: &str) -> Vec<Capability> {
         let hook = format!("watch {plural}");
         let events = self.events.lock().unwrap();
-        let mut said = events.iter().rev().filter_map(|event| {
+        let said = events.iter().filter_map(|event| {
             if let Body::Capability(capability) = &event.body {
-                Some(capability)
+                Some(capability.clone())
             } else {
                 None
             }
         });
-        said.find(|capability| capability.hook == hook)
-            .map(|capability| capability.coverage)
+        said.filter(|said| said.hook == hook).collect()
     }
 
     /// Waits until all watches work.
