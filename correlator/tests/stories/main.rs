@@ -8,6 +8,7 @@ mod latency;
 mod leak;
 mod log;
 mod nodes;
+mod recipes;
 mod replay;
 #[path = "../../../bus/client/tests/harness/server.rs"]
 #[expect(dead_code, reason = "these tests leave the server alone")]

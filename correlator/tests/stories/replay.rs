@@ -25,12 +25,25 @@ const OBSERVERS: [&str; 7] = [
 
 impl Log {
     pub(crate) fn replay(self) -> Vec<Incident> {
-        self.replay_from(|folder, graph| (folder, graph))
+        self.replay_by(RuleBook::embedded().unwrap())
+    }
+
+    /// Replays by other rules.
+    pub(crate) fn replay_by(self, book: RuleBook) -> Vec<Incident> {
+        self.replay_steps(book, |folder, graph| (folder, graph))
     }
 
     /// Replays; `between` may replace both states after each message, as a restart does.
     pub(crate) fn replay_from(self, between: impl Fn(Folder, Graph) -> (Folder, Graph)) -> Vec<Incident> {
-        let book = Arc::new(RuleBook::embedded().unwrap());
+        self.replay_steps(RuleBook::embedded().unwrap(), between)
+    }
+
+    fn replay_steps(
+        self,
+        book: RuleBook,
+        between: impl Fn(Folder, Graph) -> (Folder, Graph),
+    ) -> Vec<Incident> {
+        let book = Arc::new(book);
         let (mut folder, mut graph) = (
             Folder::new(Arc::clone(&book.catalogue), 0),
             Graph::new(book, correlator::graph::State::default()),
@@ -46,7 +59,12 @@ impl Log {
 
     /// What the first step makes of it.
     pub(crate) fn reports(self) -> Vec<Report> {
-        let mut folder = Folder::new(RuleBook::embedded().unwrap().catalogue, 0);
+        self.reports_by(RuleBook::embedded().unwrap())
+    }
+
+    /// What the first step makes of it by other rules.
+    pub(crate) fn reports_by(self, book: RuleBook) -> Vec<Report> {
+        let mut folder = Folder::new(book.catalogue, 0);
         self.batches()
             .iter()
             .filter_map(|batch| folder.apply(batch.header.first_sequence, batch))
