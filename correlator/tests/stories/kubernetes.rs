@@ -255,3 +255,52 @@ fn a_change_that_was_taken_back_causes_nothing_any_more() {
     assert!(is_first_change_suspect(false));
     assert!(!is_first_change_suspect(true));
 }
+
+/// Of each incident the last revision, after a change that reaches `api` and `stock`, and another of `stock` that is heard of
+/// only seconds after both fail.
+fn after_common_change(is_another_heard_of: bool) -> Vec<Incident> {
+    let mut log = Log::default();
+    log.healthy(0, 60);
+    let settings = ("ConfigMap", "settings");
+    log.object(
+        20 * SECOND,
+        settings,
+        Action::Changed,
+        Aspect::Data,
+        &["api", "stock"],
+    );
+    log.errors_of(22 * SECOND, &pod("api", 1), 15);
+    log.errors_of(22 * SECOND + 7, &pod("stock", 1), 15);
+    if is_another_heard_of {
+        log.image(21 * SECOND, "stock");
+        log.0.last_mut().unwrap().observed_ns += 6 * SECOND;
+    }
+    let mut last = std::collections::BTreeMap::new();
+    for incident in log.replay() {
+        last.insert(incident.id, incident);
+    }
+    last.into_values().collect()
+}
+
+#[test]
+fn an_incident_that_turns_out_to_be_two_is_parted() {
+    let roots = |incidents: &[Incident]| incidents.iter().map(root).collect::<Vec<_>>();
+    let together = after_common_change(false);
+    assert_eq!(roots(&together), ["settings config_changed"]);
+    let failing = [("api", "http_5xx"), ("stock", "http_5xx")];
+    assert!(failing.iter().all(|step| conditions(&together[0]).contains(step)));
+    let mut parted = after_common_change(true);
+    assert!(
+        parted.iter().any(|incident| incident.id == together[0].id),
+        "the former goes on"
+    );
+    parted.sort_by_key(root);
+    assert_eq!(roots(&parted), ["settings config_changed", "stock image_changed"]);
+    for (incident, own, other) in [(&parted[0], 0, 1), (&parted[1], 1, 0)] {
+        let steps = conditions(incident);
+        assert!(
+            steps.contains(&failing[own]) && !steps.contains(&failing[other]),
+            "{steps:?}"
+        );
+    }
+}

@@ -71,10 +71,10 @@ impl Log {
             .collect()
     }
 
-    /// An event a batch, in order of time.
+    /// An event a batch, in the order in which they were observed.
     fn batches(mut self) -> Vec<Batch> {
         self.capabilities();
-        self.0.sort_by_key(|event| event.time_ns);
+        self.0.sort_by_key(|event| event.observed_ns);
         let batch = |(first_sequence, event): (u64, Event)| {
             let header = Header {
                 schema: SCHEMA_VERSION,
@@ -85,7 +85,7 @@ impl Log {
                 first_sequence,
                 watermark_ns: event.time_ns - 1,
                 dropped_total: 0,
-                received_ns: event.time_ns,
+                received_ns: event.observed_ns,
                 leaving: false,
             };
             Batch {
