@@ -3,6 +3,7 @@
 mod cluster;
 mod nodes;
 mod pods;
+mod scheduling;
 mod services;
 mod workloads;
 
