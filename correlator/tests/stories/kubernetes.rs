@@ -196,6 +196,44 @@ fn a_changed_config_is_the_root_where_it_is_read_and_nowhere_else() {
     assert_eq!(root_after_change(settings, &[]), "api http_5xx");
 }
 
+/// Whether this change of a ConfigMap, before it was deleted, is suspected when its readers cannot start for this reason.
+fn is_earlier_change_suspect(action: Action, reason: Reason) -> bool {
+    let mut log = Log::default();
+    log.healthy(0, 60);
+    let settings = ("ConfigMap", "settings");
+    log.object(5 * SECOND, settings, action, Aspect::Data, &["api"]);
+    log.object(20 * SECOND, settings, Action::Deleted, Aspect::Data, &["api"]);
+    let state = ObjectState {
+        state: State::NotStarted,
+        holds: true,
+        reason,
+        ..ObjectState::default()
+    };
+    let (missing, body) = (
+        Entity::of_object("ConfigMap", "shop", "settings"),
+        Body::ObjectState(state),
+    );
+    log.add(21 * SECOND, Severity::Warning, pod("api", 1), Some(missing), body);
+    let incidents = log.replay();
+    let last = incidents.last().unwrap();
+    assert_eq!(root(last), "settings object_deleted");
+    let mut rejected = last.rejected.iter().filter(|rejected| !rejected.excluded);
+    rejected.any(|rejected| rejected.hypothesis == "change of ConfigMap settings")
+}
+
+#[test]
+fn what_was_made_or_changed_is_not_missing_but_may_lack_a_key() {
+    assert!(!is_earlier_change_suspect(
+        Action::Created,
+        Reason::ConfigMapMissing
+    ));
+    assert!(!is_earlier_change_suspect(
+        Action::Changed,
+        Reason::ConfigMapMissing
+    ));
+    assert!(is_earlier_change_suspect(Action::Changed, Reason::KeyMissing));
+}
+
 #[test]
 fn a_full_quota_is_named_by_the_pods_that_cannot_be_created() {
     let mut log = Log::default();
