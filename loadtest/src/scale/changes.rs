@@ -11,7 +11,7 @@ use bus_client::reader::{Item, Reader};
 use bus_schema::Entity;
 use bus_schema::entity::Workload;
 use bus_schema::event::Body;
-use bus_schema::names::ENRICHED_STREAM;
+use bus_schema::names::{ENRICHED_STREAM, partition_stream};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Service};
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
@@ -116,8 +116,10 @@ pub(super) async fn make(client: &Client, bus: &Bus, world: &World, rate: u32, s
     Ok(told.sum_up(seconds))
 }
 
+/// The chart has one partition unless told otherwise.
 async fn listen(bus: &Bus, told: Shared) -> Result<tokio::task::JoinHandle<()>> {
-    let mut reader = Reader::from_now(bus, ENRICHED_STREAM)
+    let stream = partition_stream(ENRICHED_STREAM, 0);
+    let mut reader = Reader::from_now(bus, &stream)
         .await
         .context("enriched events cannot be read")?;
     let mut codec = Codec::new()?;
