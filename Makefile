@@ -1,6 +1,6 @@
 # Every target is one script or one cargo command; `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench kernels e2e chart image clean
+.PHONY: help setup demo test check bench kernels e2e chart scale image clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ e2e: setup ## the story in a real Kubernetes on this host, then a campaign of re
 
 chart: setup ## every way to install the chart, on a real Kubernetes on this host (as root)
 	deploy/lab/chart
+
+scale: setup ## changes in a cluster of a thousand nodes, which are objects alone (as root)
+	deploy/lab/scale
 
 image: setup ## static builds and container images, into target/images
 	deploy/image
