@@ -93,7 +93,7 @@ pub(super) fn read<T: aya::Pod>(bytes: &[u8], name: &'static str) -> Result<T, E
 mirror! {
     /// The front of every record.
     Head = "tapio_head" {
-        /// A [`Kind`].
+        /// The number of its kind.
         kind: u32,
         /// The whole record, bytes.
         size: u32,

@@ -1,7 +1,7 @@
 //! What people change in a cluster: workloads, their configuration, and what selects, bounds and scales them. Told by one leader.
 //!
 //! One event a change; nothing for a status, a list, or what a controller notes down. What changed while a watch was
-//! interrupted is told once, as late. Objects go in at [`known`] and changes come out; a kind is a row of [`kinds`].
+//! interrupted is told once, as late. Objects go in at `known` and changes come out; a kind is a row of `kinds`.
 
 mod change;
 mod entries;
