@@ -134,7 +134,9 @@ fn weight(
 ) -> f64 {
     let catalogue = &book.catalogue;
     let is_process = rule.path != Path::Process || is_same_process(&cause.subject, &effect.subject);
-    let is_over = is_over(catalogue, cause, effect);
+    // Who ends again has been up again.
+    let may_be_over = rule.joins && rule.path == Path::Same;
+    let is_over = !may_be_over && is_over(catalogue, cause, effect);
     if cause.id == effect.id || !is_process || is_over || !precedes(catalogue, rule, cause, effect) {
         return 0.0;
     }

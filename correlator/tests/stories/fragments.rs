@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use bus_schema::entity::{Pod, Service, Workload};
 use bus_schema::event::Body;
 use bus_schema::event::container::OomKill;
-use bus_schema::event::network::{ConnectFailed, ConnectFailure, Role};
+use bus_schema::event::network::{ConnectFailed, ConnectFailure, Listening, Role};
 use bus_schema::event::process::{ProcessExited, SignalSent};
 use bus_schema::event::status::{HttpError, HttpStats};
 use bus_schema::histogram::Log2;
@@ -155,8 +155,8 @@ fn what_happens_to_one_of_two_workloads_behind_a_service_reaches_its_callers() {
     assert_eq!(canary("stranger"), "none");
 }
 
-/// Incidents of a workload of this kind whose process ends with status 1 as often.
-fn ends(kind: &str, times: u64) -> usize {
+/// Incidents of a workload of this kind whose process ends with status 1 as often, and listens in between where it does.
+fn ends(kind: &str, times: u64, listens: bool) -> usize {
     let workload = Workload {
         kind: kind.into(),
         namespace: "shop".into(),
@@ -179,22 +179,29 @@ fn ends(kind: &str, times: u64) -> usize {
         log.add(
             20 * time * SECOND,
             Severity::Error,
-            subject,
+            subject.clone(),
             None,
             Body::ProcessExited(exit),
         );
+        if listens {
+            let body = Body::Listening(Listening { open: true });
+            log.add((20 * time + 5) * SECOND, Severity::Info, subject, None, body);
+        }
     }
     told(log).0.len()
 }
 
 #[test]
 fn what_is_started_again_and_ends_again_is_one_incident() {
-    assert_eq!((ends("Deployment", 1), ends("Deployment", 5)), (1, 1));
+    for listens in [false, true] {
+        let ends = |times| ends("Deployment", times, listens);
+        assert_eq!((ends(1), ends(5)), (1, 1), "listens: {listens}");
+    }
 }
 
 #[test]
 fn a_job_that_ends_with_1_is_nobodys_outage() {
-    assert_eq!((ends("Job", 3), ends("CronJob", 1)), (0, 0));
+    assert_eq!((ends("Job", 3, false), ends("CronJob", 1, false)), (0, 0));
 }
 
 /// One process of each of these services is killed by somebody, the second a quarter of a second after the first.
