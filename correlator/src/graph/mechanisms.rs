@@ -12,8 +12,7 @@ use super::links::candidates;
 use super::world::{Changes, World};
 use crate::condition::Condition;
 use crate::fold::WAITED_SECONDS;
-use crate::rules::path::Path;
-use crate::rules::path::{CALLS, Hop, NAMES, RUNS_ON};
+use crate::rules::path::{CALLS, Hop, NAMES, Path, RUNS_ON};
 use crate::rules::{Rule, RuleBook};
 
 const SECOND: u64 = 1_000_000_000;
