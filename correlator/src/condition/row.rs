@@ -309,9 +309,9 @@ impl Row {
         matches!(self.fold, Fold::Point)
     }
 
-    /// Within what time it began before it was first told, ns: only sums over such a time tell of it.
+    /// Within what time before it was first told it began, ns: only sums over such a time tell of it.
     pub(crate) fn summed_ns(&self) -> u64 {
-        if matches!(self.fold, Fold::Distribution(_)) {
+        if matches!(self.fold, Fold::Distribution(_) | Fold::Level(_)) {
             WINDOW_NS
         } else {
             0

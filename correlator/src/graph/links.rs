@@ -209,8 +209,7 @@ fn share_gone(path: &Path, cause: &Episode) -> f64 {
 /// and its receiver already runs. Who waits for somebody who waits may give up first. What only sums tell of began somewhere
 /// in what they sum up.
 fn precedes(catalogue: &Catalogue, rule: &Rule, cause: &Episode, effect: &Episode) -> bool {
-    let summed_ns = summed_ns(catalogue, cause).max(1);
-    let began_ns = cause.start_ns / summed_ns * summed_ns;
+    let began_ns = (cause.start_ns + 1).saturating_sub(summed_ns(catalogue, cause).max(1));
     let in_order = (began_ns, cause.id) < (effect.start_ns, effect.id);
     if rule.joins {
         return in_order;

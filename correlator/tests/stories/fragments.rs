@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use bus_schema::entity::{Pod, Service, Workload};
 use bus_schema::event::Body;
 use bus_schema::event::container::OomKill;
-use bus_schema::event::network::{ConnectFailed, ConnectFailure, Listening, Role};
+use bus_schema::event::network::{ConnectFailed, ConnectFailure, Listening, Role, TcpStats};
 use bus_schema::event::process::{ProcessExited, SignalSent};
 use bus_schema::event::status::{HttpError, HttpStats};
 use bus_schema::histogram::Log2;
@@ -97,6 +97,35 @@ fn a_row_of_callers_is_one_incident_that_begins_with_the_deepest() {
     let (incidents, narrative) = told(log);
     assert_eq!(incidents.len(), 1, "{narrative}");
     assert!(narrative.contains("requests from cart to stock"), "{narrative}");
+}
+
+/// What is told when the second in which segments were lost ends so long after the first unanswered request.
+fn lost(later: u64) -> String {
+    let mut log = Log::default();
+    log.is_silent("cart", "stock", 11 * SECOND);
+    for second in 0..5 {
+        let stats = TcpStats {
+            retransmits: Some(60),
+            ..TcpStats::default()
+        };
+        let end = 11 * SECOND + later + second * SECOND;
+        log.add(
+            end,
+            Severity::Info,
+            Entity::of_node("n1"),
+            None,
+            Body::TcpStats(stats),
+        );
+        log.0.last_mut().unwrap().window_ns = SECOND;
+    }
+    told(log).1
+}
+
+#[test]
+fn what_a_sum_of_a_second_tells_began_within_that_second() {
+    let (within, after) = (lost(27 * MILLI), lost(1_500 * MILLI));
+    assert!(within.starts_with("Packet loss"), "{within}");
+    assert!(after.starts_with("Unanswered requests"), "{after}");
 }
 
 /// What callers of a Service with two workloads behind it suffer while one of them, or a stranger, is killed.
