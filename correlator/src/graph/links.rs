@@ -28,6 +28,10 @@ const AGAIN_NS: u64 = 30 * 60 * 1_000_000_000;
 
 /// Fact of a change that brings back what was there before.
 const ROLLBACK: &str = "rollback";
+/// Until the last pod of what is taken back is replaced, it goes on: a pod needs some seconds to start, and they follow each other.
+const ROLLED_BACK_NS: u64 = 30_000_000_000;
+/// What ran before is less likely to be at fault than what never did.
+const RAN_BEFORE: f64 = 0.3;
 
 /// A possible cause of an episode.
 #[derive(Debug, Clone)]
@@ -36,7 +40,7 @@ pub(super) struct Link {
     pub(super) cause: EventId,
     /// By which mechanism.
     pub(super) rule: Arc<Rule>,
-    /// prior × lag likelihood × freshness × proximity × share gone × rarity, 0 to 1.
+    /// prior × lag likelihood × novelty × freshness × proximity × share gone × rarity, 0 to 1.
     pub(super) weight: f64,
 }
 
@@ -149,18 +153,31 @@ fn weight(
         return likely;
     }
     likely
+        * novelty(cause)
         * freshness(rule, cause, effect)
         * proximity(&cause.subject, &effect.subject)
         * share_gone(&rule.path, cause)
         * rarity(catalogue, index, cause, effect)
 }
 
-/// Whether a change of the same kind had brought back what was there before the cause when the effect began.
+fn novelty(cause: &Episode) -> f64 {
+    if cause.facts.contains_key(ROLLBACK) {
+        RAN_BEFORE
+    } else {
+        1.0
+    }
+}
+
+/// Whether a change of the same kind had brought back what was there before the cause, in time before the effect began.
 fn was_taken_back(world: &World, index: &Index, cause: &Episode, effect: &Episode) -> bool {
     let Some(entry) = index.entry(cause.id) else {
         return false;
     };
-    let later = cause.start_ns + 1..=effect.start_ns;
+    let in_time_ns = effect.start_ns.saturating_sub(ROLLED_BACK_NS);
+    if in_time_ns <= cause.start_ns {
+        return false;
+    }
+    let later = cause.start_ns + 1..=in_time_ns;
     let mut changes = index.about(entry.condition, &entry.subject, later);
     changes.any(|id| {
         let change = world.episodes.get(&id);
