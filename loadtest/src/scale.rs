@@ -81,6 +81,7 @@ pub async fn run(options: &Options) -> Result<Outcome> {
         urls: vec![url],
         name: "tapio-loadtest".into(),
         user: Some(user),
+        inbox_prefix: Some(format!("_INBOX_{USER}")),
         ..Config::default()
     };
     let bus = Bus::connect_now(&config, PATIENCE).await?;

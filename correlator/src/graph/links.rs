@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
+use bus_schema::entity::SERVICE_KIND;
 use bus_schema::episode::{Episode, Fact};
 use bus_schema::{Entity, EventId};
 
@@ -139,8 +140,8 @@ fn weight(
     let catalogue = &book.catalogue;
     let is_process = rule.path != Path::Process || is_same_process(&cause.subject, &effect.subject);
     // Who ends again has been up again.
-    let may_be_over = rule.joins && rule.path == Path::Same;
-    let is_over = !may_be_over && is_over(catalogue, cause, effect);
+    let ends_again = rule.joins && rule.path == Path::Same && ends_process(catalogue, cause);
+    let is_over = !ends_again && is_over(catalogue, cause, effect);
     if cause.id == effect.id || !is_process || is_over || !precedes(catalogue, rule, cause, effect) {
         return 0.0;
     }
@@ -189,13 +190,7 @@ fn was_taken_back(world: &World, index: &Index, cause: &Episode, effect: &Episod
 /// Service hears of a process that listens again only when it was probed and every node knows.
 pub(super) fn is_over(catalogue: &Catalogue, cause: &Episode, effect: &Episode) -> bool {
     let began_ns = effect.start_ns.saturating_sub(waited_ns(effect).unwrap_or(0));
-    let ends_process = || {
-        let condition = catalogue.condition(&cause.condition);
-        condition
-            .and_then(|condition| catalogue.traits(condition))
-            .is_some_and(|traits| traits.ends_process)
-    };
-    let is_heard_of_ns = if is_through_service(effect) && ends_process() {
+    let is_heard_of_ns = if ends_process(catalogue, cause) && is_through_service(effect) {
         READINESS_NS
     } else {
         0
@@ -205,11 +200,18 @@ pub(super) fn is_over(catalogue: &Catalogue, cause: &Episode, effect: &Episode) 
         .is_some_and(|over_ns| over_ns + is_heard_of_ns <= began_ns)
 }
 
+fn ends_process(catalogue: &Catalogue, episode: &Episode) -> bool {
+    let condition = catalogue.condition(&episode.condition);
+    condition
+        .and_then(|condition| catalogue.traits(condition))
+        .is_some_and(|traits| traits.ends_process)
+}
+
+/// Whether it is about a call of a Service, or about the Service.
 fn is_through_service(episode: &Episode) -> bool {
-    episode
-        .object
-        .as_ref()
-        .is_some_and(|object| object.service.is_some())
+    let is_service = |entity: &Entity| entity.identity().kind == SERVICE_KIND;
+    let called = episode.object.as_ref();
+    called.is_some_and(|object| object.service.is_some()) || is_service(&episode.subject)
 }
 
 /// Of a service with several instances, the end of one costs its callers only that one's share.

@@ -12,7 +12,7 @@ use super::links::candidates;
 use super::world::{Changes, World};
 use crate::condition::Condition;
 use crate::fold::WAITED_SECONDS;
-use crate::rules::path::{CALLS, Hop, NAMES, Path, RUNS_ON};
+use crate::rules::path::{CALLS, Hop, NAMES, RUNS_ON};
 use crate::rules::{Rule, RuleBook};
 
 const SECOND: u64 = 1_000_000_000;
@@ -299,7 +299,7 @@ fn what_is_known_to_be_over_causes_nothing_later() {
     let book = RuleBook::embedded().unwrap();
     every_pair(&book, |rule, mut pair| {
         pair.cause.over_ns = Some(START + 1);
-        let again = rule.joins && rule.path == Path::Same;
+        let again = rule.id == "ends-again";
         pair.is_linked(&book, rule) == again
     });
 }
@@ -337,6 +337,25 @@ fn who_calls_a_service_hears_later_that_its_process_listens_again() {
     assert!(is_explained_by_the_end(service(), 0.1, 5 * SECOND));
     assert!(!is_explained_by_the_end(None, 0.1, 5 * SECOND));
     assert!(!is_explained_by_the_end(service(), 0.1, 40 * SECOND));
+}
+
+#[test]
+fn a_service_hears_later_that_the_process_behind_it_listens_again() {
+    let book = RuleBook::embedded().unwrap();
+    let rules = &book.rules;
+    let rule = rules.iter().find(|rule| rule.id == "ended-pods-are-no-endpoints");
+    let rule = rule.unwrap();
+    let (stopped, empty) = ("process_stopped", "without_endpoints");
+    let mut pair = Pair::of(&book, rule, Condition::named(stopped), Condition::named(empty));
+    let service = Entity::of_object("Service", "shop", "cache");
+    pair.effect.subject = service.clone();
+    pair.edges.iter_mut().for_each(|edge| edge.from = service.clone());
+    pair.cause.over_ns = Some(START + SECOND);
+    let mut is_linked = |later| {
+        pair.apart(later);
+        pair.is_linked(&book, rule)
+    };
+    assert!(is_linked(2 * SECOND) && !is_linked(40 * SECOND));
 }
 
 #[test]

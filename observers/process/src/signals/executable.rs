@@ -27,11 +27,17 @@ pub fn of_process(proc: &Path, pid: u32, fallback: &str) -> Executable {
 }
 
 /// Whether it is a container runtime on its way into a container, where another program is to run: it is in the group first,
-/// and ends at once or becomes that program. It starts itself, by its own name, by one below `/proc`, or from memory.
+/// and ends at once or becomes that program. It starts itself: by its own name, by one below `/proc`, from memory, by a
+/// descriptor (which the kernel calls `/dev/fd/7` once it is gone), or through a mount of its own file that nobody else sees,
+/// where its path is `/`.
 pub fn is_runtime(executable: &Executable) -> bool {
     const NAMES: [&str; 4] = ["runc", "crun", "youki", "runsc"];
     let Executable { path, .. } = executable;
-    path.starts_with("/proc/") || path.starts_with("/memfd:runc") || NAMES.contains(&file_name(path).as_str())
+    let is_anonymous = path == "/"
+        || ["/proc/", "/dev/fd/", "/memfd:runc"]
+            .iter()
+            .any(|prefix| path.starts_with(prefix));
+    is_anonymous || NAMES.contains(&file_name(path).as_str())
 }
 
 /// Build id and content hash of a file; empty where it cannot be read.
@@ -142,6 +148,8 @@ mod tests {
             "/usr/bin/crun",
             "/proc/self/exe",
             "/proc/self/fd/7",
+            "/dev/fd/7",
+            "/",
             "/memfd:runc_cloned:/proc/self/exe",
         ] {
             assert!(is_runtime(&at(path, "")), "{path}");
