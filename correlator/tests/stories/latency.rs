@@ -73,6 +73,27 @@ fn answers_that_take_long_since_a_release_are_its_fault_until_they_do_not() {
 }
 
 #[test]
+fn a_distribution_with_more_buckets_than_there_are_is_no_trouble() {
+    let mut log = Log::default();
+    for end in 1..30 {
+        let mut stats = HttpStats {
+            role: Role::Server,
+            by_class: [0, 100, 0, 0, 0],
+            ..HttpStats::default()
+        };
+        stats.latency.0 = vec![1; 100];
+        log.add(
+            end * SECOND,
+            Severity::Info,
+            service("cache"),
+            None,
+            Body::HttpStats(stats),
+        );
+    }
+    assert_eq!(log.replay(), []);
+}
+
+#[test]
 fn answers_as_slow_as_ever_as_fast_as_nobody_notices_or_slow_for_few_are_no_incident() {
     assert_eq!(after_a_release(500, 90, 500), [], "as ever");
     assert_eq!(after_a_release(2, 90, 60), [], "nobody waits");

@@ -8,8 +8,7 @@ use bus_schema::{Entity, EventId, Severity};
 
 use super::super::sighting::Facts;
 use super::*;
-use crate::condition::row::Traits;
-use crate::condition::row::WINDOW_NS;
+use crate::condition::row::{Traits, WINDOW_NS};
 use crate::rules::RuleBook;
 
 fn catalogue() -> std::sync::Arc<Catalogue> {

@@ -88,5 +88,5 @@ fn compare(
         return (0, 0.0, None);
     };
     let failed = outcome.high.iter().skip(first).sum();
-    (failed, values.share_from(first), Some(1 << (high.from + first)))
+    (failed, values.share_from(first), Some(high.begins_ns(first)))
 }

@@ -48,13 +48,24 @@ pub(super) struct High {
     pub(super) from: usize,
 }
 
+/// Buckets of a distribution of 64-bit numbers; a message may claim more.
+const BUCKETS: usize = 64;
+
+impl High {
+    /// Where a bucket begins, counted from the last that is never high, ns.
+    pub(super) fn begins_ns(&self, bucket: usize) -> u64 {
+        u32::try_from(self.from + bucket).map_or(u64::MAX, |exponent| 2_u64.saturating_pow(exponent))
+    }
+}
+
 impl Failed {
     /// What a body counts as failed, and which of its values may be high.
     pub(super) fn of<'a>(&self, body: &'a Body) -> (u64, &'a [u64]) {
         match self {
             Self::Counted(failed) => (failed(body), &[]),
             Self::High(high) => {
-                let values = (high.values)(body).and_then(|values| values.0.get(high.from..));
+                let values = (high.values)(body).map_or(&[][..], |values| &values.0);
+                let values = values.get(high.from..values.len().min(BUCKETS));
                 (0, values.unwrap_or_default())
             }
         }
