@@ -36,7 +36,7 @@ const LAST_WORDS: Duration = Duration::from_secs(20);
 /// Who reads incidents from their stream.
 const READER: &str = "reader";
 /// Who has leases, and what they say when they lose one.
-const LEASE_HOLDERS: [&str; 2] = ["tapio-enricher", "tapio-correlator"];
+const LEASE_HOLDERS: [&str; 2] = ["enricher", "correlator"];
 const LEASE_LOST: &str = "lease lost";
 
 /// What is played, and where everything is.

@@ -32,10 +32,10 @@ const ENRICHER_KB: u64 = 150 * 1024;
 pub struct Options {
     /// Nodes
     #[arg(long, default_value_t = 1000)]
-    nodes: usize,
+    cluster_nodes: usize,
     /// Deployments, each with a Service and a `ConfigMap`
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
-    workloads: u32,
+    deployments: u32,
     /// Pods of each
     #[arg(long, default_value_t = 10)]
     replicas: u32,
@@ -71,8 +71,8 @@ pub async fn run(options: &Options) -> Result<Outcome> {
         .await
         .context("the API server does not answer; deploy/lab/cluster env names its configuration")?;
     let world = World {
-        nodes: options.nodes,
-        workloads: options.workloads,
+        nodes: options.cluster_nodes,
+        workloads: options.deployments,
         replicas: options.replicas,
     };
     world.make(&client).await?;
@@ -89,8 +89,8 @@ pub async fn run(options: &Options) -> Result<Outcome> {
     let sampler = Sampler::start();
     let lags = changes::make(&client, &bus, &world, options.rate, options.seconds).await?;
     Ok(Outcome {
-        nodes: options.nodes,
-        pods: options.workloads * options.replicas,
+        nodes: options.cluster_nodes,
+        pods: options.deployments * options.replicas,
         rate: options.rate,
         known_seconds,
         relations,

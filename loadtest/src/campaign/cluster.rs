@@ -101,12 +101,16 @@ fn containers_of(pod: &Value) -> Vec<Container> {
     statuses.iter().filter_map(container).collect()
 }
 
-/// How often a process of the product said so in its log so far.
+/// How often the processes of a component said so in their logs so far.
 ///
 /// # Errors
-/// When the cluster does not answer.
-pub async fn lines_with(app: &str, words: &str) -> Result<usize> {
-    let label = format!("app.kubernetes.io/name={app}");
+/// When the cluster does not answer, or has no such component.
+pub async fn lines_with(component: &str, words: &str) -> Result<usize> {
+    let label = format!("app.kubernetes.io/component={component}");
+    let pods = kubectl(&["-n", NAMESPACE, "get", "pods", "-o", "name", "-l", &label]).await?;
+    if pods.is_empty() {
+        bail!("no pod of {NAMESPACE} has the label {label}");
+    }
     let log = kubectl(&["-n", NAMESPACE, "logs", "--tail=-1", "-l", &label]).await?;
     Ok(log.lines().filter(|line| line.contains(words)).count())
 }

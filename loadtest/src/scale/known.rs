@@ -27,16 +27,8 @@ pub(super) async fn from_nothing(bus: &Bus) -> Result<(f64, u64)> {
         .purge()
         .await
         .context("the stream of relations cannot be emptied")?;
-    kubectl(&[
-        "-n",
-        "tapio",
-        "delete",
-        "pods",
-        "-l",
-        "app.kubernetes.io/name=tapio-enricher",
-        "--wait=false",
-    ])
-    .await?;
+    let enricher = "app.kubernetes.io/component=enricher";
+    kubectl(&["-n", "tapio", "delete", "pods", "-l", enricher, "--wait=false"]).await?;
     let patience = Instant::now() + PATIENCE;
     until(patience, || async {
         Ok(enrichers().difference(&former).next().is_some())
