@@ -1,6 +1,7 @@
 //! Changes at a steady rate, and when the bus tells of each.
 
 use std::collections::HashMap;
+use std::fmt::Debug;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Pod, Service};
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
 use kube::{Api, Client};
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::json;
 use tokio::time::{Instant, MissedTickBehavior, sleep};
 
@@ -65,6 +67,24 @@ impl What {
             _ => Self::Pod,
         }
     }
+
+    /// Of whom its event will be; `None` where there will be none.
+    fn key(self, namespace: &str, name: &str) -> Option<String> {
+        let object = |kind: &str| Some(Entity::of_object(kind, namespace, name).key());
+        match self {
+            Self::Config => object("ConfigMap"),
+            Self::Service => object("Service"),
+            Self::Deployment => {
+                let workload = Workload {
+                    kind: "Deployment".to_owned(),
+                    namespace: namespace.to_owned(),
+                    name: name.to_owned(),
+                };
+                Some(Entity::of_workload(workload).key())
+            }
+            Self::Pod => None,
+        }
+    }
 }
 
 /// What is known of the newest change of an object.
@@ -91,7 +111,8 @@ pub(super) async fn make(client: &Client, bus: &Bus, world: &World, rate: u32, s
     let mut ticks = tokio::time::interval(Duration::from_secs(1) / rate);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
     let began = Instant::now();
-    let mut number = 0;
+    // What an earlier run has set would be no change.
+    let mut number = fastrand::u32(..1_000_000_000);
     let mut running = tokio::task::JoinSet::new();
     while began.elapsed() < Duration::from_secs(seconds) {
         ticks.tick().await;
@@ -204,64 +225,56 @@ fn quantile(values: &mut [f64], percent: usize) -> f64 {
 
 async fn change(client: Client, told: Shared, number: u32, workload: u32) -> Result<()> {
     let (namespace, name) = place(workload);
-    let what = What::of(number / 7 + number);
-    let key = match what {
-        What::Config => Some(Entity::of_object("ConfigMap", &namespace, &name)),
-        What::Service => Some(Entity::of_object("Service", &namespace, &name)),
-        What::Deployment => Some(Entity::of_workload(Workload {
-            kind: "Deployment".to_owned(),
-            namespace: namespace.clone(),
-            name: name.clone(),
-        })),
-        What::Pod => None,
-    };
-    let key = key.map(|entity| entity.key());
+    // Each round of all workloads changes something else of each.
+    let what = What::of(number + number / 7);
+    let key = what.key(&namespace, &name);
     if let Some(key) = &key {
         told.lock().unwrap_or_else(PoisonError::into_inner).ask(key);
     }
     let asked = Instant::now();
-    let patch = |value: serde_json::Value| Patch::Merge(value);
-    let parameters = PatchParams::default();
+    let (namespace, name) = (namespace.as_str(), name.as_str());
     match what {
         What::Config => {
-            let value = patch(json!({"data": {"change": number.to_string()}}));
-            Api::<ConfigMap>::namespaced(client, &namespace)
-                .patch(&name, &parameters, &value)
-                .await?;
+            let value = json!({"data": {"change": number.to_string()}});
+            patch(Api::<ConfigMap>::namespaced(client, namespace), name, value).await?;
         }
         What::Service => {
             let port = 1024 + number % 60_000;
-            let value = patch(json!({"spec": {"ports": [{"port": 80, "targetPort": port}]}}));
-            Api::<Service>::namespaced(client, &namespace)
-                .patch(&name, &parameters, &value)
-                .await?;
+            let value = json!({"spec": {"ports": [{"port": 80, "targetPort": port}]}});
+            patch(Api::<Service>::namespaced(client, namespace), name, value).await?;
         }
         What::Deployment => {
-            let value = patch(json!({"spec": {"minReadySeconds": number % 1000}}));
-            Api::<Deployment>::namespaced(client, &namespace)
-                .patch(&name, &parameters, &value)
-                .await?;
+            let value = json!({"spec": {"progressDeadlineSeconds": 600 + number}});
+            patch(Api::<Deployment>::namespaced(client, namespace), name, value).await?;
         }
-        What::Pod => {
-            let pods = Api::<Pod>::namespaced(client, &namespace);
-            let one = ListParams::default().labels(&format!("app={name}")).limit(1);
-            if let Some(pod) = pods
-                .list_metadata(&one)
-                .await?
-                .items
-                .first()
-                .and_then(|pod| pod.metadata.name.clone())
-            {
-                pods.delete(&pod, &DeleteParams::default()).await?;
-            }
-        }
+        What::Pod => delete_one(&Api::namespaced(client, namespace), name).await?,
     }
     if let Some(key) = &key {
-        told.lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .answer(key, asked);
+        let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
+        told.answer(key, asked);
     }
     Ok(())
+}
+
+async fn patch<K>(api: Api<K>, name: &str, value: serde_json::Value) -> Result<()>
+where
+    K: Clone + Debug + DeserializeOwned,
+{
+    api.patch(name, &PatchParams::default(), &Patch::Merge(value))
+        .await?;
+    Ok(())
+}
+
+/// Deletes a pod of a workload. One that is on its way already is gone without that.
+async fn delete_one(pods: &Api<Pod>, workload: &str) -> Result<()> {
+    let one = ListParams::default().labels(&format!("app={workload}")).limit(1);
+    let listed = pods.list_metadata(&one).await?;
+    let name = listed.items.first().and_then(|pod| pod.metadata.name.as_deref());
+    let Some(name) = name else { return Ok(()) };
+    match pods.delete(name, &DeleteParams::default()).await {
+        Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
+        deleted => Ok(drop(deleted?)),
+    }
 }
 
 #[cfg(test)]

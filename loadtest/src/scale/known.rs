@@ -18,9 +18,9 @@ const PATIENCE: Duration = Duration::from_secs(300);
 const INTERVAL: Duration = Duration::from_millis(20);
 
 /// Empties the stream of relations and replaces all enrichers. Gives the seconds from the start of the first new process until
-/// the stream holds what it held, and how many messages these are.
+/// the last relation was told, and how many messages there are then.
 pub(super) async fn from_nothing(bus: &Bus) -> Result<(f64, u64)> {
-    let expected = settled(bus).await?;
+    let (_, before) = settled(bus, 1).await?;
     let former = enrichers();
     let stream = bus.jetstream().get_stream(TOPOLOGY_STREAM).await?;
     stream
@@ -30,45 +30,41 @@ pub(super) async fn from_nothing(bus: &Bus) -> Result<(f64, u64)> {
     let enricher = "app.kubernetes.io/component=enricher";
     kubectl(&["-n", "tapio", "delete", "pods", "-l", enricher, "--wait=false"]).await?;
     let patience = Instant::now() + PATIENCE;
-    until(patience, || async {
-        Ok(enrichers().difference(&former).next().is_some())
-    })
-    .await?;
-    let began = Instant::now();
-    until(patience, || async { Ok(told(bus).await? >= expected) }).await?;
-    Ok((began.elapsed().as_secs_f64(), expected))
-}
-
-/// How many messages there are when they do not become more.
-async fn settled(bus: &Bus) -> Result<u64> {
-    let (mut since, mut count) = (Instant::now(), 0);
-    let patience = since + PATIENCE;
-    while since.elapsed() < COMPLETE {
-        let now = told(bus).await?;
-        if now != count {
-            (since, count) = (Instant::now(), now);
-        }
-        if Instant::now() > patience {
-            bail!("relations do not settle");
-        }
-        sleep(INTERVAL).await;
-    }
-    Ok(count)
-}
-
-async fn told(bus: &Bus) -> Result<u64> {
-    let stream = bus.jetstream().get_stream(TOPOLOGY_STREAM).await?;
-    Ok(stream.cached_info().state.messages)
-}
-
-async fn until<F: Future<Output = Result<bool>>>(patience: Instant, is_so: impl Fn() -> F) -> Result<()> {
-    while !is_so().await? {
+    while enrichers().difference(&former).next().is_none() {
         if Instant::now() > patience {
             bail!("the enrichers did not come back within {} s", PATIENCE.as_secs());
         }
         sleep(INTERVAL).await;
     }
-    Ok(())
+    let began = Instant::now();
+    // What had ended is not told again.
+    let (last, told) = settled(bus, before / 2).await?;
+    Ok((last.saturating_duration_since(began).as_secs_f64(), told))
+}
+
+/// When the number of messages, at least so many, was the last one to change, and what it is.
+async fn settled(bus: &Bus, least: u64) -> Result<(Instant, u64)> {
+    let (mut since, mut count) = (Instant::now(), 0);
+    let patience = since + PATIENCE;
+    while since.elapsed() < COMPLETE || count < least {
+        let now = told(bus).await?;
+        if now != count {
+            (since, count) = (Instant::now(), now);
+        }
+        if Instant::now() > patience {
+            bail!(
+                "{count} relations after {} s, and they do not settle",
+                PATIENCE.as_secs()
+            );
+        }
+        sleep(INTERVAL).await;
+    }
+    Ok((since, count))
+}
+
+async fn told(bus: &Bus) -> Result<u64> {
+    let stream = bus.jetstream().get_stream(TOPOLOGY_STREAM).await?;
+    Ok(stream.cached_info().state.messages)
 }
 
 fn enrichers() -> BTreeSet<u32> {
