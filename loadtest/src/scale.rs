@@ -24,8 +24,8 @@ use world::World;
 const USER: &str = "stage";
 /// The server is up: the product has been rolled out.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// What no pod of the product may need more of: the limit of its container, in KiB.
-const ENRICHER_KB: u64 = 150 * 1024;
+/// Memory that an enricher may need, MiB.
+const ENRICHER_MB: u64 = 150;
 
 /// How large, and for how long.
 #[derive(Debug, Clone, clap::Args)]
@@ -140,17 +140,14 @@ impl Outcome {
             "\n| process | cores | MB at first | MB at last | asked |\n| --- | ---: | ---: | ---: | ---: |\n",
         );
         for cost in &self.costs {
-            let asked = if cost.process.contains("enricher") {
-                format!("≤ {}", ENRICHER_KB / 1024)
+            let container = cost.process.rsplit('/').next().unwrap_or_default();
+            let asked = if container == "tapio-enricher" {
+                format!("≤ {ENRICHER_MB}")
             } else {
                 String::new()
             };
-            let (first, last) = (cost.start_kb / 1024, cost.end_kb / 1024);
-            let _ = writeln!(
-                text,
-                "| {} | {:.3} | {first} | {last} | {asked} |",
-                cost.process, cost.cores
-            );
+            let (cores, first, last) = (cost.cores, cost.start_kb / 1024, cost.end_kb / 1024);
+            let _ = writeln!(text, "| {container} | {cores:.3} | {first} | {last} | {asked} |");
         }
         text
     }

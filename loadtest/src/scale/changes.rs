@@ -273,7 +273,10 @@ async fn delete_one(pods: &Api<Pod>, workload: &str) -> Result<()> {
     let Some(name) = name else { return Ok(()) };
     match pods.delete(name, &DeleteParams::default()).await {
         Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
-        deleted => Ok(drop(deleted?)),
+        deleted => {
+            deleted?;
+            Ok(())
+        }
     }
 }
 
