@@ -242,6 +242,7 @@ fn no_mechanism_explains_an_end_that_looks_otherwise() {
 fn more_replicas_stop_nothing_and_other_resources_than_memory_kill_nothing() {
     let book = RuleBook::embedded().unwrap();
     let conditional = [
+        "fewer-instances-answer-slowly",
         "scaling-stops-container",
         "scaled-to-none",
         "scaled-to-none-is-without-endpoints",
