@@ -6,8 +6,9 @@ use bus_stage::process::chain;
 use kube::runtime::watcher::Error;
 use observer_base::Context;
 
-/// A watch that fails is tried again within 30 s and fails again, or works: this long without an error is a good sign.
-pub(crate) const QUIET: Duration = Duration::from_secs(45);
+/// A watch that fails is tried again within a minute (`kube` waits for 30 s at most, and for as much again by chance) and fails
+/// again, or works: this long without an error is a good sign.
+pub(crate) const QUIET: Duration = Duration::from_secs(75);
 
 /// Whether one watch works, told when that changes: as a capability, and on the page for readiness.
 pub(crate) struct Health {

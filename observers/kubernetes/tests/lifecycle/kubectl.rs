@@ -8,7 +8,7 @@ use std::time::Duration;
 use kube::Client;
 
 /// How long anything of the cluster is waited for.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 /// Between two looks at a condition.
 const PAUSE: Duration = Duration::from_millis(200);
 
