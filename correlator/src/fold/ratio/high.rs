@@ -13,12 +13,12 @@ const LEAST_WINDOWS: u32 = 10;
 
 /// What is normal of values, by bucket from the last that is never high.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub(super) struct Normal {
+pub(super) struct Baseline {
     windows: u32,
     shares: Vec<f64>,
 }
 
-impl Normal {
+impl Baseline {
     /// The first high bucket, at least twice what is normal; `None` while too little is known.
     pub(super) fn first_high(&self) -> Option<usize> {
         if self.windows < LEAST_WINDOWS {
@@ -66,8 +66,8 @@ pub(super) fn add_buckets(sum: &mut Vec<u64>, buckets: &[u64]) {
 mod tests {
     use super::*;
 
-    fn after(windows: u32, buckets: &[u64]) -> Normal {
-        let mut normal = Normal::default();
+    fn after(windows: u32, buckets: &[u64]) -> Baseline {
+        let mut normal = Baseline::default();
         for _ in 0..windows {
             normal.learn(buckets, 100);
         }

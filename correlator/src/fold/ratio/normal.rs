@@ -1,12 +1,14 @@
 //! What is normal of one kind of traffic between two ends, and the judgement of its seconds by that.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::super::episodes::Episodes;
 use super::super::evidence::{Evidence, SURPRISING_BITS, share};
 use super::super::seen::Ends;
 use super::super::sighting::Sighting;
-use super::high::{self, LEARNING_RATE};
+use super::high::{Baseline, LEARNING_RATE};
 use super::table::{Failed, Way, Ways};
 use super::{Outcome, SECOND_NS, Tally, sighting};
 
@@ -18,9 +20,9 @@ const FLOOR: f64 = 0.002;
 pub(super) struct Normal {
     /// The normal share of each way to fail, `None` where nothing was learned yet.
     ways: Vec<(Option<f64>, Evidence)>,
-    /// Of each way, which values are normal.
-    #[serde(default)]
-    values: Vec<high::Normal>,
+    /// Which values are normal, by the place of a way that compares them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    values: BTreeMap<usize, Baseline>,
     /// Last second with traffic.
     pub(super) last: u64,
 }
@@ -38,12 +40,14 @@ impl Normal {
         let end_ns = (second + 1) * SECOND_NS;
         self.last = second;
         self.ways.resize(row.failing.len(), Default::default());
-        self.values.resize(row.failing.len(), high::Normal::default());
         let nothing = Outcome::default();
-        let ways = row.failing.iter().zip(&mut self.ways).zip(&mut self.values);
-        for (place, ((way, (normal, evidence)), values)) in ways.enumerate() {
+        for (place, (way, (normal, evidence))) in row.failing.iter().zip(&mut self.ways).enumerate() {
             let outcome = tally.outcomes.get(place).unwrap_or(&nothing);
-            let (failed, baseline, above_ns) = compare(way, outcome, *normal, values);
+            let Compared {
+                failed,
+                baseline,
+                above_ns,
+            } = compare(way, outcome, *normal, self.values.get(&place));
             if tally.total == 0 && failed == 0 {
                 continue;
             }
@@ -68,25 +72,43 @@ impl Normal {
             if evidence.is_empty() && (normal.is_some() || share <= FLOOR) {
                 let baseline = normal.get_or_insert(share);
                 *baseline += LEARNING_RATE * (share - *baseline);
-                values.learn(&outcome.high, tally.total);
+                if let Failed::High(_) = way.failed {
+                    let values = self.values.entry(place).or_default();
+                    values.learn(&outcome.high, tally.total);
+                }
             }
         }
     }
 }
 
-/// How many failed, what share of them is normal, and above what value they failed, ns, where it is by their value.
-fn compare(
-    way: &Way,
-    outcome: &Outcome,
-    normal: Option<f64>,
-    values: &high::Normal,
-) -> (u64, f64, Option<u64>) {
+/// Failures of a second beside what is normal.
+struct Compared {
+    failed: u64,
+    /// Their normal share.
+    baseline: f64,
+    /// Above what value they failed, ns, where it is by their value.
+    above_ns: Option<u64>,
+}
+
+fn compare(way: &Way, outcome: &Outcome, normal: Option<f64>, values: Option<&Baseline>) -> Compared {
     let Failed::High(high) = &way.failed else {
-        return (outcome.failed, normal.unwrap_or(FLOOR), None);
+        return Compared {
+            failed: outcome.failed,
+            baseline: normal.unwrap_or(FLOOR),
+            above_ns: None,
+        };
     };
-    let Some(first) = values.first_high() else {
-        return (0, 0.0, None);
-    };
-    let failed = outcome.high.iter().skip(first).sum();
-    (failed, values.share_from(first), Some(high.begins_ns(first)))
+    let known = values.and_then(|values| Some((values, values.first_high()?)));
+    known.map_or(
+        Compared {
+            failed: 0,
+            baseline: FLOOR,
+            above_ns: None,
+        },
+        |(values, first)| Compared {
+            failed: outcome.high.iter().skip(first).sum(),
+            baseline: values.share_from(first),
+            above_ns: Some(high.begins_ns(first)),
+        },
+    )
 }
