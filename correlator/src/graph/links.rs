@@ -189,15 +189,16 @@ fn was_taken_back(world: &World, index: &Index, cause: &Episode, effect: &Episod
 /// Whether the cause held no more when the effect began; what was waited for in vain began with the waiting. Who calls a
 /// Service hears of a process that listens again only when it was probed and every node knows.
 pub(super) fn is_over(catalogue: &Catalogue, cause: &Episode, effect: &Episode) -> bool {
+    let Some(over_ns) = cause.over_ns else {
+        return false;
+    };
     let began_ns = effect.start_ns.saturating_sub(waited_ns(effect).unwrap_or(0));
     let is_heard_of_ns = if ends_process(catalogue, cause) && is_through_service(effect) {
         READINESS_NS
     } else {
         0
     };
-    cause
-        .over_ns
-        .is_some_and(|over_ns| over_ns + is_heard_of_ns <= began_ns)
+    over_ns + is_heard_of_ns <= began_ns
 }
 
 fn ends_process(catalogue: &Catalogue, episode: &Episode) -> bool {
