@@ -69,6 +69,18 @@ fn store() -> Store {
     store
 }
 
+/// The Service `front` selects the pods of `web`.
+fn front_selects_web(store: &mut Store) {
+    let selector = Selector::equal(&labels("web"));
+    store.see_selector(id("Service", "front"), Some(selector), MADE, NOW);
+}
+
+/// The Ingress `entry` leads to this Service.
+fn entry_routes_to(store: &mut Store, service: &str, now_ns: u64) {
+    let to = BTreeSet::from([id("Service", service)]);
+    store.see_targets(ROUTES_TO, &id("Ingress", "entry"), &to, MADE, now_ns);
+}
+
 fn messages(store: &mut Store, now_ns: u64) -> Vec<Relations> {
     store.resolve(top_of);
     store.derive(now_ns);

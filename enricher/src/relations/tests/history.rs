@@ -20,33 +20,15 @@ fn what_has_ended_is_forgotten_after_a_quarter_of_an_hour_and_so_is_who_had_noth
 fn a_restart_tells_nothing_new_and_keeps_when_it_began() {
     let (mut before, mut after) = (store(), store());
     before.see_pod(pod("a", "web"), NOW);
-    before.see_targets(
-        ROUTES_TO,
-        &id("Ingress", "entry"),
-        &BTreeSet::from([id("Service", "front")]),
-        MADE,
-        NOW,
-    );
+    entry_routes_to(&mut before, "front", NOW);
     let mut stream = messages(&mut before, NOW);
-    before.see_targets(
-        ROUTES_TO,
-        &id("Ingress", "entry"),
-        &BTreeSet::from([id("Service", "other")]),
-        MADE,
-        NOW,
-    );
+    entry_routes_to(&mut before, "other", NOW);
     let changed = messages(&mut before, NOW);
     stream.retain(|message| message.relation != ROUTES_TO);
     stream.extend(changed);
     let later = NOW + MINUTE_NS;
     after.see_pod(pod("a", "web"), later);
-    after.see_targets(
-        ROUTES_TO,
-        &id("Ingress", "entry"),
-        &BTreeSet::from([id("Service", "other")]),
-        MADE,
-        later,
-    );
+    entry_routes_to(&mut after, "other", later);
     after.resolve(top_of);
     after.derive(later);
     after.adopt(&stream, later);

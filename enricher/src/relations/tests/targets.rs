@@ -109,12 +109,7 @@ fn a_service_selects_workloads_and_no_pods() {
 #[test]
 fn a_pod_that_has_ended_is_no_longer_selected_nor_on_a_node() {
     let mut store = store();
-    store.see_selector(
-        id("Service", "front"),
-        Some(Selector::equal(&labels("web"))),
-        MADE,
-        NOW,
-    );
+    front_selects_web(&mut store);
     store.see_pod(pod("a", "web"), NOW);
     assert_eq!(told(&mut store, NOW).len(), 4);
     let ended = PodRecord {
@@ -131,12 +126,7 @@ fn a_pod_that_has_ended_is_no_longer_selected_nor_on_a_node() {
 #[test]
 fn labels_that_were_changed_in_place_count_from_then_on() {
     let mut store = store();
-    store.see_selector(
-        id("Service", "front"),
-        Some(Selector::equal(&labels("web"))),
-        MADE,
-        NOW,
-    );
+    front_selects_web(&mut store);
     store.see_pod(pod("a", "db"), NOW);
     told(&mut store, NOW);
     let mut relabelled = pod("a", "db");
