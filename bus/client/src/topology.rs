@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use async_nats::jetstream::context::GetStreamError;
-use bus_schema::names::{PUBLISH_TIMEOUT, TOPOLOGY_STREAM};
+use async_nats::jetstream::stream::{RawMessageErrorKind, Stream};
+use bus_schema::names::{PUBLISH_TIMEOUT, TOPOLOGY, TOPOLOGY_STREAM};
 
 use crate::connection::Bus;
 use crate::publisher::{Error, Outgoing};
@@ -11,6 +12,9 @@ use crate::reader::{Incoming, Item, Reader};
 
 /// Longest wait for all that the stream holds.
 const READ_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// After so long without a message it is asked whether there is another one.
+const QUIET: Duration = Duration::from_millis(500);
 
 /// Why it is not known what the stream holds.
 #[derive(Debug, thiserror::Error)]
@@ -39,19 +43,31 @@ pub async fn newest(bus: &Bus) -> Result<Vec<Incoming>, ReadError> {
     let mut reader = Reader::new(bus, TOPOLOGY_STREAM, 0).compacted();
     let reading = async {
         while reader.cursor() < last {
-            if let Item::Message(message) = reader.next().await {
-                // The last one may have been removed meanwhile.
-                let is_last = message.pending == 0;
-                messages.push(message);
-                if is_last {
-                    break;
+            match tokio::time::timeout(QUIET, reader.next()).await {
+                Ok(Item::Message(message)) => {
+                    // The last one may have been removed meanwhile …
+                    let is_last = message.pending == 0;
+                    messages.push(message);
+                    if is_last {
+                        break;
+                    }
                 }
+                // … even after this reader was told that it would come.
+                Err(_) if is_read(&stream, reader.cursor()).await => break,
+                Ok(_) | Err(_) => {}
             }
         }
     };
     let read = tokio::time::timeout(READ_TIMEOUT, reading).await;
     read.map_err(|_| ReadError::Timeout)?;
     Ok(messages)
+}
+
+/// Whether there is certainly no message behind `cursor`.
+async fn is_read(stream: &Stream, cursor: u64) -> bool {
+    let next = stream.get_first_raw_message_by_subject(format!("{TOPOLOGY}.>"), cursor + 1);
+    let refused = next.await.err().map(|error| error.kind());
+    matches!(refused, Some(RawMessageErrorKind::NoMessageFound))
 }
 
 /// Makes `message` the newest of its subject, for good or until its time is over; waits for the server to have it,
