@@ -1,9 +1,9 @@
 # Every target is one script or one cargo command; `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench kernels e2e chart scale image clean
+.PHONY: help setup demo test check bench understand kernels e2e chart scale image clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## install what is missing to build and test: Rust is checked, clang, libbpf's headers, nats-server
 	deploy/setup
@@ -23,6 +23,9 @@ bench: setup ## benches of the primitives, then the whole pipeline against the r
 	cargo build --release --workspace --bins
 	PATH="$(CURDIR)/target/tools:$$PATH" "$${CARGO_TARGET_DIR:-target}/release/tapio-loadtest" \
 	  --criterion "$${CARGO_TARGET_DIR:-target}/criterion" --record loadtest/RESULTS.md
+
+understand: ## replay the recordings of real faults in correlator/corpus, and score what is told about each
+	cargo run --quiet --release -p loadtest -- understand
 
 kernels: setup ## load and run the eBPF programs on every supported kernel, in virtual machines
 	deploy/lab/kernel-matrix

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
+use correlator::run::replay::without::Without;
 
 pub use crate::demo::args::DemoArgs;
 use crate::exec;
@@ -65,6 +66,10 @@ pub(crate) enum Command {
     Explain(ExplainArgs),
     /// Show what goes over a subject, as JSON lines.
     Tail(TailArgs),
+    /// Write what the correlator reads into a file, to be replayed.
+    Record(RecordArgs),
+    /// Print the incidents that follow from a file of `record`.
+    Replay(ReplayArgs),
     /// Turn one message on stdin into JSON lines: nats sub --translate 'tapio decode' 'tapio.>'.
     Decode,
     /// Send an event through the pipeline, and say how long it took.
@@ -135,4 +140,25 @@ pub(crate) struct TailArgs {
     /// Subject; `*` and `>` stand for one and for all further tokens.
     #[arg(default_value = "tapio.>")]
     pub(crate) subject: String,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct RecordArgs {
+    /// The file to write; - is the standard output.
+    pub(crate) file: PathBuf,
+    /// Go on with what comes until SIGINT or SIGTERM, instead of what the streams hold (up to half an hour).
+    #[arg(long, short)]
+    pub(crate) follow: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ReplayArgs {
+    /// A file that `record` wrote.
+    pub(crate) file: PathBuf,
+    /// As if that had not been: an event by its id, an entity by its key (Deployment/shop/redis), or all of an observer.
+    #[arg(long, value_name = "EVENT|ENTITY|OBSERVER")]
+    pub(crate) without: Vec<Without>,
+    /// Folder whose rules replace those that are built in, or join them.
+    #[arg(long, env = "TAPIO_RULES", value_name = "FOLDER")]
+    pub(crate) rules: Option<PathBuf>,
 }

@@ -2,6 +2,8 @@
 
 use bus_stage::exit::{CANNOT_CREATE, DATA, IO, NO_INPUT, NO_PERMISSION, SOFTWARE, UNAVAILABLE, USAGE};
 
+use crate::record::RecordError;
+use crate::replay::ReplayError;
 use crate::{cgroup, decode, demo, exec, lock, nats, pipeline};
 
 /// Any failure of a command.
@@ -22,6 +24,12 @@ pub enum Error {
     /// A message is not readable.
     #[error(transparent)]
     Decode(#[from] decode::Error),
+    /// Nothing is recorded.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// Nothing is replayed.
+    #[error(transparent)]
+    Replay(#[from] ReplayError),
     /// The demonstration cannot be given.
     #[error(transparent)]
     Demo(#[from] demo::Error),
@@ -53,9 +61,11 @@ impl Error {
             Self::Nats(error) => nats_code(error),
             Self::Lock(error) => lock_code(error),
             Self::Decode(_) => DATA,
+            Self::Record(RecordError::Write { source, .. }) => io_code(source.kind(), CANNOT_CREATE),
+            Self::Replay(error) => replay_code(error),
             Self::Demo(error) => demo_code(error),
             Self::Cgroup(error) => io_code(error.source_kind(), CANNOT_CREATE),
-            Self::Exec(exec::Error::Exec { .. }) => UNAVAILABLE,
+            Self::Record(RecordError::NoStreams) | Self::Exec(exec::Error::Exec { .. }) => UNAVAILABLE,
             Self::Exec(_) => SOFTWARE,
             Self::NoSuchIncident(_) | Self::Ambiguous { .. } => NO_INPUT,
         }
@@ -88,6 +98,15 @@ fn lock_code(error: &lock::Error) -> u8 {
     match error {
         lock::Error::Held { .. } | lock::Error::HeldByStranger(_) => CANNOT_CREATE,
         lock::Error::File { source, .. } => io_code(source.kind(), CANNOT_CREATE),
+    }
+}
+
+fn replay_code(error: &ReplayError) -> u8 {
+    match error {
+        ReplayError::Open { source, .. } => io_code(source.kind(), NO_INPUT),
+        ReplayError::Rules(_) => USAGE,
+        ReplayError::Codec(_) => SOFTWARE,
+        ReplayError::Read(_) | ReplayError::Replay(_) | ReplayError::Incident(_) => DATA,
     }
 }
 

@@ -20,7 +20,9 @@ mod ping;
 pub mod pipeline;
 pub mod port;
 mod ready;
+mod record;
 pub mod render;
+mod replay;
 mod tail;
 mod up;
 mod wait;
@@ -54,6 +56,8 @@ async fn dispatch(cli: Cli) -> Result<ExitCode, Error> {
         Command::Incidents(args) => incidents::run(args, &nats, json).await,
         Command::Explain(args) => explain::run(&args, &nats, json).await,
         Command::Tail(args) => tail::run(&args, &nats).await,
+        Command::Record(args) => record::run(&args, &nats).await,
+        Command::Replay(args) => replay::run(&args, json),
         Command::Decode => decode::run(),
         Command::Ping(args) => ping::run(&args, &nats, json).await,
         Command::Doctor => doctor::run(&nats, json).await,

@@ -4,6 +4,7 @@ pub mod causes;
 pub mod config;
 pub mod episodes;
 pub mod metrics;
+pub mod replay;
 mod told;
 pub mod topology;
 

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod campaign;
+pub mod corpus;
 pub mod events;
 pub mod flood;
 pub mod observers;
@@ -11,3 +12,4 @@ pub mod report;
 pub mod scale;
 pub mod server;
 pub mod soak;
+pub mod understand;

@@ -10,7 +10,7 @@ use clap::{Parser, Subcommand};
 use loadtest::pipeline::{Load, pipeline, raw};
 use loadtest::report;
 use loadtest::soak::{Memory, soak};
-use loadtest::{campaign, scale};
+use loadtest::{campaign, corpus, scale, understand};
 use tokio_util::sync::CancellationToken;
 
 #[derive(Debug, Parser)]
@@ -70,6 +70,10 @@ enum What {
     },
     /// Real faults on the lab's Kubernetes, and what is told about each; deploy/lab/campaign makes all that it needs
     Campaign(campaign::Options),
+    /// Make a recording of the corpus from what a campaign left
+    Corpus(corpus::Options),
+    /// How well the correlator understands the corpus
+    Understand(understand::Options),
     /// Changes in a cluster of many nodes and pods; deploy/lab/scale makes all that it needs
     Scale(scale::Options),
 }
@@ -89,6 +93,15 @@ async fn main() -> Result<ExitCode> {
             Some(What::Scale(ref options)) => {
                 let outcome = scale::run(options).await?;
                 tell(&cli, "scale", &outcome.table(), &outcome)?;
+                Ok(ExitCode::SUCCESS)
+            }
+            Some(What::Corpus(ref options)) => {
+                let (cases, bytes) = corpus::make(options)?;
+                say(&format!("{cases} cases in {bytes} bytes\n"));
+                Ok(ExitCode::SUCCESS)
+            }
+            Some(What::Understand(ref options)) => {
+                say(&understand::run(options)?);
                 Ok(ExitCode::SUCCESS)
             }
             Some(What::Raw | What::Pipeline | What::Campaign(_)) | None => rates(&cli).await,
@@ -139,6 +152,11 @@ async fn rates(cli: &Cli) -> Result<ExitCode> {
     let primitives = report::criterion::read(&cli.criterion);
     tell(cli, "rates", &report::rates(&primitives, &rates), &rates)?;
     Ok(ExitCode::SUCCESS)
+}
+
+#[expect(clippy::print_stdout, reason = "the result")]
+fn say(text: &str) {
+    print!("{text}");
 }
 
 #[expect(clippy::print_stdout, reason = "the result of the measurement")]

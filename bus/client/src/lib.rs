@@ -1,6 +1,7 @@
 //! NATS JetStream as the bus: publisher with spool, cursor reader, checkpoints, leases.
 #![forbid(unsafe_code)]
 
+pub mod bundle;
 pub mod checkpoints;
 pub mod codec;
 pub mod connection;

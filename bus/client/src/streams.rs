@@ -10,7 +10,8 @@ use bus_schema::names::{
     EPISODES_MAX_AGE, EPISODES_MAX_BYTES, EPISODES_STREAM, EVENTS, EVENTS_MAX_AGE, EVENTS_MAX_BYTES,
     EVENTS_STREAM, INCIDENTS, INCIDENTS_BUCKET, INCIDENTS_BUCKET_MAX_BYTES, INCIDENTS_DUPLICATE_WINDOW,
     INCIDENTS_MAX_AGE, INCIDENTS_MAX_BYTES, INCIDENTS_STREAM, LEASE_TTL, LEASES_BUCKET, LEASES_MAX_BYTES,
-    TOPOLOGY, TOPOLOGY_BUCKET, TOPOLOGY_MAX_BYTES, TOPOLOGY_STREAM, partition_stream, partition_subjects,
+    MAX_PARTITIONS, TOPOLOGY, TOPOLOGY_BUCKET, TOPOLOGY_MAX_BYTES, TOPOLOGY_STREAM, partition_stream,
+    partition_subjects,
 };
 
 use crate::connection::Bus;
@@ -67,6 +68,19 @@ pub enum Error {
         #[source]
         source: async_nats::jetstream::context::KeyValueError,
     },
+}
+
+/// Number of enriched partitions of this bus, as far as this user may see; 0 where nobody made them.
+pub async fn enriched_partitions(bus: &Bus) -> u16 {
+    for partition in 0..MAX_PARTITIONS {
+        let stream = bus
+            .jetstream()
+            .get_stream(partition_stream(ENRICHED_STREAM, partition));
+        if stream.await.is_err() {
+            return partition;
+        }
+    }
+    MAX_PARTITIONS
 }
 
 /// Creates every stream for `partitions` partitions, and every bucket. Safe to call from everybody at once.

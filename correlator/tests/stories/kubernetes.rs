@@ -24,7 +24,7 @@ fn deployment(name: &str) -> Entity {
     Entity::of_workload(workload(name))
 }
 
-fn pod(of: &str, number: u64) -> Entity {
+pub(crate) fn pod(of: &str, number: u64) -> Entity {
     Entity {
         pod: Some(Pod {
             uid: format!("{of}-{number}"),
@@ -51,7 +51,7 @@ impl Log {
         self.add(at, Severity::Warning, subject, None, Body::ObjectState(told));
     }
 
-    fn image(&mut self, at: u64, of: &str) {
+    pub(crate) fn image(&mut self, at: u64, of: &str) {
         let change = ImageChanged {
             container: of.into(),
             old_image: format!("{of}:1"),
@@ -86,7 +86,7 @@ impl Log {
     }
 
     /// The gateway, which is `subject`, answers with errors for some seconds.
-    fn errors_of(&mut self, at: u64, subject: &Entity, seconds: u64) {
+    pub(crate) fn errors_of(&mut self, at: u64, subject: &Entity, seconds: u64) {
         use bus_schema::event::network::Role;
         use bus_schema::event::status::{HttpError, HttpStats};
         for second in 1..=seconds {
@@ -302,11 +302,11 @@ fn a_change_that_was_taken_back_causes_nothing_once_its_pods_are_replaced() {
     assert_eq!(crash_loop_after(true, 40), (20, false));
 }
 
-/// Of each incident the last revision, after a change that reaches `api` and `stock`, and another of `stock` that is heard of
-/// only seconds after both fail.
+/// Of each incident the last revision, after a change that reaches `api` and `stock`: one fails at once and the other minutes
+/// later, a second after another change of its own, which is heard of only seconds after it fails.
 fn after_common_change(is_another_heard_of: bool) -> Vec<Incident> {
     let mut log = Log::default();
-    log.healthy(0, 60);
+    log.healthy(0, 400);
     let settings = ("ConfigMap", "settings");
     log.object(
         20 * SECOND,
@@ -315,10 +315,10 @@ fn after_common_change(is_another_heard_of: bool) -> Vec<Incident> {
         Aspect::Data,
         &["api", "stock"],
     );
-    log.errors_of(22 * SECOND, &pod("api", 1), 15);
-    log.errors_of(22 * SECOND + 7, &pod("stock", 1), 15);
+    log.errors_of(22 * SECOND, &pod("api", 1), 330);
+    log.errors_of(322 * SECOND, &pod("stock", 1), 15);
     if is_another_heard_of {
-        log.image(21 * SECOND, "stock");
+        log.image(321 * SECOND, "stock");
         log.0.last_mut().unwrap().observed_ns += 6 * SECOND;
     }
     let mut last = std::collections::BTreeMap::new();

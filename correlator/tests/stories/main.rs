@@ -9,6 +9,7 @@ mod leak;
 mod log;
 mod nodes;
 mod recipes;
+mod recorded;
 mod replay;
 #[path = "../../../bus/client/tests/harness/server.rs"]
 #[expect(dead_code, reason = "these tests leave the server alone")]

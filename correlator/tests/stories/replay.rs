@@ -72,7 +72,7 @@ impl Log {
     }
 
     /// An event a batch, in the order in which they were observed.
-    fn batches(mut self) -> Vec<Batch> {
+    pub(crate) fn batches(mut self) -> Vec<Batch> {
         self.capabilities();
         self.0.sort_by_key(|event| event.observed_ns);
         let batch = |(first_sequence, event): (u64, Event)| {

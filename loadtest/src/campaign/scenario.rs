@@ -5,10 +5,10 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
-use serde::{Deserialize, Deserializer, de};
+use serde::{Deserialize, Deserializer, Serialize, de};
 
 /// Whether somebody breaks something.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// Something breaks, and an incident has to tell it.
@@ -54,7 +54,7 @@ pub struct Scenario {
 }
 
 /// What an explanation has to say.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Truth {
     /// Where it began, and what happened there.
@@ -75,7 +75,7 @@ pub struct Truth {
 }
 
 /// The root cause.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Root {
     /// Kind of the workload.
@@ -89,7 +89,7 @@ pub struct Root {
 }
 
 /// One step of the chain.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Link {
     /// Conditions of which any tells it.
@@ -99,7 +99,7 @@ pub struct Link {
 }
 
 /// Advice that would heal.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Advice {
     /// Action and command together contain all of these.
@@ -151,6 +151,20 @@ impl Scenario {
             bail!("truth.root.conditions is empty: nothing could be right");
         }
         Ok(scenario)
+    }
+
+    /// Only what is true; nothing that could be played.
+    pub fn of_truth(name: &str, truth: Vec<Truth>) -> Self {
+        Self {
+            name: name.to_owned(),
+            summary: String::new(),
+            setup: String::new(),
+            inject: String::new(),
+            witness: String::new(),
+            undo: String::new(),
+            holds_seconds: 0,
+            truth,
+        }
     }
 
     /// Every scenario of a kind below `folder`, by name.

@@ -22,7 +22,7 @@ pub struct Revision {
 }
 
 /// One scenario as it was played.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Played {
     /// When its fault happened, UNIX ns.
     pub at_ns: u64,

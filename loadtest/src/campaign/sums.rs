@@ -46,7 +46,7 @@ fn check(what: &str, value: String, bound: String, met: bool) -> Check {
 
 /// Everything that has a bound. What could not be measured is left out.
 pub fn checks(rows: &[Row], costs: &[Cost], leases_lost: usize) -> Vec<Check> {
-    let mut checks = of_rows(rows);
+    let mut checks = checks_of_rows(rows);
     checks.extend(of_costs(costs));
     checks.push(check(
         "leases lost",
@@ -63,8 +63,9 @@ fn faults(rows: &[Row]) -> impl Iterator<Item = &Row> + Clone {
         .filter(|row| row.kind == Kind::Fault && row.played.failure.is_none())
 }
 
+/// What has a bound of what was told.
 #[expect(clippy::cast_precision_loss, reason = "a few dozen rows")]
-fn of_rows(rows: &[Row]) -> Vec<Check> {
+pub fn checks_of_rows(rows: &[Row]) -> Vec<Check> {
     let mut checks = Vec::new();
     let observed: Vec<_> = faults(rows).filter(|row| row.observed).collect();
     if !observed.is_empty() {

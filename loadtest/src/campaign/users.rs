@@ -43,7 +43,7 @@ impl Request {
 }
 
 /// What users noticed.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Effect {
     /// Requests within the time.
     pub requests: usize,

@@ -1,0 +1,87 @@
+//! Whether a probability means what it says: a reliability table and its expected error.
+
+use std::fmt;
+
+/// Width of a bin.
+const BINS: usize = 10;
+
+/// Claims by how sure they were.
+#[derive(Debug, Clone, Default)]
+pub struct Calibration {
+    bins: [Bin; BINS],
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Bin {
+    claims: f64,
+    sum: f64,
+    right: f64,
+}
+
+impl Calibration {
+    /// Of claims, each a probability and whether it was so.
+    pub fn of(claims: impl Iterator<Item = (f64, bool)>) -> Self {
+        let mut calibration = Self::default();
+        for (probability, is_right) in claims {
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                clippy::cast_precision_loss,
+                reason = "the number of a bin"
+            )]
+            let number = ((probability * BINS as f64) as usize).min(BINS - 1);
+            if let Some(bin) = calibration.bins.get_mut(number) {
+                bin.claims += 1.0;
+                bin.sum += probability;
+                bin.right += f64::from(u8::from(is_right));
+            }
+        }
+        calibration
+    }
+
+    /// Expected calibration error: mean distance between what was claimed and what was right, by bin, weighed by claims
+    /// (Naeini, Cooper, Hauskrecht 2015).
+    pub fn error(&self) -> f64 {
+        let claims: f64 = self.bins.iter().map(|bin| bin.claims).sum();
+        let wrong: f64 = self.bins.iter().map(|bin| (bin.sum - bin.right).abs()).sum();
+        wrong / claims.max(1.0)
+    }
+}
+
+impl fmt::Display for Calibration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "claimed      cases  mean claim  right")?;
+        for (number, bin) in self.bins.iter().enumerate().filter(|(_, bin)| bin.claims > 0.0) {
+            let (from, to) = (number * 100 / BINS, (number + 1) * 100 / BINS);
+            let share = |of: f64| 100.0 * of / bin.claims;
+            let (claim, right) = (share(bin.sum), share(bin.right));
+            writeln!(
+                f,
+                "{from:>3}–{to:>3} %  {:>6}  {claim:>8.0} %  {right:>3.0} %",
+                bin.claims
+            )?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_right_as_often_as_claimed_has_no_error() {
+        let honest = (0..10).map(|number| (0.75, number % 4 != 0 || number == 8));
+        assert!(Calibration::of(honest).error() < 0.06);
+        let boaster = (0..10).map(|number| (0.95, number % 2 == 0));
+        assert!((Calibration::of(boaster).error() - 0.45).abs() < 1e-9);
+        assert!(Calibration::of(std::iter::empty()).error().abs() < 1e-9);
+    }
+
+    #[test]
+    fn each_bin_says_what_was_claimed_and_what_was_right() {
+        let table = Calibration::of([(1.0, true), (0.92, false), (0.3, false)].into_iter()).to_string();
+        assert!(table.contains(" 90–100 %       2        96 %   50 %"), "{table}");
+        assert!(table.contains(" 30– 40 %       1        30 %    0 %"), "{table}");
+    }
+}
