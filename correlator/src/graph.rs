@@ -1,7 +1,7 @@
 //! Step two: episodes become causal incidents.
 //!
 //! The [`Graph`] keeps what was told of the last half hour (`world`), links each episode with what may have caused it (`links`,
-//! `forest`), and lets the candidates compete (`posterior`). Each tree of the most probable causes that holds something alarming
+//! `forest`), and judges together what may be at fault (`faults`, `posterior`). Each tree of the most probable causes that holds something alarming
 //! is an incident (`lifecycle`), written down for people (`compose`, `reject`, `narrative`).
 //!
 //! A look costs what changed since the one before: an episode that did not change, and whose possible causes did not, is not
@@ -10,6 +10,7 @@
 
 mod compose;
 mod coverage;
+mod faults;
 mod forest;
 mod index;
 mod lifecycle;
@@ -22,6 +23,7 @@ mod posterior;
 mod reject;
 mod relations;
 mod retell;
+mod unseen;
 mod world;
 
 use std::sync::Arc;
@@ -92,6 +94,9 @@ impl Graph {
         }
         for id in world.episodes.keys() {
             forest.link(&book, world, &index, *id);
+        }
+        while let Some(group) = forest.next_group() {
+            forest.judge(&group);
         }
         Self {
             book,
@@ -189,7 +194,8 @@ impl Graph {
         if std::mem::take(&mut self.is_new) {
             look.touch(&self.forest, self.forest.ids());
         }
-        if changes.coverage {
+        if !changes.coverage.is_empty() {
+            // what is said of completeness may differ
             let open = self.state.incidents.alarms();
             look.touch(&self.forest, open);
         }

@@ -21,7 +21,7 @@ pub(super) use steps::Told;
 pub(super) fn compose(view: View<'_>, tree: &Tree, cluster: &str, id: EventId) -> Incident {
     let told = Told::of(view, tree);
     let posterior = Posterior::of(view, told.members().chain([tree.root, tree.alarm]));
-    let steps = told.steps(view, &posterior);
+    let steps = told.steps(view);
     let root = steps.iter().find(|step| step.id == tree.root);
     // An urgent report runs ahead of the watermark.
     let now = steps
@@ -29,7 +29,7 @@ pub(super) fn compose(view: View<'_>, tree: &Tree, cluster: &str, id: EventId) -
         .map(|step| step.last)
         .fold(Timestamp(view.world.now_ns()), Timestamp::max);
     let confidence = confidence(view, &posterior, &told);
-    let rejected = reject::rejected(view, &posterior, tree, &told);
+    let rejected = reject::rejected(view, tree, &told);
     Incident {
         id,
         revision: 1,

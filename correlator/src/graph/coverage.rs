@@ -1,6 +1,7 @@
 //! Where observers could see, and where they were blind. What nobody looked at is not healthy, it is unknown.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 
 use bus_schema::Entity;
 use bus_schema::episode::Blindness;
@@ -35,6 +36,11 @@ pub(super) struct Coverage {
     losses: BTreeMap<String, BTreeMap<String, Losses>>,
 }
 
+/// The time around `time_ns` in which a loss counts.
+fn near(time_ns: u64) -> RangeInclusive<u64> {
+    time_ns.saturating_sub(RECENT_NS)..=time_ns.saturating_add(RECENT_NS)
+}
+
 /// Events lost by when, UNIX ns.
 type Losses = BTreeMap<u64, u64>;
 
@@ -48,14 +54,19 @@ struct Hook {
 }
 
 impl Coverage {
-    /// Takes one report of loss or capability. Says whether an observer sees more or less than was known.
-    pub(super) fn take(&mut self, blindness: &Blindness) -> bool {
-        let capability = blindness.capability.as_ref();
-        let is_seen_otherwise = capability.is_some_and(|told| self.take_capability(blindness, told));
+    /// Takes one report of loss or capability. Gives the time (UNIX ns) of which an observer saw more or less than was known.
+    pub(super) fn take(&mut self, blindness: &Blindness) -> Option<RangeInclusive<u64>> {
+        let time_ns = blindness.time_ns;
+        let mut changed = None;
         if let Some((loss, count)) = &blindness.loss {
-            self.take_loss(&blindness.node, blindness.time_ns, loss, *count);
+            self.take_loss(&blindness.node, time_ns, loss, *count);
+            changed = Some(near(time_ns));
         }
-        is_seen_otherwise || blindness.loss.is_some()
+        let capability = blindness.capability.as_ref();
+        if capability.is_some_and(|told| self.take_capability(blindness, told)) {
+            changed = Some(0..=u64::MAX);
+        }
+        changed
     }
 
     fn take_capability(&mut self, blindness: &Blindness, capability: &node::Capability) -> bool {
@@ -143,7 +154,7 @@ impl Coverage {
 
     /// Events known to be lost around `time_ns` that may have been those of `observer` on `node`.
     fn lost(&self, node: &str, observer: &str, time_ns: u64) -> u64 {
-        let near = time_ns.saturating_sub(RECENT_NS)..=time_ns.saturating_add(RECENT_NS);
+        let near = near(time_ns);
         let own = self.losses.get(observer).and_then(|nodes| nodes.get(node));
         let of_stages = self.losses.values().filter_map(|nodes| nodes.get(NO_NODE));
         own.into_iter()
@@ -269,12 +280,12 @@ mod tests {
             }),
             loss: Some((node::Loss::default(), 1)),
         };
-        assert!(coverage.take(&told("n")), "it is news");
+        assert!(coverage.take(&told("n")).is_some(), "it is news");
         let again = Blindness {
             loss: None,
             ..told("n")
         };
-        assert!(!coverage.take(&again), "it is as known");
+        assert!(coverage.take(&again).is_none(), "it is as known");
         coverage.forget(TIME_NS + GONE_NS);
         assert!(coverage.looking("network", &Entity::of_node("n")).is_some());
         assert_eq!(coverage.lost_between(0, u64::MAX), 1);

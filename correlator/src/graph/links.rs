@@ -43,6 +43,10 @@ pub(super) struct Link {
     pub(super) rule: Arc<Rule>,
     /// prior × lag likelihood × novelty × freshness × proximity × share gone × rarity, 0 to 1.
     pub(super) weight: f64,
+    /// 1 within the typical lag, then falling with its inverse.
+    pub(super) timeliness: f64,
+    /// Probability that the effect was brought about by it, in the light of everything else.
+    pub(super) share: f64,
 }
 
 /// Everything that may have caused the episode `id`, strongest first; of several links to one cause only the strongest.
@@ -62,8 +66,14 @@ pub(super) fn candidates(book: &RuleBook, world: &World, index: &Index, id: Even
                 let weight = weight(book, world, rule, index, cause, effect);
                 let better = best.get(&cause.id).is_none_or(|link| link.weight < weight);
                 if weight > 0.0 && better && fits(book, rule, effect, Some(cause)) {
-                    let (cause, rule) = (cause.id, Arc::clone(rule));
-                    best.insert(cause, Link { cause, rule, weight });
+                    let link = Link {
+                        cause: cause.id,
+                        rule: Arc::clone(rule),
+                        weight,
+                        timeliness: lag_likelihood(&book.catalogue, rule, cause, effect),
+                        share: 0.0,
+                    };
+                    best.insert(link.cause, link);
                 }
             }
         }

@@ -2,6 +2,7 @@
 //! incidents. Both are done in steps of bounded work.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use bus_schema::EventId;
@@ -79,6 +80,7 @@ impl Look {
         for revision in revised {
             self.absorb_revision(book, world, index, forest, revision);
         }
+        self.relink_seen_otherwise(world, forest, &changes.coverage);
     }
 
     fn absorb_revision(
@@ -128,6 +130,17 @@ impl Look {
         }
     }
 
+    /// What may have been missed is weighed where an effect began.
+    fn relink_seen_otherwise(&mut self, world: &World, forest: &Forest, times: &[RangeInclusive<u64>]) {
+        if times.is_empty() {
+            return;
+        }
+        let is_in_time = |episode: &&Arc<Episode>| times.iter().any(|time| time.contains(&episode.start_ns));
+        for episode in world.episodes.values().filter(is_in_time) {
+            self.relink(forest, episode);
+        }
+    }
+
     fn relink_all(&mut self, world: &World, forest: &Forest, ids: impl IntoIterator<Item = EventId>) {
         for episode in ids.into_iter().filter_map(|id| world.episodes.get(&id)) {
             self.relink(forest, episode);
@@ -145,7 +158,7 @@ impl Look {
         self.touched.extend(ids.into_iter().map(|id| forest.root_of(id)));
     }
 
-    /// Links the next episodes; says whether all are linked.
+    /// Links and judges the next episodes; says whether all are.
     pub(super) fn link(
         &mut self,
         book: &RuleBook,
@@ -155,10 +168,26 @@ impl Look {
     ) -> bool {
         for _ in 0..LINKS_A_STEP {
             let Some((_, id)) = self.to_link.pop_first() else {
-                return true;
+                return self.judge(forest);
             };
             forest.link(book, world, index, id);
             self.linked.push(id);
+        }
+        false
+    }
+
+    /// Judges the next groups; says whether all are.
+    fn judge(&mut self, forest: &mut Forest) -> bool {
+        let mut judged = 0;
+        while judged < LINKS_A_STEP {
+            let Some(group) = forest.next_group() else {
+                return true;
+            };
+            judged += group.len();
+            for (id, former_root) in forest.judge(&group) {
+                self.touched.insert(former_root);
+                self.linked.push(id);
+            }
         }
         false
     }

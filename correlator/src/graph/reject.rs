@@ -11,10 +11,9 @@ use super::View;
 use super::compose::Told;
 use super::forest::Tree;
 use super::links;
-use super::posterior::{Posterior, unseen_causes};
+use super::unseen::{self, suspect};
 use crate::condition::{Condition, Row};
 use crate::rules::Rule;
-use crate::rules::path::{CALLS, NAMES, Path, RUNS_ON};
 
 /// More than these nobody reads at three in the morning.
 const MOST_SHOWN: usize = 6;
@@ -24,15 +23,15 @@ const LEAST_SPONTANEOUS: f64 = 0.1;
 const EXCLUDED_BELOW: f64 = 0.05;
 
 /// Hypotheses about the steps of the tree that did not win, most plausible mechanism first.
-pub(super) fn rejected(view: View<'_>, posterior: &Posterior, tree: &Tree, told: &Told) -> Vec<Rejected> {
+pub(super) fn rejected(view: View<'_>, tree: &Tree, told: &Told) -> Vec<Rejected> {
     let mut found: BTreeMap<String, (f64, Rejected)> = BTreeMap::new();
     let shown = told
         .members()
         .filter(|id| *id != tree.root && view.forest.absorbed_by(*id).is_none());
     for episode in shown.filter_map(|id| view.world.episodes.get(&id)) {
-        for (prior, hypothesis) in outcompeted(view, posterior, tree, episode)
+        for (prior, hypothesis) in outcompeted(view, tree, episode)
             .into_iter()
-            .chain(unseen(view, posterior, tree, episode))
+            .chain(missed(view, tree, episode))
         {
             let known = found
                 .entry(hypothesis.hypothesis.clone())
@@ -56,16 +55,12 @@ pub(super) fn rejected(view: View<'_>, posterior: &Posterior, tree: &Tree, told:
 }
 
 /// Causes that were seen, outside of this tree, and explain less.
-fn outcompeted(
-    view: View<'_>,
-    posterior: &Posterior,
-    tree: &Tree,
-    effect: &Arc<Episode>,
-) -> Vec<(f64, Rejected)> {
-    let others = posterior
-        .shares(view, effect.id)
-        .filter(|(link, _)| !link.rule.joins && !tree.members.contains(&link.cause));
-    let rejected = others.filter_map(|(link, share)| {
+fn outcompeted(view: View<'_>, tree: &Tree, effect: &Arc<Episode>) -> Vec<(f64, Rejected)> {
+    let node = view.forest.node(effect.id);
+    let links = node.into_iter().flat_map(|node| &node.links);
+    let others = links.filter(|link| !link.rule.joins && !tree.members.contains(&link.cause));
+    let rejected = others.filter_map(|link| {
+        let share = link.share;
         let cause = view.world.episodes.get(&link.cause)?;
         let row = view.book.catalogue.row_of(cause)?;
         let because = format!(
@@ -88,12 +83,16 @@ fn outcompeted(
 }
 
 /// Causes that a rule knows and nobody saw.
-fn unseen(view: View<'_>, posterior: &Posterior, tree: &Tree, effect: &Arc<Episode>) -> Vec<(f64, Rejected)> {
+fn missed(view: View<'_>, tree: &Tree, effect: &Arc<Episode>) -> Vec<(f64, Rejected)> {
     let mut rejected = Vec::new();
     let Some(node) = view.forest.node(effect.id) else {
         return rejected;
     };
-    for (rule, cause, weight) in unseen_causes(view, effect, &node.links) {
+    let View {
+        book, world, index, ..
+    } = view;
+    for unseen in unseen::causes(book, world, index, effect, &node.links) {
+        let (rule, cause) = (unseen.rule, unseen.cause);
         // What hardly ever happens by itself would be a step on the way, not another beginning.
         let row = view.book.catalogue.row(cause);
         let Some(entry) = row.filter(|row| row.spontaneous >= LEAST_SPONTANEOUS) else {
@@ -105,7 +104,12 @@ fn unseen(view: View<'_>, posterior: &Posterior, tree: &Tree, effect: &Arc<Episo
         if already_in(view, tree, cause, &subject.key()) {
             continue;
         }
-        let probability = posterior.share_of_unseen(node, effect.id, weight);
+        let place = subject.key();
+        let missed = node
+            .missed
+            .iter()
+            .find(|missed| missed.observer == unseen.observer && missed.place == place);
+        let probability = missed.map_or(0.0, |missed| missed.share);
         let because = evidence_against(view, rule, (cause, entry), &subject, effect);
         let hypothesis = view
             .book
@@ -122,20 +126,6 @@ fn unseen(view: View<'_>, posterior: &Posterior, tree: &Tree, effect: &Arc<Episo
         ));
     }
     rejected
-}
-
-/// On whom the cause would have been seen; `None` where that takes more than the effect says of itself.
-fn suspect(rule: &Rule, effect: &Episode) -> Option<Entity> {
-    match &rule.path {
-        Path::Same | Path::Process => Some(effect.subject.clone()),
-        Path::Hops(hops) => match hops.as_slice() {
-            [hop] if hop.forward && [CALLS, NAMES].contains(&hop.relation.as_str()) => effect.object.clone(),
-            [hop] if hop.forward && hop.relation == RUNS_ON => {
-                effect.subject.node.as_deref().map(Entity::of_node)
-            }
-            _ => None,
-        },
-    }
 }
 
 /// The tree itself holds such a cause: it is no rival.

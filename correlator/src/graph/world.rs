@@ -71,7 +71,7 @@ impl World {
             self.measure(&gauge.subject.key(), &gauge.name, gauge.time_ns, gauge.value);
         }
         for blindness in &report.blindness {
-            changes.coverage |= self.coverage.take(blindness);
+            changes.coverage.extend(self.coverage.take(blindness));
         }
         self.make_room(changes);
         !report.episodes.is_empty()
@@ -79,11 +79,11 @@ impl World {
 
     /// Takes note of `count` messages that a stage lost just now.
     pub(super) fn lost(&mut self, loss: Loss, count: u64, changes: &mut Changes) {
-        changes.coverage |= self.coverage.take(&Blindness {
+        changes.coverage.extend(self.coverage.take(&Blindness {
             time_ns: self.now_ns(),
             loss: Some((loss, count)),
             ..Blindness::default()
-        });
+        }));
     }
 
     /// Event time: everything up to it has been told.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use bus_schema::incident::Completeness;
 
 use super::super::View;
-use super::super::posterior;
+use super::super::unseen;
 use super::steps::Told;
 
 /// Looks at every observer that a rule asks for which could explain a step.
@@ -21,7 +21,7 @@ pub(super) fn of(view: View<'_>, told: &Told) -> Completeness {
             .flat_map(|condition| view.book.explaining(condition));
         let causes = rules
             .flat_map(|rule| &rule.cause)
-            .filter(|cause| posterior::applies(view.book, **cause, episode));
+            .filter(|cause| unseen::applies(view.book, **cause, episode));
         let observers: BTreeSet<_> = causes
             .filter_map(|cause| view.book.catalogue.row(*cause))
             .map(|row| row.observer.as_str())

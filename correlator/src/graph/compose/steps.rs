@@ -10,7 +10,6 @@ use bus_schema::{EventId, Severity, Timestamp};
 use super::super::View;
 use super::super::forest::Tree;
 use super::super::links::Link;
-use super::super::posterior::Posterior;
 use super::super::retell::Retold;
 
 /// Most steps of an incident. More than these nobody reads, and with all that each says they stay far below what a message
@@ -81,7 +80,7 @@ impl Told {
     }
 
     /// The steps in order of time, each after its cause.
-    pub(super) fn steps(&self, view: View<'_>, posterior: &Posterior) -> Vec<Step> {
+    pub(super) fn steps(&self, view: View<'_>) -> Vec<Step> {
         let causes: BTreeSet<EventId> = self
             .members()
             .filter_map(|id| Some((id, cause_of(view, id)?)))
@@ -91,7 +90,7 @@ impl Told {
         let mut steps: Vec<Step> = self
             .episodes
             .iter()
-            .map(|episode| self.step(view, posterior, &causes, episode))
+            .map(|episode| self.step(view, &causes, episode))
             .collect();
         steps.sort_by_key(|step| (step.start, step.depth, step.id));
         steps
@@ -119,13 +118,7 @@ impl Told {
         })
     }
 
-    fn step(
-        &self,
-        view: View<'_>,
-        posterior: &Posterior,
-        causes: &BTreeSet<EventId>,
-        episode: &Arc<Episode>,
-    ) -> Step {
+    fn step(&self, view: View<'_>, causes: &BTreeSet<EventId>, episode: &Arc<Episode>) -> Step {
         let catalogue = &view.book.catalogue;
         let row = catalogue.row_of(episode);
         let render = |template: Option<&String>| {
@@ -154,25 +147,26 @@ impl Told {
             last: Timestamp(episode.last_ns),
             count: episode.count,
             text: render(row.map(|row| &row.text)),
-            caused_by: self.caused_by(view, posterior, episode.id),
+            caused_by: self.caused_by(view, episode.id),
             facts: episode.facts.clone(),
             evidence: episode.evidence.clone(),
         }
     }
 
     /// The causes of a step that are told too, strongest first. An absorbed cause stands for what absorbed it.
-    fn caused_by(&self, view: View<'_>, posterior: &Posterior, id: EventId) -> Vec<CausedBy> {
+    fn caused_by(&self, view: View<'_>, id: EventId) -> Vec<CausedBy> {
         /// Below this share a further cause is noise.
         const LEAST_SHARE: f64 = 0.05;
         let mut causes: BTreeMap<EventId, (f64, &Link)> = BTreeMap::new();
         if id == self.root {
             return Vec::new();
         }
-        let told = |(link, _): &(&Link, f64)| !link.rule.joins && self.contains(link.cause);
-        for (link, share) in posterior.shares(view, id).filter(told) {
+        let node = view.forest.node(id);
+        let told = |link: &&Link| !link.rule.joins && self.contains(link.cause);
+        for link in node.into_iter().flat_map(|node| &node.links).filter(told) {
             let step = self.retold.by(view.forest.told_as(link.cause));
             if step != id {
-                causes.entry(step).or_insert((0.0, link)).0 += share;
+                causes.entry(step).or_insert((0.0, link)).0 += link.share;
             }
         }
         let mut causes: Vec<_> = causes

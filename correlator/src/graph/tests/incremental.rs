@@ -95,14 +95,17 @@ impl Dice {
     }
 }
 
-/// Every link of every episode: effect, cause, rule and weight.
-fn links(graph: &Graph) -> Vec<(EventId, EventId, String, u64)> {
+/// Every link of every episode: effect, cause, rule, weight and share.
+fn links(graph: &Graph) -> Vec<(EventId, EventId, String, u64, u64)> {
     let ids = graph.state.world.episodes.keys();
     let nodes = ids.filter_map(|id| Some((*id, graph.forest.node(*id)?)));
     let of_one = |(id, node): (EventId, &'_ super::super::forest::Node)| -> Vec<_> {
         let links = node.links.iter();
         links
-            .map(|link| (id, link.cause, link.rule.id.clone(), link.weight.to_bits()))
+            .map(|link| {
+                let (weight, share) = (link.weight.to_bits(), link.share.to_bits());
+                (id, link.cause, link.rule.id.clone(), weight, share)
+            })
             .collect()
     };
     nodes.flat_map(of_one).collect()

@@ -1,5 +1,6 @@
 //! What changed in the world since it was last looked at.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use bus_schema::episode::Episode;
@@ -19,8 +20,8 @@ pub(in crate::graph) struct Changes {
     pub(in crate::graph) related: Vec<Arrow>,
     /// Relations that are remembered no more.
     pub(in crate::graph) unrelated: Vec<Arrow>,
-    /// An observer sees more or less than before, or something was lost.
-    pub(in crate::graph) coverage: bool,
+    /// Times (UNIX ns) of which an observer saw more or less than was known.
+    pub(in crate::graph) coverage: Vec<RangeInclusive<u64>>,
 }
 
 /// An episode before and after a report.
