@@ -79,6 +79,14 @@ fn read(args: &ReplayArgs) -> Result<(Head, Vec<Recorded>), ReplayError> {
     })?;
     let bundle = Bundle::open(file)?;
     let head = bundle.head.clone();
-    let messages = bundle.collect::<Result<_, _>>()?;
+    let mut messages = Vec::new();
+    for message in bundle {
+        match message {
+            Ok(message) => messages.push(message),
+            // Whoever recorded was killed: what there is of it is as true as the whole.
+            Err(error @ ReadError::Damaged { .. }) => output::note(error),
+            Err(error) => return Err(error.into()),
+        }
+    }
     Ok((head, replay::in_order(messages)))
 }

@@ -95,6 +95,7 @@ impl Graph {
         for id in world.episodes.keys() {
             forest.link(&book, world, &index, *id);
         }
+        forest.settle_edits(&book);
         while let Some(group) = forest.next_group() {
             forest.judge(&group);
         }

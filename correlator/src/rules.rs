@@ -71,6 +71,8 @@ pub struct RuleBook {
     pub rules: Vec<Arc<Rule>>,
     /// All recommendations.
     pub advice: Vec<Advice>,
+    /// What makes one thing of all that an edit changes.
+    pub(crate) same_edit: Arc<Rule>,
     by_cause: BTreeMap<Condition, Vec<Arc<Rule>>>,
     by_effect: BTreeMap<Condition, Vec<Arc<Rule>>>,
     named_facts: BTreeSet<String>,
@@ -130,6 +132,23 @@ pub enum Error {
     },
 }
 
+/// Links the parts of an edit; it explains nothing.
+fn same_edit() -> Rule {
+    Rule {
+        id: "same-edit".to_owned(),
+        cause: Vec::new(),
+        effect: Vec::new(),
+        path: Path::Same,
+        prior: 1.0,
+        typical_seconds: 1.0,
+        longest_seconds: 1.0,
+        when: None,
+        absorbs: true,
+        joins: false,
+        mechanism: "it was changed with it".to_owned(),
+    }
+}
+
 impl RuleBook {
     /// The rules that are built in.
     pub fn embedded() -> Result<Self, Error> {
@@ -183,6 +202,7 @@ impl RuleBook {
         Self {
             catalogue,
             advice,
+            same_edit: Arc::new(same_edit()),
             by_cause: by_condition(&rules, |rule| &rule.cause),
             by_effect: by_condition(&rules, |rule| &rule.effect),
             rules,

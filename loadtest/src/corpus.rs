@@ -1,6 +1,7 @@
 //! Recordings of real faults, each with what is true about them: what the correlator says of them can be scored in seconds.
 
 pub mod replayed;
+pub mod worse;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};

@@ -1,6 +1,8 @@
-//! How well the correlator understands: every case of the corpus replayed and scored.
+//! How well the correlator understands: every case of the corpus replayed and scored, as it was recorded and as a worse-off Tapio
+//! would have heard it.
 
 pub mod calibration;
+pub mod summary;
 
 // Writing to a String cannot fail: the results are dropped.
 use std::fmt::Write as _;
@@ -10,11 +12,26 @@ use std::sync::Arc;
 use anyhow::{Result, bail};
 use correlator::rules::RuleBook;
 
-use crate::campaign::score::{Row, Verdict};
+use crate::campaign::score::Row;
 use crate::campaign::{sums, table};
-use crate::corpus::Recording;
 use crate::corpus::replayed;
+use crate::corpus::worse::Worse;
+use crate::corpus::{Case, Recording};
 use calibration::Calibration;
+use summary::Summary;
+
+/// Observers of which each is away once.
+const OBSERVERS: [&str; 7] = [
+    "network",
+    "status",
+    "memory",
+    "process-signals",
+    "container-runtime",
+    "deployments",
+    "lifecycle",
+];
+/// Shares of the events that are lost.
+const LOSSES: [f64; 3] = [0.01, 0.05, 0.2];
 
 /// What is replayed.
 #[derive(Debug, Clone, clap::Args)]
@@ -25,9 +42,12 @@ pub struct Options {
     /// Folder whose rules replace those that are built in, or join them
     #[arg(long, value_name = "FOLDER")]
     pub rules: Option<PathBuf>,
+    /// Only as it was recorded
+    #[arg(long)]
+    pub quick: bool,
 }
 
-/// Replays everything; gives the table of every recording, and the sums of all.
+/// Replays everything; gives the table of every case as it was recorded, and the sums of all.
 ///
 /// # Errors
 /// When a recording or the rules cannot be read.
@@ -37,26 +57,34 @@ pub fn run(options: &Options) -> Result<String> {
     if recordings.is_empty() {
         bail!("{} has no recording", options.corpus.display());
     }
-    let (mut text, mut all) = (String::new(), Vec::new());
-    for recording in &recordings {
-        let rows = replayed::rows(recording, &book)?;
-        let (scored, sentences) = (table::rows(&rows), table::narratives(&rows));
-        let _ = writeln!(text, "## {}\n\n{scored}\n{sentences}", recording.name);
-        all.extend(rows);
+    let mut text = String::new();
+    let all = scored(&recordings, &book, &Worse::Nothing)?;
+    let rows: Vec<_> = all.iter().map(|(_, row)| row.clone()).collect();
+    let _ = writeln!(text, "{}\n{}", table::rows(&rows), table::narratives(&rows));
+    text.push_str(&table::sums(&sums::checks_of_rows(&rows), &sums::remarks(&rows)));
+    let _ = writeln!(text, "\n{}", Calibration::of_rows(&rows));
+    let mut lines = vec![Summary::head(), Summary::of(&book, &Worse::Nothing, &all).line()];
+    for worse in worse_off().filter(|_| !options.quick) {
+        let all = scored(&recordings, &book, &worse)?;
+        lines.push(Summary::of(&book, &worse, &all).line());
     }
-    let mut remarks = sums::remarks(&all);
-    let calibration = Calibration::of(claims(&all));
-    remarks.push((
-        "expected calibration error".into(),
-        format!("{:.3}", calibration.error()),
-    ));
-    text.push_str(&table::sums(&sums::checks_of_rows(&all), &remarks));
-    let _ = write!(text, "\n{calibration}");
-    Ok(text)
+    Ok(text + &table::columns(&lines))
 }
 
-/// What was claimed of each root, and whether it was right.
-fn claims(rows: &[Row]) -> impl Iterator<Item = (f64, bool)> {
-    rows.iter()
-        .filter_map(|row| Some((row.confidence?, row.root == Verdict::Right)))
+fn worse_off() -> impl Iterator<Item = Worse> {
+    let losing = LOSSES.into_iter().map(Worse::Losing);
+    losing.chain(OBSERVERS.map(|observer| Worse::Without(observer.to_owned())))
+}
+
+/// Every row with its case.
+fn scored(recordings: &[Recording], book: &Arc<RuleBook>, worse: &Worse) -> Result<Vec<(Case, Row)>> {
+    let mut scored = Vec::new();
+    for recording in recordings {
+        let revisions = replayed::revisions(recording, book, worse)?;
+        for case in &recording.cases {
+            let rows = replayed::of_case(case, &revisions);
+            scored.extend(rows.into_iter().map(|row| (case.clone(), row)));
+        }
+    }
+    Ok(scored)
 }

@@ -38,6 +38,9 @@ pub struct Incident {
     pub steps: Vec<Step>,
     /// Probability that the root cause is right, 0 to 1.
     pub confidence: f64,
+    /// What may have started it, likeliest first: the root cause that is told, its rivals, and what nobody saw.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub candidates: Vec<Candidate>,
     /// What else could have been, and the observation that speaks against it.
     pub rejected: Vec<Rejected>,
     /// What it hurts.
@@ -162,6 +165,37 @@ pub struct Omitted {
     pub workloads: Vec<String>,
     /// The first event of each, as proof; the first few hundred.
     pub evidence: Vec<EventId>,
+}
+
+/// Something that may have started an incident.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Candidate {
+    /// The episode; absent for what nobody saw.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub episode: Option<EventId>,
+    /// Its condition; [`NOT_OBSERVED`] for what nobody saw.
+    pub condition: String,
+    /// Key of where it happened: `Deployment/shop/redis`.
+    pub entity: String,
+    /// What it is: `stock rollout`.
+    pub hypothesis: String,
+    /// Probability that it started what is told, 0 to 1.
+    pub probability: f64,
+    /// What it explains, most certain first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub explains: Vec<Explained>,
+}
+
+/// Condition of a candidate that nobody saw.
+pub const NOT_OBSERVED: &str = "not_observed";
+
+/// A step that a candidate may have started.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Explained {
+    /// The step.
+    pub step: EventId,
+    /// Probability that the candidate is its root.
+    pub probability: f64,
 }
 
 /// A hypothesis that was considered and dropped.

@@ -11,6 +11,14 @@ use serde::{Deserialize, Deserializer};
 /// Over which time statistics are summed up.
 pub(crate) const WINDOW_NS: u64 = 1_000_000_000;
 
+/// Of all changes, the share that harms somebody: among teams that deliver well one in twenty fails (DORA, *Accelerate State of
+/// DevOps*, change failure rate).
+pub(crate) const AT_FAULT: f64 = 0.05;
+
+fn at_fault() -> f64 {
+    AT_FAULT
+}
+
 /// Everything that is known of a condition.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -28,6 +36,9 @@ pub struct Row {
     pub hypothesis: String,
     /// Weight of "needs no observed cause".
     pub spontaneous: f64,
+    /// Of what is done: how often it harms somebody. [`AT_FAULT`] where nothing is said.
+    #[serde(default = "at_fault")]
+    pub at_fault: f64,
     /// The observer that would have seen it.
     pub observer: String,
     /// Measurement that speaks against it.

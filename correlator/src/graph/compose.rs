@@ -1,6 +1,7 @@
 //! Writes a tree of causes down as an incident.
 
 mod advice;
+mod candidates;
 mod completeness;
 mod steps;
 
@@ -28,7 +29,8 @@ pub(super) fn compose(view: View<'_>, tree: &Tree, cluster: &str, id: EventId) -
         .iter()
         .map(|step| step.last)
         .fold(Timestamp(view.world.now_ns()), Timestamp::max);
-    let confidence = confidence(view, &posterior, &told);
+    let suffered = suffered(view, &told);
+    let confidence = confidence(&posterior, &suffered, tree.root);
     let rejected = reject::rejected(view, tree, &told);
     Incident {
         id,
@@ -48,6 +50,7 @@ pub(super) fn compose(view: View<'_>, tree: &Tree, cluster: &str, id: EventId) -
         opened_at: now,
         updated_at: now,
         confidence,
+        candidates: candidates::of(view, &posterior, &told, &suffered),
         impact: impact(&steps),
         completeness: completeness::of(view, &told),
         recommendation: advice::of(view, tree, confidence, &rejected),
@@ -66,14 +69,17 @@ fn alarms<'a>(view: View<'a>, told: &'a Told) -> impl Iterator<Item = &'a Arc<Ep
     episodes.filter(|episode| episode.severity >= Severity::Error)
 }
 
-/// Mean probability of the root over all errors, each as it is told.
+/// The same, each as it is told.
+fn suffered(view: View<'_>, told: &Told) -> BTreeSet<EventId> {
+    let alarms = alarms(view, told);
+    alarms.map(|episode| view.forest.told_as(episode.id)).collect()
+}
+
+/// Mean probability of the root over all that is suffered.
 #[expect(clippy::cast_precision_loss, reason = "a small count")]
-fn confidence(view: View<'_>, posterior: &Posterior, told: &Told) -> f64 {
-    let alarms: BTreeSet<_> = alarms(view, told)
-        .map(|episode| view.forest.told_as(episode.id))
-        .collect();
-    let probabilities = alarms.iter().map(|id| posterior.probability(*id, told.root()));
-    probabilities.sum::<f64>() / alarms.len().max(1) as f64
+fn confidence(posterior: &Posterior, suffered: &BTreeSet<EventId>, root: EventId) -> f64 {
+    let probabilities = suffered.iter().map(|id| posterior.probability(*id, root));
+    probabilities.sum::<f64>() / suffered.len().max(1) as f64
 }
 
 /// 100 × (1 − Π (1 − harm)): each workload adds its worst harm to what is still whole.

@@ -12,12 +12,17 @@ mod solve;
 use std::collections::{BTreeMap, BTreeSet};
 
 use bus_schema::EventId;
+use bus_schema::episode::Episode;
 
+use super::links::Link;
+use crate::condition::row::AT_FAULT;
 use solve::{Charge, Effect, Shares};
 
-/// Of all changes, the share that harms somebody: among teams that deliver well one in twenty fails (DORA, *Accelerate State of
-/// DevOps*, change failure rate). Everything that needs no cause is as rare as that, times its own weight.
-pub(super) const AT_FAULT: f64 = 0.05;
+/// What nobody saw may not have happened at all: that something of a sort happens at one place within the lag of its effects, where
+/// a workload changes a few times an hour.
+pub(super) const HAPPENS: f64 = 0.1;
+/// A fault shows in one way; that it shows in another besides, which does not follow from the first, is less likely by this.
+const OTHER_WAY: f64 = 0.3;
 /// Suspects that are solved exactly.
 const MOST_TOGETHER: usize = 8;
 /// Effects that an effect of a larger group is judged with.
@@ -26,10 +31,17 @@ const MOST_BESIDE: usize = 32;
 /// Somebody who may be at fault.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Suspect {
-    /// Something that was done.
-    Seen(EventId),
+    /// What was done to the subject of this key at this time (UNIX ns): one edit may change several things.
+    Seen(String, u64),
     /// Something that this observer did not see at this place.
     Unseen(String, String),
+}
+
+impl Suspect {
+    /// By an episode that tells of it.
+    pub(super) fn who_did(episode: &Episode) -> Self {
+        Self::Seen(episode.subject.key(), episode.start_ns)
+    }
 }
 
 /// Everything that may have brought an effect about.
@@ -52,6 +64,10 @@ pub(super) struct Charged {
     pub(super) strength: Strength,
     /// Prior of being at fault.
     pub(super) prior: f64,
+    /// By which mechanism: of a suspect that nobody saw, its observer.
+    pub(super) way: String,
+    /// Episodes that tell of it, with the weight of their links: an edit of several things has several.
+    pub(super) aspects: Vec<(EventId, f64)>,
 }
 
 /// How strongly a cause drives an effect.
@@ -63,24 +79,39 @@ pub(super) struct Strength {
     pub(super) timeliness: f64,
 }
 
+impl Strength {
+    /// Of the cause of a link.
+    pub(super) fn of(link: &Link) -> Self {
+        Self {
+            weight: link.weight,
+            timeliness: link.timeliness,
+        }
+    }
+}
+
 /// What an effect is put down to, with probabilities.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Verdict {
-    to: BTreeMap<Suspect, f64>,
+    suspects: BTreeMap<Suspect, f64>,
+    known: BTreeMap<EventId, f64>,
     /// Nothing of it all.
     pub(super) leak: f64,
 }
 
 impl Verdict {
-    /// Probability that this episode brought it about.
-    pub(super) fn of(&self, cause: EventId) -> f64 {
-        self.to.get(&Suspect::Seen(cause)).copied().unwrap_or(0.0)
+    /// Probability that this suspect brought it about.
+    pub(super) fn of(&self, suspect: &Suspect) -> f64 {
+        self.suspects.get(suspect).copied().unwrap_or(0.0)
+    }
+
+    /// Probability that this episode brought it about, which is no suspect.
+    pub(super) fn of_known(&self, cause: EventId) -> f64 {
+        self.known.get(&cause).copied().unwrap_or(0.0)
     }
 
     /// Probability that something brought it about that this observer did not see at this place.
     pub(super) fn of_unseen(&self, observer: &str, place: &str) -> f64 {
-        let suspect = Suspect::Unseen(observer.to_owned(), place.to_owned());
-        self.to.get(&suspect).copied().unwrap_or(0.0)
+        self.of(&Suspect::Unseen(observer.to_owned(), place.to_owned()))
     }
 }
 
@@ -90,6 +121,8 @@ pub(super) struct Faults {
     charges: BTreeMap<EventId, Charges>,
     effects: BTreeMap<Suspect, BTreeSet<EventId>>,
     unjudged: BTreeSet<EventId>,
+    /// Suspects of which other effects are known than before.
+    recharged: BTreeSet<Suspect>,
 }
 
 impl Faults {
@@ -118,7 +151,34 @@ impl Faults {
             if effects.is_empty() {
                 self.effects.remove(&suspect);
             }
+            self.recharged.insert(suspect);
         }
+    }
+
+    /// Suspects of which other effects are known than when this was last asked, each with the episodes that tell of it, the one
+    /// first that explains most.
+    pub(super) fn take_recharged(&mut self) -> Vec<(Suspect, Vec<EventId>)> {
+        let recharged = std::mem::take(&mut self.recharged);
+        let with_aspects = recharged.into_iter().map(|suspect| {
+            let aspects = self.aspects_of(&suspect);
+            (suspect, aspects)
+        });
+        with_aspects.collect()
+    }
+
+    fn aspects_of(&self, suspect: &Suspect) -> Vec<EventId> {
+        let effects = self.effects.get(suspect).into_iter().flatten();
+        let charges = effects.filter_map(|effect| self.charges.get(effect));
+        let suspects = charges.flat_map(|charges| &charges.suspects);
+        let mut weights: BTreeMap<EventId, f64> = BTreeMap::new();
+        for charged in suspects.filter(|charged| charged.suspect == *suspect) {
+            for (aspect, weight) in &charged.aspects {
+                *weights.entry(*aspect).or_default() += weight;
+            }
+        }
+        let mut aspects: Vec<_> = weights.into_iter().collect();
+        aspects.sort_by(|one, other| other.1.total_cmp(&one.1).then(one.0.cmp(&other.0)));
+        aspects.into_iter().map(|(aspect, _)| aspect).collect()
     }
 
     /// The next effects that have to be judged, which hang together.
@@ -196,9 +256,7 @@ impl Faults {
             .collect();
         let numbers: BTreeMap<_, _> = suspects.iter().copied().zip(0..).collect();
         let mut prices = vec![0.0_f64; suspects.len()];
-        let mut said: BTreeMap<_, u32> = BTreeMap::new();
         for (_, charges) in &charged {
-            *said.entry(&charges.says).or_default() += 1;
             for charged in &charges.suspects {
                 let number = numbers.get(&charged.suspect);
                 if let Some(price) = number.and_then(|number: &usize| prices.get_mut(*number)) {
@@ -206,13 +264,19 @@ impl Faults {
                 }
             }
         }
-        let parts: Vec<_> = charged
-            .iter()
-            .map(|(_, charges)| {
-                let times = said.get(&charges.says).copied().unwrap_or(1);
-                charges.as_effect(&numbers, f64::from(times))
-            })
-            .collect();
+        // What says the same of the same, with the same suspects, says nothing new.
+        let mut said = BTreeSet::new();
+        let ways = first_ways(&charged);
+        let mut part = |(_, charges): &(EventId, &Charges)| {
+            let suspects: BTreeSet<_> = charges
+                .suspects
+                .iter()
+                .map(|charged| charged.suspect.clone())
+                .collect();
+            let is_news = said.insert((charges.says.clone(), suspects));
+            charges.as_effect(&numbers, &ways, is_news)
+        };
+        let parts: Vec<_> = charged.iter().map(&mut part).collect();
         let shares = solve::solve(&prices, &parts);
         let judged = charged.into_iter().zip(shares);
         judged
@@ -222,8 +286,39 @@ impl Faults {
 }
 
 impl Charges {
+    /// Charges what was done, of which this episode tells; the strongest link of an edit counts.
+    pub(super) fn suspect(&mut self, suspect: Suspect, prior: f64, link: &Link) {
+        let strength = Strength::of(link);
+        let aspect = (link.cause, link.weight);
+        let known = self
+            .suspects
+            .iter_mut()
+            .find(|charged| charged.suspect == suspect);
+        let Some(known) = known else {
+            self.suspects.push(Charged {
+                suspect,
+                strength,
+                prior,
+                way: link.rule.id.clone(),
+                aspects: vec![aspect],
+            });
+            return;
+        };
+        known.aspects.push(aspect);
+        known.prior = known.prior.max(prior);
+        if strength.weight > known.strength.weight {
+            known.strength = strength;
+            known.way.clone_from(&link.rule.id);
+        }
+    }
+
     /// A suspect that is not among those judged is at work as often as its prior says.
-    fn as_effect(&self, numbers: &BTreeMap<&Suspect, usize>, times: f64) -> Effect {
+    fn as_effect(
+        &self,
+        numbers: &BTreeMap<&Suspect, usize>,
+        ways: &BTreeMap<&Suspect, &str>,
+        is_news: bool,
+    ) -> Effect {
         let unit = self.usual_timeliness();
         let rate = |strength: &Strength| strength.weight * strength.timeliness / unit;
         let mut effect = Effect {
@@ -233,21 +328,26 @@ impl Charges {
                 .iter()
                 .map(|(_, strength)| 1.0 - strength.weight)
                 .product(),
+            // what needs no cause is as rare as what is at fault, times its own weight
             leak: AT_FAULT * self.leak,
             suspects: Vec::new(),
-            counts: 1.0 / times,
+            is_news,
         };
         for Charged {
             suspect,
             strength,
             prior,
+            way,
+            ..
         } in &self.suspects
         {
+            let is_first_way = ways.get(suspect).is_none_or(|first| first == way);
+            let usual = if is_first_way { 1.0 } else { OTHER_WAY };
             if let Some(number) = numbers.get(suspect) {
                 effect.suspects.push(Charge {
                     number: *number,
-                    weight: strength.weight,
-                    rate: rate(strength),
+                    weight: usual * strength.weight,
+                    rate: usual * rate(strength),
                 });
             } else {
                 effect.rate += rate(strength) * prior;
@@ -282,6 +382,7 @@ impl Charges {
             suspect,
             strength,
             prior,
+            ..
         } in &self.suspects
         {
             let share = if numbers.contains_key(suspect) {
@@ -289,11 +390,28 @@ impl Charges {
             } else {
                 prior * of_rate(strength)
             };
-            verdict.to.insert(suspect.clone(), share);
+            verdict.suspects.insert(suspect.clone(), share);
         }
         for (cause, strength) in &self.known {
-            verdict.to.insert(Suspect::Seen(*cause), of_rate(strength));
+            verdict.known.insert(*cause, of_rate(strength));
         }
         verdict
     }
+}
+
+/// The mechanism by which each suspect would have shown first. Ids begin with the time.
+fn first_ways<'a>(charged: &[(EventId, &'a Charges)]) -> BTreeMap<&'a Suspect, &'a str> {
+    let mut first: BTreeMap<_, (EventId, &str)> = BTreeMap::new();
+    for (effect, charges) in charged {
+        for Charged { suspect, way, .. } in &charges.suspects {
+            let known = first.entry(suspect).or_insert((*effect, way));
+            if *effect < known.0 {
+                *known = (*effect, way);
+            }
+        }
+    }
+    first
+        .into_iter()
+        .map(|(suspect, (_, way))| (suspect, way))
+        .collect()
 }

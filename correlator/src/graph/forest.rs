@@ -6,17 +6,18 @@
 //! each other, the episode that began first is the root. All of it is a function of the world, however it came about.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use bus_schema::episode::Episode;
 use bus_schema::{EventId, Severity};
 
-use super::faults::{AT_FAULT, Charged, Charges, Faults, Strength, Suspect, Verdict};
+use super::faults::{Charged, Charges, Faults, HAPPENS, Strength, Suspect, Verdict};
 use super::index::Index;
 use super::links::{Link, candidates};
 use super::unseen;
 use super::world::World;
-use crate::condition::Condition;
-use crate::rules::RuleBook;
+use crate::condition::row::AT_FAULT;
+use crate::rules::{Rule, RuleBook};
 
 /// An observer that misses less than this is not charged with each thing that it may have missed.
 const LEAST_BLINDNESS: f64 = 0.2;
@@ -32,8 +33,12 @@ pub(super) struct Node {
     pub(super) alone: f64,
     /// Weight of "needs no cause".
     spontaneous: f64,
+    /// What nobody suffers from is no fault: a rollout stops containers whether it does harm or not.
+    is_suffered: bool,
     /// The most probable cause, where one is more probable than none.
     parent: Option<EventId>,
+    /// What is told of the edit that this is a part of.
+    part_of: Option<Link>,
     start_ns: u64,
 }
 
@@ -42,8 +47,9 @@ pub(super) struct Node {
 pub(super) struct Missed {
     /// Who would have told of it.
     pub(super) observer: String,
-    /// Key of whom it would have happened to.
+    /// Key and short name of whom it would have happened to.
     pub(super) place: String,
+    pub(super) label: String,
     /// Probability that the effect was brought about by it.
     pub(super) share: f64,
     /// Largest prior of a rule that would explain the effect by it.
@@ -70,6 +76,8 @@ pub(super) struct Forest {
     /// Episodes whose most probable cause is this one.
     children: BTreeMap<EventId, BTreeSet<EventId>>,
     faults: Faults,
+    /// What is told of each suspect, the part first that stands for all.
+    edits: BTreeMap<Suspect, Vec<EventId>>,
 }
 
 impl Forest {
@@ -82,20 +90,19 @@ impl Forest {
         let links = candidates(book, world, index, id);
         let causes = unseen::causes(book, world, index, episode, &links);
         let missed = unseen::missed(causes, episode);
+        let row = book.catalogue.row(entry.condition);
         let node = Node {
             missed: missed.into_iter().map(Missed::from).collect(),
             alone: 0.0,
-            spontaneous: spontaneous(book, entry.condition),
+            spontaneous: row.map_or(1.0, |row| row.spontaneous),
+            is_suffered: row.is_some_and(|row| row.severity >= Severity::Warning),
             // until it is judged
             parent: self.nodes.get(&id).and_then(|node| node.parent),
+            part_of: self.nodes.get(&id).and_then(|node| node.part_of.clone()),
             start_ns: episode.start_ns,
             links,
         };
-        let is_suspect = |cause: EventId| {
-            let cause = world.episodes.get(&cause);
-            cause.is_some_and(|cause| book.catalogue.is_point(cause))
-        };
-        let mut charges = node.charges(is_suspect);
+        let mut charges = node.charges();
         charges.says = says(episode);
         self.nodes.insert(id, node);
         self.faults.charge(id, charges);
@@ -129,6 +136,59 @@ impl Forest {
     /// The next episodes that have to be judged together.
     pub(super) fn next_group(&mut self) -> Option<Vec<EventId>> {
         self.faults.next_group()
+    }
+
+    /// Of each edit whose effects are others than before, the part that explains most stands for all.
+    /// Gives those that are told as part of something else than before, with the roots that they had.
+    pub(super) fn settle_edits(&mut self, book: &RuleBook) -> Vec<(EventId, EventId)> {
+        let (mut changed, same_edit) = (Vec::new(), &book.same_edit);
+        for (suspect, aspects) in self.faults.take_recharged() {
+            let former = if aspects.is_empty() {
+                self.edits.remove(&suspect)
+            } else {
+                self.edits.insert(suspect, aspects.clone())
+            };
+            let whole = aspects.first().copied();
+            for aspect in former
+                .into_iter()
+                .flatten()
+                .filter(|former| !aspects.contains(former))
+            {
+                self.make_part(aspect, None, same_edit, &mut changed);
+            }
+            for aspect in aspects {
+                let whole = whole.filter(|whole| *whole != aspect);
+                self.make_part(aspect, whole, same_edit, &mut changed);
+            }
+        }
+        changed
+    }
+
+    fn make_part(
+        &mut self,
+        id: EventId,
+        whole: Option<EventId>,
+        same_edit: &Arc<Rule>,
+        changed: &mut Vec<(EventId, EventId)>,
+    ) {
+        let former_root = self.root_of(id);
+        let Some(node) = self.nodes.get_mut(&id) else {
+            return;
+        };
+        if node.part_of.as_ref().map(|link| link.cause) == whole {
+            return;
+        }
+        node.part_of = whole.map(|cause| Link {
+            cause,
+            rule: Arc::clone(same_edit),
+            weight: 1.0,
+            timeliness: 1.0,
+            suspicion: None,
+            share: 1.0,
+        });
+        changed.push((id, former_root));
+        let parent = node.likeliest();
+        self.lead(id, parent);
     }
 
     /// Judges a group; gives those that are put down to something else than before, with the roots that they had.
@@ -251,41 +311,34 @@ impl Forest {
 impl Node {
     /// Everything that may have brought it about: what was done, and what a blind observer missed, is a suspect; what was
     /// suffered was at work.
-    fn charges(&self, is_suspect: impl Fn(EventId) -> bool) -> Charges {
+    fn charges(&self) -> Charges {
         let mut charges = Charges {
             leak: self.spontaneous,
             ..Charges::default()
         };
         for link in &self.links {
-            let strength = Strength {
-                weight: link.weight,
-                timeliness: link.timeliness,
-            };
-            if is_suspect(link.cause) {
-                charges.suspects.push(Charged {
-                    suspect: Suspect::Seen(link.cause),
-                    strength,
-                    prior: AT_FAULT,
-                });
-            } else {
-                charges.known.push((link.cause, strength));
+            match &link.suspicion {
+                Some((suspect, prior)) if self.is_suffered => charges.suspect(suspect.clone(), *prior, link),
+                Some(_) | None => charges.known.push((link.cause, Strength::of(link))),
             }
         }
         // What nobody saw was no more and no less timely than the others.
         let usual = charges.usual_timeliness();
         for missed in &self.missed {
-            if missed.blindness >= LEAST_BLINDNESS {
-                charges.suspects.push(Charged {
-                    suspect: Suspect::Unseen(missed.observer.clone(), missed.place.clone()),
-                    strength: Strength {
-                        weight: missed.weight,
-                        timeliness: usual,
-                    },
-                    prior: AT_FAULT * missed.blindness,
-                });
-            } else {
-                charges.leak += missed.weight * missed.blindness;
+            if let Some(part) = missed.in_leak() {
+                charges.leak += part;
+                continue;
             }
+            charges.suspects.push(Charged {
+                suspect: Suspect::Unseen(missed.observer.clone(), missed.place.clone()),
+                strength: Strength {
+                    weight: missed.weight,
+                    timeliness: usual,
+                },
+                prior: AT_FAULT * HAPPENS * missed.blindness,
+                way: missed.observer.clone(),
+                aspects: Vec::new(),
+            });
         }
         charges
     }
@@ -293,23 +346,38 @@ impl Node {
     /// Takes note of what it is put down to; says whether that is something else than before.
     fn take(&mut self, verdict: &Verdict) -> bool {
         let before = self.shares();
-        for link in &mut self.links {
-            link.share = verdict.of(link.cause);
+        for number in 0..self.links.len() {
+            let share = self.share(number, verdict);
+            if let Some(link) = self.links.get_mut(number) {
+                link.share = share;
+            }
         }
-        let small = self
-            .missed
-            .iter()
-            .filter(|missed| missed.blindness < LEAST_BLINDNESS);
-        let leak = self.spontaneous + small.map(|missed| missed.weight * missed.blindness).sum::<f64>();
+        let small = self.missed.iter().filter_map(Missed::in_leak);
+        let leak = self.spontaneous + small.sum::<f64>();
         for missed in &mut self.missed {
-            missed.share = if missed.blindness < LEAST_BLINDNESS {
-                verdict.leak * missed.weight * missed.blindness / leak
-            } else {
-                verdict.of_unseen(&missed.observer, &missed.place)
+            missed.share = match missed.in_leak() {
+                Some(part) => verdict.leak * part / leak,
+                None => verdict.of_unseen(&missed.observer, &missed.place),
             };
         }
         self.alone = verdict.leak * self.spontaneous / leak;
         self.shares() != before
+    }
+
+    /// What a link has of the verdict. Of several links to one edit the strongest stands for all.
+    fn share(&self, number: usize, verdict: &Verdict) -> f64 {
+        let Some(link) = self.links.get(number) else {
+            return 0.0;
+        };
+        let Some((suspect, _)) = link.suspicion.as_ref().filter(|_| self.is_suffered) else {
+            return verdict.of_known(link.cause);
+        };
+        let is_of_it = |link: &Link| link.suspicion.as_ref().is_some_and(|(other, _)| other == suspect);
+        if self.links.iter().take(number).any(is_of_it) {
+            0.0
+        } else {
+            verdict.of(suspect)
+        }
     }
 
     fn shares(&self) -> Vec<u64> {
@@ -321,6 +389,9 @@ impl Node {
 
     /// The most probable cause, where one is more probable than none. Of equals the strongest and nearest.
     fn likeliest(&self) -> Option<EventId> {
+        if let Some(whole) = &self.part_of {
+            return Some(whole.cause);
+        }
         let best = self.links.iter().rev();
         let best = best.max_by(|one, other| one.share.total_cmp(&other.share))?;
         (best.share > self.alone).then_some(best.cause)
@@ -329,7 +400,19 @@ impl Node {
     /// The link to the most probable cause.
     fn parent(&self) -> Option<&Link> {
         let parent = self.parent?;
-        self.links.iter().find(|link| link.cause == parent)
+        let mut links = self.part_of.iter().chain(&self.links);
+        links.find(|link| link.cause == parent)
+    }
+
+    /// Whether it is told as another part of the same edit.
+    pub(super) fn is_part(&self) -> bool {
+        self.part_of.is_some()
+    }
+
+    /// What may have brought it about; of a part of an edit, what stands for the edit.
+    pub(super) fn causes(&self) -> impl Iterator<Item = &Link> {
+        let own = self.links.iter().filter(|_| !self.is_part());
+        self.part_of.iter().chain(own)
     }
 
     /// Whether a cause is more probable than none.
@@ -338,20 +421,24 @@ impl Node {
     }
 }
 
+impl Missed {
+    /// What it adds to the leak, where it is too little for a suspect of its own.
+    fn in_leak(&self) -> Option<f64> {
+        (self.blindness < LEAST_BLINDNESS).then_some(self.weight * self.blindness)
+    }
+}
+
 impl From<((String, String), unseen::Missed)> for Missed {
     fn from(((observer, place), missed): ((String, String), unseen::Missed)) -> Self {
         Self {
             observer,
             place,
+            label: missed.label,
             share: 0.0,
             weight: missed.weight,
             blindness: missed.blindness,
         }
     }
-}
-
-fn spontaneous(book: &RuleBook, condition: Condition) -> f64 {
-    book.catalogue.row(condition).map_or(1.0, |row| row.spontaneous)
 }
 
 /// Same for episodes that say the same of the same.

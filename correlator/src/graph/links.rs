@@ -8,6 +8,7 @@ use bus_schema::entity::SERVICE_KIND;
 use bus_schema::episode::{Episode, Fact};
 use bus_schema::{Entity, EventId};
 
+use super::faults::Suspect;
 use super::index::{Index, is_same_process};
 use super::world::World;
 use crate::condition::{Catalogue, Row};
@@ -41,10 +42,13 @@ pub(super) struct Link {
     pub(super) cause: EventId,
     /// By which mechanism.
     pub(super) rule: Arc<Rule>,
-    /// prior × lag likelihood × novelty × freshness × proximity × share gone × rarity, 0 to 1.
+    /// Probability that the cause brings the effect about, where it is at fault:
+    /// prior × lag likelihood × freshness × proximity × share gone.
     pub(super) weight: f64,
-    /// 1 within the typical lag, then falling with its inverse.
+    /// How much of the weight falls to this very lag, beside other lags: the density of lags over what is left of them.
     pub(super) timeliness: f64,
+    /// What was done, and its prior of being at fault; what is suffered is known to be at work.
+    pub(super) suspicion: Option<(Suspect, f64)>,
     /// Probability that the effect was brought about by it, in the light of everything else.
     pub(super) share: f64,
 }
@@ -70,7 +74,11 @@ pub(super) fn candidates(book: &RuleBook, world: &World, index: &Index, id: Even
                         cause: cause.id,
                         rule: Arc::clone(rule),
                         weight,
-                        timeliness: lag_likelihood(&book.catalogue, rule, cause, effect),
+                        timeliness: timeliness(&book.catalogue, rule, cause, effect),
+                        suspicion: row.is_point().then(|| {
+                            let prior = suspicion(row, &book.catalogue, index, cause, effect);
+                            (Suspect::who_did(cause), prior)
+                        }),
                         share: 0.0,
                     };
                     best.insert(link.cause, link);
@@ -155,20 +163,22 @@ fn weight(
     if cause.id == effect.id || !is_process || is_over || !precedes(catalogue, rule, cause, effect) {
         return 0.0;
     }
-    if was_taken_back(world, index, cause, effect) {
-        return 0.0;
-    }
-    let likely = rule.prior * lag_likelihood(catalogue, rule, cause, effect);
+    let likely = rule.prior
+        * lag_likelihood(catalogue, rule, cause, effect)
+        * not_taken_back(world, index, cause, effect);
     if rule.joins {
         // Company is neither weakened by distance nor by being many.
         return likely;
     }
     likely
-        * novelty(cause)
         * freshness(rule, cause, effect)
         * proximity(&cause.subject, &effect.subject)
         * share_gone(&rule.path, cause)
-        * rarity(catalogue, index, cause, effect)
+}
+
+/// How probable it is that what was done is at fault, before anything is known of its effects.
+fn suspicion(row: &Row, catalogue: &Catalogue, index: &Index, cause: &Episode, effect: &Episode) -> f64 {
+    row.at_fault * novelty(cause) * rarity(catalogue, index, cause, effect)
 }
 
 fn novelty(cause: &Episode) -> f64 {
@@ -179,20 +189,22 @@ fn novelty(cause: &Episode) -> f64 {
     }
 }
 
-/// Whether a change of the same kind had brought back what was there before the cause, in time before the effect began.
-fn was_taken_back(world: &World, index: &Index, cause: &Episode, effect: &Episode) -> bool {
-    let Some(entry) = index.entry(cause.id) else {
-        return false;
+/// How much of what was changed was still there when the effect began: less and less since a change of the same kind has brought
+/// back what was there before.
+fn not_taken_back(world: &World, index: &Index, cause: &Episode, effect: &Episode) -> f64 {
+    let Some(entry) = index.entry(cause.id).filter(|_| cause.start_ns < effect.start_ns) else {
+        return 1.0;
     };
-    let in_time_ns = effect.start_ns.saturating_sub(ROLLED_BACK_NS);
-    if in_time_ns <= cause.start_ns {
-        return false;
-    }
-    let later = cause.start_ns + 1..=in_time_ns;
-    let mut changes = index.about(entry.condition, &entry.subject, later);
-    changes.any(|id| {
-        let change = world.episodes.get(&id);
-        change.is_some_and(|change| change.facts.contains_key(ROLLBACK))
+    let since = cause.start_ns + 1..=effect.start_ns;
+    let later = index.about(entry.condition, &entry.subject, since);
+    let mut rollbacks = later.filter_map(|id| {
+        let change = world.episodes.get(&id)?;
+        change.facts.contains_key(ROLLBACK).then_some(change.start_ns)
+    });
+    rollbacks.next().map_or(1.0, |since_ns| {
+        #[expect(clippy::cast_precision_loss, reason = "a share of half a minute")]
+        let replaced = (effect.start_ns - since_ns) as f64 / ROLLED_BACK_NS as f64;
+        (1.0 - replaced).max(0.0)
     })
 }
 
@@ -274,6 +286,22 @@ fn waited_ns(episode: &Episode) -> Option<u64> {
 
 /// 1 within the typical lag, then falling with its inverse (no scale is preferred), 0 beyond the longest.
 fn lag_likelihood(catalogue: &Catalogue, rule: &Rule, cause: &Episode, effect: &Episode) -> f64 {
+    let lag_seconds = lag_seconds(catalogue, cause, effect);
+    if lag_seconds > rule.longest_seconds {
+        return 0.0;
+    }
+    (rule.typical_seconds / lag_seconds).min(1.0)
+}
+
+/// What that likelihood has to be multiplied with to become the density of lags, in units of one typical lag: the survival
+/// 1 / (1 + lag / typical) of a log-logistic distribution has the density 1 / (1 + lag / typical)².
+fn timeliness(catalogue: &Catalogue, rule: &Rule, cause: &Episode, effect: &Episode) -> f64 {
+    let typical_lags = lag_seconds(catalogue, cause, effect) / rule.typical_seconds;
+    (1.0 + typical_lags).powi(-2) * typical_lags.max(1.0)
+}
+
+/// From when the cause was last at work until the effect began.
+fn lag_seconds(catalogue: &Catalogue, cause: &Episode, effect: &Episode) -> f64 {
     let since_ns = if catalogue.is_point(cause) {
         cause.start_ns
     } else if catalogue.still_holds(cause) {
@@ -283,10 +311,7 @@ fn lag_likelihood(catalogue: &Catalogue, rule: &Rule, cause: &Episode, effect: &
     };
     #[expect(clippy::cast_precision_loss, reason = "a lag in seconds")]
     let lag_seconds = effect.start_ns.saturating_sub(since_ns) as f64 / 1e9;
-    if lag_seconds > rule.longest_seconds {
-        return 0.0;
-    }
-    (rule.typical_seconds / lag_seconds).min(1.0)
+    lag_seconds
 }
 
 /// A state that held for longer than its effects take, and had none, is not likely to have this one.
@@ -303,7 +328,7 @@ fn proximity(cause: &Entity, effect: &Entity) -> f64 {
     }
 }
 
-/// What happens all the time explains little: the weight of a change falls with the logarithm of how often it had happened
+/// What happens all the time is seldom at fault: the suspicion of a change falls with the logarithm of how often it had happened
 /// by the time of the effect.
 fn rarity(catalogue: &Catalogue, index: &Index, cause: &Episode, effect: &Episode) -> f64 {
     let Some(entry) = index.entry(cause.id).filter(|_| catalogue.is_point(cause)) else {

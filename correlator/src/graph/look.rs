@@ -168,7 +168,7 @@ impl Look {
     ) -> bool {
         for _ in 0..LINKS_A_STEP {
             let Some((_, id)) = self.to_link.pop_first() else {
-                return self.judge(forest);
+                return self.judge(book, forest);
             };
             forest.link(book, world, index, id);
             self.linked.push(id);
@@ -177,19 +177,26 @@ impl Look {
     }
 
     /// Judges the next groups; says whether all are.
-    fn judge(&mut self, forest: &mut Forest) -> bool {
+    fn judge(&mut self, book: &RuleBook, forest: &mut Forest) -> bool {
+        let settled = forest.settle_edits(book);
+        self.judged(settled);
         let mut judged = 0;
         while judged < LINKS_A_STEP {
             let Some(group) = forest.next_group() else {
                 return true;
             };
             judged += group.len();
-            for (id, former_root) in forest.judge(&group) {
-                self.touched.insert(former_root);
-                self.linked.push(id);
-            }
+            self.judged(forest.judge(&group));
         }
         false
+    }
+
+    /// These have another cause than before; with the roots that they had.
+    fn judged(&mut self, changed: Vec<(EventId, EventId)>) {
+        for (id, former_root) in changed {
+            self.touched.insert(former_root);
+            self.linked.push(id);
+        }
     }
 
     /// Whether all that changed is linked and it is time to [`Self::plan`].

@@ -14,10 +14,19 @@ const LONGEST_CHAIN: usize = 64;
 /// A root with less than this changes no figure that anybody is told.
 const LEAST_PROBABILITY: f64 = 1e-6;
 
+/// Where the causes of something may begin.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Root {
+    /// With an episode that needed no cause.
+    Seen(EventId),
+    /// With something that nobody saw at the place of this key and short name.
+    Unseen(String, String),
+}
+
 /// Probabilities of the roots of some episodes, and of all that may have caused them.
 #[derive(Debug, Default)]
 pub(super) struct Posterior {
-    roots: BTreeMap<EventId, BTreeMap<EventId, f64>>,
+    roots: BTreeMap<EventId, BTreeMap<Root, f64>>,
 }
 
 impl Posterior {
@@ -38,16 +47,21 @@ impl Posterior {
             return;
         };
         // Meanwhile it is its own root: where candidates go round in a circle, the way ends here.
-        self.roots.insert(id, BTreeMap::from([(id, 1.0)]));
-        let mut roots = BTreeMap::from([(id, node.alone)]);
-        for link in &node.links {
+        self.roots.insert(id, BTreeMap::from([(Root::Seen(id), 1.0)]));
+        let alone = if node.is_part() { 0.0 } else { node.alone };
+        let mut roots = BTreeMap::from([(Root::Seen(id), alone)]);
+        for missed in &node.missed {
+            let unseen = Root::Unseen(missed.place.clone(), missed.label.clone());
+            *roots.entry(unseen).or_default() += missed.share;
+        }
+        for link in node.causes() {
             if let Some(further) = further.checked_sub(1) {
                 self.weigh(view, link.cause, further);
             }
-            let itself = BTreeMap::from([(link.cause, 1.0)]);
+            let itself = BTreeMap::from([(Root::Seen(link.cause), 1.0)]);
             let of_cause = self.roots.get(&link.cause).unwrap_or(&itself);
             for (root, probability) in of_cause {
-                *roots.entry(*root).or_default() += link.share * probability;
+                *roots.entry(root.clone()).or_default() += link.share * probability;
             }
         }
         roots.retain(|_, probability| *probability >= LEAST_PROBABILITY);
@@ -57,6 +71,13 @@ impl Posterior {
     /// Probability that `root` is the root of `id`.
     pub(super) fn probability(&self, id: EventId, root: EventId) -> f64 {
         let roots = self.roots.get(&id);
-        roots.and_then(|roots| roots.get(&root)).copied().unwrap_or(0.0)
+        let root = roots.and_then(|roots| roots.get(&Root::Seen(root)));
+        root.copied().unwrap_or(0.0)
+    }
+
+    /// Every root of `id` with its probability.
+    pub(super) fn roots_of(&self, id: EventId) -> impl Iterator<Item = (&Root, f64)> {
+        let roots = self.roots.get(&id).into_iter().flatten();
+        roots.map(|(root, probability)| (root, *probability))
     }
 }

@@ -29,8 +29,10 @@ pub(super) struct Unseen<'a> {
 }
 
 /// What an observer may have missed at one place: it misses one thing, however many rules would explain it.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct Missed {
+    /// Short name of the place.
+    pub(super) label: String,
     /// Largest prior of a rule that would explain it.
     pub(super) weight: f64,
     /// Probability that the observer would have missed it.
@@ -85,8 +87,12 @@ pub(super) fn missed<'a>(
 ) -> BTreeMap<(String, String), Missed> {
     let mut missed: BTreeMap<(String, String), Missed> = BTreeMap::new();
     for one in unseen {
-        let place = suspect(one.rule, effect).map_or_else(|| effect.id.to_string(), |place| place.key());
-        let known = missed.entry((one.observer.to_owned(), place)).or_insert(Missed {
+        // where that is not known it is near the effect
+        let place = suspect(one.rule, effect);
+        let place = place.as_ref().unwrap_or(&effect.subject);
+        let key = (one.observer.to_owned(), place.key());
+        let known = missed.entry(key).or_insert_with(|| Missed {
+            label: place.label(),
             weight: 0.0,
             blindness: 0.0,
         });

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bus_client::bundle::{Bundle, Head, Recorded, Writer};
 use bus_client::codec::Codec;
 use bus_schema::Incident;
+use bus_schema::incident::NOT_OBSERVED;
 use bus_schema::names::{ENRICHED_STREAM, partition_stream};
 use correlator::rules::RuleBook;
 use correlator::run::replay::without::Without;
@@ -75,7 +76,8 @@ fn without_the_event_of_the_root_it_is_another_and_less_sure() {
     let event = root.evidence[0].to_string();
     let after = replayed(&file, Some(&event)).pop().unwrap();
     assert_eq!(after.root_cause().unwrap().condition, "http_5xx");
-    assert!(after.confidence < before.confidence, "{}", after.confidence);
+    let sure = (before.confidence, after.confidence);
+    assert!(sure.1 < sure.0, "{sure:?}");
     let stranger = bus_schema::EventId(1).to_string();
     assert_eq!(replayed(&file, Some(&stranger)).pop().unwrap(), before);
 }
@@ -91,6 +93,15 @@ fn without_an_entity_or_an_observer_nothing_of_it_is_told() {
     );
     let blind = replayed(&file, Some("deployments")).pop().unwrap();
     let seen = replayed(&file, None).pop().unwrap();
+    let unseen = |incident: &Incident| {
+        let mut candidates = incident.candidates.iter();
+        let unseen = candidates.find(|candidate| candidate.condition == NOT_OBSERVED);
+        unseen.map_or(0.0, |unseen| unseen.probability)
+    };
+    let first = seen.candidates.first().unwrap();
+    assert_eq!(first.episode, seen.root_cause().map(|root| root.id));
+    assert!((first.probability - seen.confidence).abs() < 1e-9 && !first.explains.is_empty());
+    assert!(unseen(&blind) > 1.5 * unseen(&seen), "{:?}", blind.candidates);
     assert!(conditions(&blind).contains(&("stock", "image_changed")));
     assert!(blind.completeness.score < seen.completeness.score);
 }

@@ -159,7 +159,7 @@ fn yes_or_no(value: Option<bool>) -> String {
 }
 
 /// Cells below each other, as wide as the widest.
-fn columns(lines: &[Vec<String>]) -> String {
+pub fn columns(lines: &[Vec<String>]) -> String {
     let count = lines.iter().map(Vec::len).max().unwrap_or_default();
     let width = |column: usize| {
         lines

@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+use crate::campaign::scenario::Kind;
+use crate::campaign::score::{Row, Verdict};
+
 /// Width of a bin.
 const BINS: usize = 10;
 
@@ -19,6 +22,12 @@ struct Bin {
 }
 
 impl Calibration {
+    /// Of what was claimed of the roots of these rows.
+    pub fn of_rows(rows: &[Row]) -> Self {
+        let claims = rows.iter().filter(|row| row.kind == Kind::Fault);
+        Self::of(claims.filter_map(|row| Some((row.confidence?, row.root == Verdict::Right))))
+    }
+
     /// Of claims, each a probability and whether it was so.
     pub fn of(claims: impl Iterator<Item = (f64, bool)>) -> Self {
         let mut calibration = Self::default();

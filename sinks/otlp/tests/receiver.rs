@@ -107,6 +107,7 @@ fn incident(revision: u32) -> Incident {
             step(3, "api-gateway", Role::Symptom, 2, 300 * MILLI, &[2, 1]),
         ],
         confidence: 0.9,
+        candidates: Vec::new(),
         rejected: Vec::new(),
         impact: Impact {
             score: 51.0,

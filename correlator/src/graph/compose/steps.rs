@@ -64,14 +64,14 @@ impl Told {
         }
     }
 
-    /// What started it.
-    pub(in crate::graph) fn root(&self) -> EventId {
-        self.root
-    }
-
     /// Episodes that are told, by themselves or by another.
     pub(in crate::graph) fn members(&self) -> impl Iterator<Item = EventId> {
         self.members.iter().copied()
+    }
+
+    /// The step by which that episode is told.
+    pub(super) fn told_by(&self, id: EventId) -> EventId {
+        self.retold.by(id)
     }
 
     /// Whether that episode is told.

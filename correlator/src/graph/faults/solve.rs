@@ -18,8 +18,8 @@ pub(super) struct Effect {
     pub(super) leak: f64,
     /// Each suspect that may have brought it about.
     pub(super) suspects: Vec<Charge>,
-    /// It counts as this much of an observation: the same told n times is 1/n each.
-    pub(super) counts: f64,
+    /// Whether it tells more than others do: else it is only put down to something.
+    pub(super) is_news: bool,
 }
 
 /// One suspect of an effect.
@@ -51,16 +51,18 @@ const LEAST: f64 = 1e-12;
 pub(super) fn solve(prices: &[f64], effects: &[Effect]) -> Vec<Shares> {
     let sets = 1_usize << prices.len();
     let mut log: Vec<f64> = (0..sets).map(|set| prior(prices, set)).collect();
-    for effect in effects {
+    for effect in effects.iter().filter(|effect| effect.is_news) {
         for (set, log) in log.iter_mut().enumerate() {
             let (rate, none) = at_work(effect, set);
-            *log += effect.counts * (rate + effect.leak * none).max(LEAST).ln();
+            *log += (rate + effect.leak * none).max(LEAST).ln();
         }
     }
     let most = log.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let mut posterior: Vec<f64> = log.iter().map(|log| (log - most).exp()).collect();
     let total: f64 = posterior.iter().sum();
-    posterior.iter_mut().for_each(|set| *set /= total);
+    for probability in &mut posterior {
+        *probability /= total;
+    }
     effects.iter().map(|effect| shares(effect, &posterior)).collect()
 }
 
@@ -126,7 +128,7 @@ mod tests {
             none: 1.0,
             leak: PRICE * 0.05,
             suspects: suspects.iter().map(charge).collect(),
-            counts: 1.0,
+            is_news: true,
             ..Effect::default()
         }
     }
@@ -154,16 +156,15 @@ mod tests {
     }
 
     #[test]
-    fn the_same_told_many_times_is_one_symptom() {
-        let told = |times: usize| {
-            let counts = 1.0 / f64::from(u8::try_from(times).unwrap());
-            let one = Effect {
-                counts,
-                ..effect(&[(0, 0.2)])
-            };
-            share(&vec![one; times], 0, 0)
+    fn what_is_no_news_is_put_down_to_what_is_at_fault_and_changes_nothing() {
+        let again = Effect {
+            is_news: false,
+            ..effect(&[(0, 0.2)])
         };
-        assert!((told(1) - told(20)).abs() < 1e-9);
+        let one = effect(&[(0, 0.2)]);
+        let both = [one.clone(), again];
+        assert!((share(&[one], 0, 0) - share(&both, 0, 0)).abs() < 1e-9);
+        assert!((share(&both, 0, 0) - share(&both, 1, 0)).abs() < 1e-9);
     }
 
     #[test]

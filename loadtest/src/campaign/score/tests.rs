@@ -57,6 +57,7 @@ fn revision(id: u128, number: u32, mut steps: Vec<Step>) -> Revision {
         opened_at: first,
         updated_at: last,
         confidence: 0.9,
+        candidates: Vec::new(),
         rejected: Vec::new(),
         impact: Impact {
             score: 50.0,

@@ -1,0 +1,92 @@
+//! What may have started it, as people are told of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bus_schema::EventId;
+use bus_schema::incident::{Candidate, Explained, NOT_OBSERVED};
+
+use super::super::View;
+use super::super::posterior::{Posterior, Root};
+use super::Told;
+
+/// More than these nobody weighs against each other.
+const MOST: usize = 6;
+/// What is less probable is none.
+const LEAST: f64 = 0.01;
+/// Steps by which each is judged.
+const MOST_EXPLAINED: usize = 8;
+
+/// What each root explains of what is suffered.
+type Found<'a> = BTreeMap<&'a Root, BTreeMap<EventId, f64>>;
+
+/// Roots of what is suffered, likeliest first.
+pub(super) fn of(
+    view: View<'_>,
+    posterior: &Posterior,
+    told: &Told,
+    suffered: &BTreeSet<EventId>,
+) -> Vec<Candidate> {
+    let mut found = Found::new();
+    for id in suffered {
+        let step = told.told_by(*id);
+        for (root, probability) in posterior.roots_of(*id) {
+            // of several that are told as one the surest
+            let known = found.entry(root).or_default().entry(step).or_default();
+            *known = known.max(probability);
+        }
+    }
+    let steps: BTreeSet<_> = suffered.iter().map(|id| told.told_by(*id)).collect();
+    let candidates = found.into_iter().filter_map(|(root, explained)| {
+        #[expect(clippy::cast_precision_loss, reason = "a small count")]
+        let probability = explained.values().sum::<f64>() / steps.len().max(1) as f64;
+        (probability >= LEAST).then(|| candidate(view, root, probability, &explained))?
+    });
+    let mut candidates: Vec<_> = candidates.collect();
+    candidates.sort_by(|one, other| {
+        let chance = |candidate: &Candidate| candidate.probability;
+        chance(other)
+            .total_cmp(&chance(one))
+            .then_with(|| (&one.entity, one.episode).cmp(&(&other.entity, other.episode)))
+    });
+    candidates.truncate(MOST);
+    candidates
+}
+
+fn candidate(
+    view: View<'_>,
+    root: &Root,
+    probability: f64,
+    explained: &BTreeMap<EventId, f64>,
+) -> Option<Candidate> {
+    let mut explains: Vec<_> = explained
+        .iter()
+        .map(|(step, probability)| Explained {
+            step: *step,
+            probability: *probability,
+        })
+        .collect();
+    explains.sort_by(|one, other| other.probability.total_cmp(&one.probability));
+    explains.truncate(MOST_EXPLAINED);
+    Some(match root {
+        Root::Seen(id) => {
+            let episode = view.world.episodes.get(id)?;
+            let catalogue = &view.book.catalogue;
+            Candidate {
+                episode: Some(*id),
+                condition: episode.condition.clone(),
+                entity: episode.subject.key(),
+                hypothesis: catalogue.render(&catalogue.row_of(episode)?.hypothesis, episode),
+                probability,
+                explains,
+            }
+        }
+        Root::Unseen(place, label) => Candidate {
+            episode: None,
+            condition: NOT_OBSERVED.to_owned(),
+            entity: place.clone(),
+            hypothesis: format!("something in {label} that nobody saw"),
+            probability,
+            explains,
+        },
+    })
+}

@@ -1,0 +1,104 @@
+//! One line of figures for all cases.
+
+use correlator::condition::Condition;
+use correlator::rules::RuleBook;
+
+use super::calibration::Calibration;
+use crate::campaign::scenario::Kind;
+use crate::campaign::score::{Row, Verdict};
+use crate::corpus::Case;
+use crate::corpus::worse::Worse;
+
+/// A wrong name with more than this is a lie; below it, it is a guess.
+const SURE: f64 = 0.5;
+
+/// Figures of all cases under one condition.
+#[derive(Debug, Clone)]
+pub struct Summary {
+    what: String,
+    faults: usize,
+    right: usize,
+    object: usize,
+    wrong_and_sure: usize,
+    incidents: usize,
+    controls: usize,
+    false_alarms: usize,
+    chain: (usize, usize),
+    error: f64,
+}
+
+impl Summary {
+    /// Of rows with their cases. Where an observer is away, only faults of which it would have seen the root.
+    pub fn of(book: &RuleBook, worse: &Worse, scored: &[(Case, Row)]) -> Self {
+        let is_asked = |case: &Case| match worse {
+            Worse::Without(observer) => sees_root(book, observer, case),
+            Worse::Nothing | Worse::Losing(_) => true,
+        };
+        let faults: Vec<_> = scored
+            .iter()
+            .filter(|(case, row)| row.kind == Kind::Fault && is_asked(case))
+            .map(|(_, row)| row)
+            .collect();
+        let controls: Vec<_> = scored
+            .iter()
+            .filter(|(_, row)| row.kind == Kind::Control)
+            .collect();
+        let count = |is: &dyn Fn(&Row) -> bool| faults.iter().filter(|row| is(row)).count();
+        let is_sure = |row: &Row| row.confidence.is_some_and(|confidence| confidence > SURE);
+        let rows: Vec<_> = faults.iter().map(|row| (*row).clone()).collect();
+        Self {
+            what: worse.to_string(),
+            faults: faults.len(),
+            right: count(&|row| row.root == Verdict::Right),
+            object: count(&|row| row.root >= Verdict::Object),
+            wrong_and_sure: count(&|row| row.root == Verdict::Wrong && is_sure(row)),
+            incidents: faults.iter().map(|row| row.incidents).sum(),
+            controls: controls.len(),
+            false_alarms: controls.iter().map(|(_, row)| row.incidents).sum(),
+            chain: faults
+                .iter()
+                .fold((0, 0), |(found, of), row| (found + row.chain.0, of + row.chain.1)),
+            error: Calibration::of_rows(&rows).error(),
+        }
+    }
+
+    /// Names of the figures.
+    pub fn head() -> Vec<String> {
+        let names = [
+            "",
+            "faults",
+            "root right",
+            "right object",
+            "wrong and sure",
+            "incidents a fault",
+            "chain",
+            "in controls",
+            "calibration error",
+        ];
+        names.map(str::to_owned).into()
+    }
+
+    /// The figures.
+    #[expect(clippy::cast_precision_loss, reason = "a few dozen rows")]
+    pub fn line(&self) -> Vec<String> {
+        let share = |of: usize| format!("{:.0} %", 100.0 * of as f64 / self.faults.max(1) as f64);
+        vec![
+            self.what.clone(),
+            self.faults.to_string(),
+            share(self.right),
+            share(self.object),
+            share(self.wrong_and_sure),
+            format!("{:.2}", self.incidents as f64 / self.faults.max(1) as f64),
+            format!("{} of {}", self.chain.0, self.chain.1),
+            format!("{} in {}", self.false_alarms, self.controls),
+            format!("{:.3}", self.error),
+        ]
+    }
+}
+
+/// Whether the root of a fault is of a sort that this observer tells of.
+fn sees_root(book: &RuleBook, observer: &str, case: &Case) -> bool {
+    let conditions = case.truth.iter().flat_map(|truth| &truth.root.conditions);
+    let mut rows = conditions.filter_map(|condition| book.catalogue.row(Condition::named(condition)));
+    rows.any(|row| row.observer == observer)
+}
