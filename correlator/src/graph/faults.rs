@@ -33,8 +33,8 @@ const MOST_BESIDE: usize = 32;
 pub(super) enum Suspect {
     /// What was done to the subject of this key at this time (UNIX ns): one edit may change several things.
     Seen(String, u64),
-    /// Something that this observer did not see at this place.
-    Unseen(String, String),
+    /// Something that nobody saw at the place of this key.
+    Unseen(String),
 }
 
 impl Suspect {
@@ -64,7 +64,7 @@ pub(super) struct Charged {
     pub(super) strength: Strength,
     /// Prior of being at fault.
     pub(super) prior: f64,
-    /// By which mechanism: of a suspect that nobody saw, its observer.
+    /// By which mechanism: of what nobody saw, its place.
     pub(super) way: String,
     /// Episodes that tell of it, with the weight of their links: an edit of several things has several.
     pub(super) aspects: Vec<(EventId, f64)>,
@@ -107,11 +107,6 @@ impl Verdict {
     /// Probability that this episode brought it about, which is no suspect.
     pub(super) fn of_known(&self, cause: EventId) -> f64 {
         self.known.get(&cause).copied().unwrap_or(0.0)
-    }
-
-    /// Probability that something brought it about that this observer did not see at this place.
-    pub(super) fn of_unseen(&self, observer: &str, place: &str) -> f64 {
-        self.of(&Suspect::Unseen(observer.to_owned(), place.to_owned()))
     }
 }
 

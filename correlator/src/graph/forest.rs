@@ -5,58 +5,20 @@
 //! root, and all episodes with one root are a tree. Where causes go round in a circle, which takes two clocks or two who wait for
 //! each other, the episode that began first is the root. All of it is a function of the world, however it came about.
 
+mod node;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use bus_schema::episode::Episode;
 use bus_schema::{EventId, Severity};
 
-use super::faults::{Charged, Charges, Faults, HAPPENS, Strength, Suspect, Verdict};
+use super::faults::{Faults, Suspect};
 use super::index::Index;
 use super::links::{Link, candidates};
 use super::unseen;
 use super::world::World;
-use crate::condition::row::AT_FAULT;
 use crate::rules::{Rule, RuleBook};
-
-/// An observer that misses less than this is not charged with each thing that it may have missed.
-const LEAST_BLINDNESS: f64 = 0.2;
-
-/// One episode with its candidate causes.
-#[derive(Debug, Default)]
-pub(super) struct Node {
-    /// What may have caused it, strongest first.
-    pub(super) links: Vec<Link>,
-    /// What nobody saw and may have caused it.
-    pub(super) missed: Vec<Missed>,
-    /// Probability that it needed no cause.
-    pub(super) alone: f64,
-    /// Weight of "needs no cause".
-    spontaneous: f64,
-    /// What nobody suffers from is no fault: a rollout stops containers whether it does harm or not.
-    is_suffered: bool,
-    /// The most probable cause, where one is more probable than none.
-    parent: Option<EventId>,
-    /// What is told of the edit that this is a part of.
-    part_of: Option<Link>,
-    start_ns: u64,
-}
-
-/// Something that an observer may have missed.
-#[derive(Debug)]
-pub(super) struct Missed {
-    /// Who would have told of it.
-    pub(super) observer: String,
-    /// Key and short name of whom it would have happened to.
-    pub(super) place: String,
-    pub(super) label: String,
-    /// Probability that the effect was brought about by it.
-    pub(super) share: f64,
-    /// Largest prior of a rule that would explain the effect by it.
-    weight: f64,
-    /// Probability that it was missed.
-    blindness: f64,
-}
+pub(super) use node::Node;
 
 /// Episodes whose most probable causes lead to the same root.
 #[derive(Debug, Clone)]
@@ -91,19 +53,10 @@ impl Forest {
         let causes = unseen::causes(book, world, index, episode, &links);
         let missed = unseen::missed(causes, episode);
         let row = book.catalogue.row(entry.condition);
-        let node = Node {
-            missed: missed.into_iter().map(Missed::from).collect(),
-            alone: 0.0,
-            spontaneous: row.map_or(1.0, |row| row.spontaneous),
-            is_suffered: row.is_some_and(|row| row.severity >= Severity::Warning),
-            // until it is judged
-            parent: self.nodes.get(&id).and_then(|node| node.parent),
-            part_of: self.nodes.get(&id).and_then(|node| node.part_of.clone()),
-            start_ns: episode.start_ns,
-            links,
-        };
-        let mut charges = node.charges();
-        charges.says = says(episode);
+        // until it is judged
+        let former = self.nodes.remove(&id);
+        let node = Node::new(episode, row, links, missed).instead_of(former);
+        let charges = node.charges(episode);
         self.nodes.insert(id, node);
         self.faults.charge(id, charges);
     }
@@ -306,147 +259,4 @@ impl Forest {
         }
         told
     }
-}
-
-impl Node {
-    /// Everything that may have brought it about: what was done, and what a blind observer missed, is a suspect; what was
-    /// suffered was at work.
-    fn charges(&self) -> Charges {
-        let mut charges = Charges {
-            leak: self.spontaneous,
-            ..Charges::default()
-        };
-        for link in &self.links {
-            match &link.suspicion {
-                Some((suspect, prior)) if self.is_suffered => charges.suspect(suspect.clone(), *prior, link),
-                Some(_) | None => charges.known.push((link.cause, Strength::of(link))),
-            }
-        }
-        // What nobody saw was no more and no less timely than the others.
-        let usual = charges.usual_timeliness();
-        for missed in &self.missed {
-            if let Some(part) = missed.in_leak() {
-                charges.leak += part;
-                continue;
-            }
-            charges.suspects.push(Charged {
-                suspect: Suspect::Unseen(missed.observer.clone(), missed.place.clone()),
-                strength: Strength {
-                    weight: missed.weight,
-                    timeliness: usual,
-                },
-                prior: AT_FAULT * HAPPENS * missed.blindness,
-                way: missed.observer.clone(),
-                aspects: Vec::new(),
-            });
-        }
-        charges
-    }
-
-    /// Takes note of what it is put down to; says whether that is something else than before.
-    fn take(&mut self, verdict: &Verdict) -> bool {
-        let before = self.shares();
-        for number in 0..self.links.len() {
-            let share = self.share(number, verdict);
-            if let Some(link) = self.links.get_mut(number) {
-                link.share = share;
-            }
-        }
-        let small = self.missed.iter().filter_map(Missed::in_leak);
-        let leak = self.spontaneous + small.sum::<f64>();
-        for missed in &mut self.missed {
-            missed.share = match missed.in_leak() {
-                Some(part) => verdict.leak * part / leak,
-                None => verdict.of_unseen(&missed.observer, &missed.place),
-            };
-        }
-        self.alone = verdict.leak * self.spontaneous / leak;
-        self.shares() != before
-    }
-
-    /// What a link has of the verdict. Of several links to one edit the strongest stands for all.
-    fn share(&self, number: usize, verdict: &Verdict) -> f64 {
-        let Some(link) = self.links.get(number) else {
-            return 0.0;
-        };
-        let Some((suspect, _)) = link.suspicion.as_ref().filter(|_| self.is_suffered) else {
-            return verdict.of_known(link.cause);
-        };
-        let is_of_it = |link: &Link| link.suspicion.as_ref().is_some_and(|(other, _)| other == suspect);
-        if self.links.iter().take(number).any(is_of_it) {
-            0.0
-        } else {
-            verdict.of(suspect)
-        }
-    }
-
-    fn shares(&self) -> Vec<u64> {
-        let links = self.links.iter().map(|link| link.share);
-        let missed = self.missed.iter().map(|missed| missed.share);
-        let all = links.chain(missed).chain([self.alone]);
-        all.map(f64::to_bits).collect()
-    }
-
-    /// The most probable cause, where one is more probable than none. Of equals the strongest and nearest.
-    fn likeliest(&self) -> Option<EventId> {
-        if let Some(whole) = &self.part_of {
-            return Some(whole.cause);
-        }
-        let best = self.links.iter().rev();
-        let best = best.max_by(|one, other| one.share.total_cmp(&other.share))?;
-        (best.share > self.alone).then_some(best.cause)
-    }
-
-    /// The link to the most probable cause.
-    fn parent(&self) -> Option<&Link> {
-        let parent = self.parent?;
-        let mut links = self.part_of.iter().chain(&self.links);
-        links.find(|link| link.cause == parent)
-    }
-
-    /// Whether it is told as another part of the same edit.
-    pub(super) fn is_part(&self) -> bool {
-        self.part_of.is_some()
-    }
-
-    /// What may have brought it about; of a part of an edit, what stands for the edit.
-    pub(super) fn causes(&self) -> impl Iterator<Item = &Link> {
-        let own = self.links.iter().filter(|_| !self.is_part());
-        self.part_of.iter().chain(own)
-    }
-
-    /// Whether a cause is more probable than none.
-    pub(super) fn is_explained(&self) -> bool {
-        self.parent().is_some()
-    }
-}
-
-impl Missed {
-    /// What it adds to the leak, where it is too little for a suspect of its own.
-    fn in_leak(&self) -> Option<f64> {
-        (self.blindness < LEAST_BLINDNESS).then_some(self.weight * self.blindness)
-    }
-}
-
-impl From<((String, String), unseen::Missed)> for Missed {
-    fn from(((observer, place), missed): ((String, String), unseen::Missed)) -> Self {
-        Self {
-            observer,
-            place,
-            label: missed.label,
-            share: 0.0,
-            weight: missed.weight,
-            blindness: missed.blindness,
-        }
-    }
-}
-
-/// Same for episodes that say the same of the same.
-fn says(episode: &Episode) -> (String, String, String) {
-    let object = episode.object.as_ref().map(bus_schema::Entity::key);
-    (
-        episode.condition.clone(),
-        episode.subject.key(),
-        object.unwrap_or_default(),
-    )
 }
