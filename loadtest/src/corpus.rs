@@ -1,6 +1,7 @@
 //! Recordings of real faults, each with what is true about them: what the correlator says of them can be scored in seconds.
 
 pub mod replayed;
+mod trim;
 pub mod worse;
 
 use std::fs::File;
@@ -8,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use bus_client::bundle::{Bundle, Head, Recorded, Writer};
+use bus_client::codec::Codec;
 use serde::{Deserialize, Serialize};
 
 use crate::campaign::scenario::{Kind, Scenario, Truth};
@@ -129,10 +131,16 @@ pub fn make(options: &Options) -> Result<(usize, u64)> {
         message.stream == bus_schema::names::TOPOLOGY_STREAM && message.stored_ns < *time.start()
     };
     messages.retain(|message| time.contains(&message.stored_ns) || is_older_relation(message));
+    let mut codec = Codec::new()?;
+    let messages = messages
+        .into_iter()
+        .filter_map(|message| trim::trim(&mut codec, message));
     let path = options.to.with_extension(BUNDLE);
     let file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
     let mut writer = Writer::new(file, &head)?;
-    messages.iter().try_for_each(|message| writer.write(message))?;
+    messages
+        .into_iter()
+        .try_for_each(|message| writer.write(&message))?;
     let bytes = writer.finish()?.metadata()?.len();
     let path = options.to.with_extension(CASES);
     let text = serde_json::to_string_pretty(&cases)?;
