@@ -135,7 +135,13 @@ fn is_right(incident: &Incident, changed: Timestamp) {
     let clock = clock.split('.').next().unwrap();
     let expected = format!(
         "Deployment update to redis image v7.0 at {clock} caused a memory leak, triggering an OOM kill, leading to \
-         connection failures in api-gateway, resulting in a retry storm and HTTP 500s."
+         connection failures in api-gateway, resulting in a retry storm and HTTP 500s"
     );
-    assert_eq!(incident.narrative, expected);
+    // What is still answered may take long besides.
+    let rest = incident.narrative.strip_prefix(&expected);
+    assert!(
+        [Some("."), Some(" and slow answers of api-gateway.")].contains(&rest),
+        "{}",
+        incident.narrative
+    );
 }
