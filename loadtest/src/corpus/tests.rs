@@ -1,3 +1,5 @@
+//! What becomes a part of the corpus of what a campaign left.
+
 use bus_client::bundle::Recorded;
 use bus_schema::names::TOPOLOGY_STREAM;
 
