@@ -36,7 +36,7 @@ pub struct Row {
     pub hypothesis: String,
     /// Weight of "needs no observed cause".
     pub spontaneous: f64,
-    /// Of what is done: how often it harms somebody. [`AT_FAULT`] where nothing is said.
+    /// Of what is done: how often it harms somebody; one in twenty where nothing is said.
     #[serde(default = "at_fault")]
     pub at_fault: f64,
     /// The observer that would have seen it.
