@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use bus_client::bundle::{Bundle, Head, ReadError, Recorded};
 use bus_client::codec::Codec;
+use bus_schema::batch::EncodeError;
 use correlator::rules::{self, RuleBook};
 use correlator::run::replay::{self, Replay};
 
@@ -36,6 +37,9 @@ pub enum ReplayError {
     /// zstd has no memory.
     #[error("no memory to unpack")]
     Codec(#[source] std::io::Error),
+    /// What is left of a message cannot be written.
+    #[error(transparent)]
+    Encode(#[from] EncodeError),
     /// The correlator published something else than incidents.
     #[error("an incident is not readable")]
     Incident(#[from] serde_json::Error),
@@ -52,10 +56,7 @@ fn print(args: &ReplayArgs, json: bool) -> Result<ExitCode, ReplayError> {
     let mut replay = Replay::new(&book, &head)?;
     let mut codec = Codec::new().map_err(ReplayError::Codec)?;
     for message in messages {
-        let mut taken_out = args.without.iter();
-        let Some(message) =
-            taken_out.try_fold(message, |message, without| without.take_out(&mut codec, message))
-        else {
+        let Some(message) = left(args, &mut codec, message)? else {
             continue;
         };
         for published in replay.apply(message)? {
@@ -70,6 +71,16 @@ fn print(args: &ReplayArgs, json: bool) -> Result<ExitCode, ReplayError> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What the questions that were asked leave of a message.
+fn left(args: &ReplayArgs, codec: &mut Codec, message: Recorded) -> Result<Option<Recorded>, EncodeError> {
+    let mut left = Some(message);
+    for without in &args.without {
+        let Some(message) = left else { break };
+        left = without.take_out(codec, message)?;
+    }
+    Ok(left)
 }
 
 fn read(args: &ReplayArgs) -> Result<(Head, Vec<Recorded>), ReplayError> {

@@ -132,15 +132,12 @@ pub fn make(options: &Options) -> Result<(usize, u64)> {
     };
     messages.retain(|message| time.contains(&message.stored_ns) || is_older_relation(message));
     let mut codec = Codec::new()?;
-    let messages = messages
-        .into_iter()
-        .filter_map(|message| trim::trim(&mut codec, message));
     let path = options.to.with_extension(BUNDLE);
     let file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
     let mut writer = Writer::new(file, &head)?;
-    messages
-        .into_iter()
-        .try_for_each(|message| writer.write(&message))?;
+    for message in messages {
+        writer.write(&trim::trim(&mut codec, message)?)?;
+    }
     let bytes = writer.finish()?.metadata()?.len();
     let path = options.to.with_extension(CASES);
     let text = serde_json::to_string_pretty(&cases)?;

@@ -5,11 +5,12 @@
 
 use std::io::{self, BufReader, BufWriter, Read, Write};
 
-use bus_schema::SCHEMA_VERSION;
+use bus_schema::batch::EncodeError;
+use bus_schema::{Batch, SCHEMA_VERSION};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::codec;
+use crate::codec::{self, Codec};
 use crate::reader::Incoming;
 
 /// Small files count for more than the time to write one: a minute of a small cluster takes a second.
@@ -68,6 +69,23 @@ impl Recorded {
             stored_ns: message.stored_ns,
             subject: message.subject.clone(),
             payload: codec::plain(&message.payload)?.into(),
+        })
+    }
+
+    /// With another batch in it; as it is, where it holds none.
+    ///
+    /// # Errors
+    /// When the batch cannot be encoded again.
+    pub fn edit(self, codec: &mut Codec, edit: impl FnOnce(&mut Batch)) -> Result<Self, EncodeError> {
+        let Ok(mut batch) = codec.unpack(&self.payload) else {
+            return Ok(self);
+        };
+        edit(&mut batch);
+        let mut payload = Vec::new();
+        batch.encode(&mut payload)?;
+        Ok(Self {
+            payload: payload.into(),
+            ..self
         })
     }
 

@@ -50,7 +50,7 @@ fn replayed(file: &[u8], without: Option<&str>) -> Vec<Incident> {
     let without: Option<Without> = without.map(|text| text.parse().unwrap());
     let messages = replay::in_order(bundle.map(Result::unwrap).collect());
     let left = messages.into_iter().filter_map(|message| match &without {
-        Some(without) => without.take_out(&mut codec, message),
+        Some(without) => without.take_out(&mut codec, message).unwrap(),
         None => Some(message),
     });
     let published: Vec<_> = left.flat_map(|message| replay.apply(message).unwrap()).collect();

@@ -20,7 +20,7 @@ pub fn revisions(recording: &Recording, book: &Arc<RuleBook>, worse: &Worse) -> 
     let (mut replay, mut worsening) = (Replay::new(book, &head)?, Worsening::new(worse.clone())?);
     let mut revisions = Vec::new();
     for message in messages {
-        let Some(message) = worsening.apply(message) else {
+        let Some(message) = worsening.apply(message)? else {
             continue;
         };
         let arrived_ns = message.stored_ns;

@@ -2,36 +2,34 @@
 
 use bus_client::bundle::Recorded;
 use bus_client::codec::Codec;
+use bus_schema::Entity;
+use bus_schema::batch::EncodeError;
 use bus_schema::entity::HOST_NAMESPACE;
 use bus_schema::names::TOPOLOGY_STREAM;
-use bus_schema::{Batch, Entity};
 
 /// The unit of the campaign's users.
 const USERS: &str = "store-users";
 
 /// The message without what is about other processes of the host.
-pub(super) fn trim(codec: &mut Codec, message: Recorded) -> Option<Recorded> {
+pub(super) fn trim(codec: &mut Codec, message: Recorded) -> Result<Recorded, EncodeError> {
     if message.stream == TOPOLOGY_STREAM {
-        return Some(message);
+        return Ok(message);
     }
-    let Ok(mut batch) = codec.unpack(&message.payload) else {
-        return Some(message);
-    };
-    batch.events.retain(|event| {
-        let mut ends = [Some(&event.subject), event.object.as_ref()]
-            .into_iter()
-            .flatten();
-        ends.any(|end| !is_strange(end))
-    });
-    for event in &mut batch.events {
-        let ends = [Some(&mut event.subject), event.object.as_mut()];
-        ends.into_iter()
-            .flatten()
-            .filter(|end| is_strange(end))
-            .for_each(strip);
-    }
-    let payload = encode(&batch)?.into();
-    Some(Recorded { payload, ..message })
+    message.edit(codec, |batch| {
+        batch.events.retain(|event| {
+            let mut ends = [Some(&event.subject), event.object.as_ref()]
+                .into_iter()
+                .flatten();
+            ends.any(|end| !is_strange(end))
+        });
+        for event in &mut batch.events {
+            let ends = [Some(&mut event.subject), event.object.as_mut()];
+            ends.into_iter()
+                .flatten()
+                .filter(|end| is_strange(end))
+                .for_each(strip);
+        }
+    })
 }
 
 fn is_strange(entity: &Entity) -> bool {
@@ -46,10 +44,4 @@ fn strip(entity: &mut Entity) {
         process: entity.process.take(),
         ..Entity::default()
     };
-}
-
-fn encode(batch: &Batch) -> Option<Vec<u8>> {
-    let mut payload = Vec::new();
-    batch.encode(&mut payload).ok()?;
-    Some(payload)
 }

@@ -5,6 +5,7 @@ use std::fmt;
 use anyhow::Result;
 use bus_client::bundle::Recorded;
 use bus_client::codec::Codec;
+use bus_schema::batch::EncodeError;
 use bus_schema::event::node::Loss;
 use bus_schema::event::{Body, Event};
 use bus_schema::names::TOPOLOGY_STREAM;
@@ -57,36 +58,31 @@ impl Worsening {
     }
 
     /// The message as it is left.
-    pub fn apply(&mut self, message: Recorded) -> Option<Recorded> {
+    ///
+    /// # Errors
+    /// When that cannot be encoded.
+    pub fn apply(&mut self, message: Recorded) -> Result<Option<Recorded>, EncodeError> {
         match &self.worse {
-            Worse::Nothing => Some(message),
+            Worse::Nothing => Ok(Some(message)),
             Worse::Without(observer) => {
                 Without::Observer(observer.clone()).take_out(&mut self.codec, message)
             }
-            Worse::Losing(share) => self.lose(*share, message),
+            Worse::Losing(_) if message.stream == TOPOLOGY_STREAM => Ok(Some(message)),
+            Worse::Losing(share) => {
+                let (dice, share) = (&mut self.dice, *share);
+                let edited = message.edit(&mut self.codec, |batch| lose(batch, dice, share));
+                edited.map(Some)
+            }
         }
     }
+}
 
-    fn lose(&mut self, share: f64, message: Recorded) -> Option<Recorded> {
-        if message.stream == TOPOLOGY_STREAM {
-            return Some(message);
-        }
-        let Ok(mut batch) = self.codec.unpack(&message.payload) else {
-            return Some(message);
-        };
-        let before = batch.events.len();
-        batch.events.retain(|_| self.dice.f64() >= share);
-        let lost = before - batch.events.len();
-        if lost == 0 {
-            return Some(message);
-        }
-        tell_loss(&mut batch, lost as u64);
-        let mut payload = Vec::new();
-        batch.encode(&mut payload).ok()?;
-        Some(Recorded {
-            payload: payload.into(),
-            ..message
-        })
+fn lose(batch: &mut Batch, dice: &mut fastrand::Rng, share: f64) {
+    let before = batch.events.len();
+    batch.events.retain(|_| dice.f64() >= share);
+    let lost = before - batch.events.len();
+    if lost > 0 {
+        tell_loss(batch, lost as u64);
     }
 }
 
@@ -121,31 +117,13 @@ fn tell_loss(batch: &mut Batch, count: u64) {
 
 #[cfg(test)]
 mod tests {
-    use bus_schema::Header;
+    use bus_schema::samples::{Samples, Shape};
 
     use super::*;
 
     fn recorded(events: u64) -> Recorded {
-        let event = |number: u64| Event {
-            id: bus_schema::EventId(u128::from(number)),
-            time_ns: number,
-            observed_ns: number,
-            severity: Severity::Info,
-            subject: Entity::of_node("n"),
-            object: None,
-            count: 1,
-            window_ns: 0,
-            trace: None,
-            body: Body::Loss(Loss::default()),
-        };
-        let batch = Batch {
-            header: Header {
-                observer: "status".into(),
-                ..Header::default()
-            },
-            events: (0..events).map(event).collect(),
-            ..Batch::default()
-        };
+        let mut batch = Samples::new(Shape::of_a_node(events), 1).next().unwrap();
+        batch.header.observer = "status".into();
         let mut payload = Vec::new();
         batch.encode(&mut payload).unwrap();
         Recorded {
@@ -158,7 +136,8 @@ mod tests {
     }
 
     fn left(worse: Worse) -> Vec<Event> {
-        let message = Worsening::new(worse).unwrap().apply(recorded(1000)).unwrap();
+        let message = Worsening::new(worse).unwrap().apply(recorded(1000));
+        let message = message.unwrap().unwrap();
         Batch::decode(&message.payload).unwrap().events
     }
 

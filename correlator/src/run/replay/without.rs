@@ -4,10 +4,11 @@ use std::str::FromStr;
 
 use bus_client::bundle::Recorded;
 use bus_client::codec::Codec;
+use bus_schema::EventId;
+use bus_schema::batch::EncodeError;
 use bus_schema::event::{Body, Event};
 use bus_schema::names::TOPOLOGY_STREAM;
 use bus_schema::topology::Relations;
-use bus_schema::{Batch, EventId};
 
 /// What is taken out.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,26 +34,22 @@ impl FromStr for Without {
 }
 
 impl Without {
-    /// The message without it. What is no batch, or holds nothing of it, stays as it is.
-    pub fn take_out(&self, codec: &mut Codec, message: Recorded) -> Option<Recorded> {
+    /// The message without it; nothing of a message that tells of nothing else.
+    ///
+    /// # Errors
+    /// When what is left cannot be encoded.
+    pub fn take_out(&self, codec: &mut Codec, message: Recorded) -> Result<Option<Recorded>, EncodeError> {
         if message.stream == TOPOLOGY_STREAM {
-            return self.keeps_relations(&message).then_some(message);
+            return Ok(self.keeps_relations(&message).then_some(message));
         }
-        let Ok(mut batch) = codec.unpack(&message.payload) else {
-            return Some(message);
-        };
-        let before = batch.events.len();
-        let is_of_observer = matches!(self, Self::Observer(observer) if *observer == batch.header.observer);
-        batch
-            .events
-            .retain(|event| !is_of_observer && !self.is_told_by(event));
-        if batch.events.len() == before {
-            return Some(message);
-        }
-        Some(Recorded {
-            payload: encode(&batch)?.into(),
-            ..message
-        })
+        let edited = message.edit(codec, |batch| {
+            let is_of_observer =
+                matches!(self, Self::Observer(observer) if *observer == batch.header.observer);
+            batch
+                .events
+                .retain(|event| !is_of_observer && !self.is_told_by(event));
+        });
+        edited.map(Some)
     }
 
     fn is_told_by(&self, event: &Event) -> bool {
@@ -75,10 +72,4 @@ impl Without {
         let relations = Relations::decode(&message.payload);
         relations.map_or(true, |relations| relations.from.key() != *key)
     }
-}
-
-fn encode(batch: &Batch) -> Option<Vec<u8>> {
-    let mut payload = Vec::new();
-    batch.encode(&mut payload).ok()?;
-    Some(payload)
 }
