@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Result, bail};
+use bus_schema::family::FAMILIES;
 use correlator::rules::RuleBook;
 
 use crate::campaign::score::Row;
@@ -20,16 +21,6 @@ use crate::corpus::{Case, Recording};
 use calibration::Calibration;
 use summary::Summary;
 
-/// Observers of which each is away once.
-const OBSERVERS: [&str; 7] = [
-    "network",
-    "status",
-    "memory",
-    "process-signals",
-    "container-runtime",
-    "deployments",
-    "lifecycle",
-];
 /// Shares of the events that are lost.
 const LOSSES: [f64; 3] = [0.01, 0.05, 0.2];
 
@@ -73,7 +64,9 @@ pub fn run(options: &Options) -> Result<String> {
 
 fn worse_off() -> impl Iterator<Item = Worse> {
     let losing = LOSSES.into_iter().map(Worse::Losing);
-    losing.chain(OBSERVERS.map(|observer| Worse::Without(observer.to_owned())))
+    let observers = FAMILIES.iter().flat_map(|family| family.observers);
+    let built = observers.filter(|observer| observer.built);
+    losing.chain(built.map(|observer| Worse::Without(observer.token.to_owned())))
 }
 
 /// Every row with its case.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bus_schema::episode::Report;
 use bus_schema::event::node::{Capability, Coverage, NodePressure};
 use bus_schema::event::{Body, Event};
+use bus_schema::family::FAMILIES;
 use bus_schema::{Batch, Entity, Header, Incident, SCHEMA_VERSION, Severity};
 use correlator::fold::Folder;
 use correlator::graph::Graph;
@@ -13,15 +14,12 @@ use correlator::rules::RuleBook;
 
 use super::log::Log;
 
-const OBSERVERS: [&str; 7] = [
-    "network",
-    "status",
-    "memory",
-    "process-signals",
-    "container-runtime",
-    "deployments",
-    "lifecycle",
-];
+/// Every observer that this version has.
+fn observers() -> impl Iterator<Item = &'static str> {
+    let all = FAMILIES.iter().flat_map(|family| family.observers);
+    all.filter(|observer| observer.built)
+        .map(|observer| observer.token)
+}
 
 impl Log {
     pub(crate) fn replay(self) -> Vec<Incident> {
@@ -105,7 +103,7 @@ impl Log {
             .collect();
         for (node, observer) in nodes
             .iter()
-            .flat_map(|node| OBSERVERS.map(|observer| (node, observer)))
+            .flat_map(|node| observers().map(move |observer| (node, observer)))
         {
             let capability = Capability {
                 observer: observer.into(),
