@@ -65,7 +65,8 @@ impl Error {
             Self::Replay(error) => replay_code(error),
             Self::Demo(error) => demo_code(error),
             Self::Cgroup(error) => io_code(error.source_kind(), CANNOT_CREATE),
-            Self::Record(RecordError::NoStreams) | Self::Exec(exec::Error::Exec { .. }) => UNAVAILABLE,
+            Self::Record(RecordError::NoStreams | RecordError::Look(_))
+            | Self::Exec(exec::Error::Exec { .. }) => UNAVAILABLE,
             Self::Exec(_) => SOFTWARE,
             Self::NoSuchIncident(_) | Self::Ambiguous { .. } => NO_INPUT,
         }
@@ -105,7 +106,7 @@ fn replay_code(error: &ReplayError) -> u8 {
     match error {
         ReplayError::Open { source, .. } => io_code(source.kind(), NO_INPUT),
         ReplayError::Rules(_) => USAGE,
-        ReplayError::Codec(_) => SOFTWARE,
+        ReplayError::Codec(_) | ReplayError::Encode(_) => SOFTWARE,
         ReplayError::Read(_) | ReplayError::Replay(_) | ReplayError::Incident(_) => DATA,
     }
 }

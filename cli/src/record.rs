@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use bus_client::GetStreamError;
 use bus_client::bundle::{Head, Recorded, Writer};
 use bus_client::reader::{Item, Reader};
 use bus_client::{Bus, streams};
@@ -35,17 +36,20 @@ pub enum RecordError {
         #[source]
         source: io::Error,
     },
+    /// The bus does not say what it has.
+    #[error("the streams cannot be looked at; may this user read them?")]
+    Look(#[source] GetStreamError),
     /// There is nothing to record.
-    #[error(
-        "this NATS has no enriched events: no enricher has run there yet, or this user may not read streams"
-    )]
+    #[error("this NATS has no enriched events: no enricher has run there yet")]
     NoStreams,
 }
 
 /// Writes what the streams hold, and what comes after if asked to, until somebody stops it.
 pub(crate) async fn run(args: &RecordArgs, told: &NatsArgs) -> Result<ExitCode, Error> {
     let bus = nats::connect(&nats::config(told)).await?;
-    let partitions = streams::enriched_partitions(&bus).await;
+    let partitions = streams::enriched_partitions(&bus)
+        .await
+        .map_err(RecordError::Look)?;
     if partitions == 0 {
         return Err(RecordError::NoStreams.into());
     }
@@ -97,10 +101,17 @@ async fn read(
         reader
     };
     let patience = if follow { Duration::MAX } else { QUIET };
-    while let Some(Ok(item)) = stop
+    let mut behind = 0;
+    while let Some(next) = stop
         .run_until_cancelled(tokio::time::timeout(patience, reader.next()))
         .await
     {
+        let Ok(item) = next else {
+            if behind > 0 {
+                output::note(format_args!("{stream}: the last {behind} messages did not come"));
+            }
+            break;
+        };
         let message = match item {
             Item::Message(message) => message,
             Item::Gap { missed } => {
@@ -120,7 +131,8 @@ async fn read(
                 continue;
             }
         };
-        let is_last = message.pending == 0 && !follow;
+        behind = message.pending;
+        let is_last = behind == 0 && !follow;
         let is_unread = messages.send(recorded).await.is_err();
         if is_last || is_unread {
             break;

@@ -14,4 +14,5 @@ pub mod spool;
 pub mod streams;
 pub mod topology;
 
+pub use async_nats::jetstream::context::GetStreamError;
 pub use connection::{Bus, Config};

@@ -6,13 +6,14 @@
 use std::time::Duration;
 
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, StreamError, pull};
-use async_nats::jetstream::context::{GetStreamError, GetStreamErrorKind};
-use async_nats::jetstream::{self, ErrorCode, stream};
+use async_nats::jetstream::context::GetStreamError;
+use async_nats::jetstream::{self, stream};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use tokio::sync::watch;
 
 use crate::connection::{Bus, Status};
+use crate::streams::is_not_there;
 
 /// Messages asked for at a time.
 const PREFETCH: usize = 500;
@@ -82,10 +83,6 @@ impl std::fmt::Debug for Reader {
             .field("cursor", &self.cursor)
             .finish_non_exhaustive()
     }
-}
-
-fn is_not_there(error: &GetStreamError) -> bool {
-    matches!(error.kind(), GetStreamErrorKind::JetStream(error) if error.error_code() == ErrorCode::STREAM_NOT_FOUND)
 }
 
 impl Reader {

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use async_nats::jetstream::context::{CreateStreamErrorKind, KeyValueErrorKind};
+use async_nats::jetstream::context::{
+    CreateStreamErrorKind, GetStreamError, GetStreamErrorKind, KeyValueErrorKind,
+};
 use async_nats::jetstream::stream::{Config, DiscardPolicy, StorageType};
 use async_nats::jetstream::{ErrorCode, kv};
 use bus_schema::names::{
@@ -48,7 +50,7 @@ pub enum Error {
         name: String,
         /// Why.
         #[source]
-        source: async_nats::jetstream::context::GetStreamError,
+        source: GetStreamError,
     },
     /// A bucket could not be created.
     #[error("bucket {name} could not be created")]
@@ -70,17 +72,27 @@ pub enum Error {
     },
 }
 
-/// Number of enriched partitions of this bus, as far as this user may see; 0 where nobody made them.
-pub async fn enriched_partitions(bus: &Bus) -> u16 {
+/// Number of enriched partitions of this bus; 0 where nobody made them.
+///
+/// # Errors
+/// When the bus does not say whether a stream is there.
+pub async fn enriched_partitions(bus: &Bus) -> Result<u16, GetStreamError> {
     for partition in 0..MAX_PARTITIONS {
         let stream = bus
             .jetstream()
             .get_stream(partition_stream(ENRICHED_STREAM, partition));
-        if stream.await.is_err() {
-            return partition;
+        match stream.await {
+            Ok(_) => {}
+            Err(error) if is_not_there(&error) => return Ok(partition),
+            Err(error) => return Err(error),
         }
     }
-    MAX_PARTITIONS
+    Ok(MAX_PARTITIONS)
+}
+
+/// Whether there is no such stream, rather than no answer.
+pub(crate) fn is_not_there(error: &GetStreamError) -> bool {
+    matches!(error.kind(), GetStreamErrorKind::JetStream(error) if error.error_code() == ErrorCode::STREAM_NOT_FOUND)
 }
 
 /// Creates every stream for `partitions` partitions, and every bucket. Safe to call from everybody at once.
