@@ -63,7 +63,7 @@ impl Faults {
     }
 
     /// Suspects of which other effects are known than when this was last asked, each with the episodes that tell of it, the one
-    /// first that explains most.
+    /// first that explains most, and of equals tells of most.
     pub(super) fn take_recharged(&mut self) -> Vec<(Suspect, Vec<EventId>)> {
         let recharged = std::mem::take(&mut self.recharged);
         let with_aspects = recharged.into_iter().map(|suspect| {
@@ -76,15 +76,20 @@ impl Faults {
     fn aspects_of(&self, suspect: &Suspect) -> Vec<EventId> {
         let effects = self.effects.get(suspect).into_iter().flatten();
         let charges = effects.filter_map(|effect| self.charges.get(effect));
-        let suspects = charges.flat_map(|charges| &charges.suspects);
-        let mut weights: BTreeMap<EventId, f64> = BTreeMap::new();
-        for charged in suspects.filter(|charged| charged.suspect == *suspect) {
-            for (aspect, weight) in &charged.aspects {
-                *weights.entry(*aspect).or_default() += weight;
-            }
+        let suspects = charges
+            .flat_map(|charges| &charges.suspects)
+            .filter(|charged| charged.suspect == *suspect);
+        let mut told: BTreeMap<EventId, (f64, f64)> = BTreeMap::new();
+        for aspect in suspects.flat_map(|charged| &charged.aspects) {
+            let (weight, parts) = told.entry(aspect.episode).or_default();
+            *weight += aspect.weight;
+            *parts = aspect.parts;
         }
-        let mut aspects: Vec<_> = weights.into_iter().collect();
-        aspects.sort_by(|one, other| other.1.total_cmp(&one.1).then(one.0.cmp(&other.0)));
+        let mut aspects: Vec<_> = told.into_iter().collect();
+        aspects.sort_by(|(one, told), (other, of_other)| {
+            let (by_weight, by_parts) = (of_other.0.total_cmp(&told.0), of_other.1.total_cmp(&told.1));
+            by_weight.then(by_parts).then(one.cmp(other))
+        });
         aspects.into_iter().map(|(aspect, _)| aspect).collect()
     }
 
@@ -174,16 +179,12 @@ impl Faults {
         // What says the same of the same, with the same suspects, says nothing new.
         let mut said = BTreeSet::new();
         let ways = first_ways(&charged);
-        let mut part = |(_, charges): &(EventId, &Charges)| {
-            let suspects: BTreeSet<_> = charges
-                .suspects
-                .iter()
-                .map(|charged| charged.suspect.clone())
-                .collect();
-            let is_news = said.insert((charges.says.clone(), suspects));
-            charges.as_effect(&numbers, &ways, is_news)
-        };
-        let parts: Vec<_> = charged.iter().map(&mut part).collect();
+        let mut parts = Vec::with_capacity(charged.len());
+        for &(_, charges) in &charged {
+            let suspects: BTreeSet<_> = charges.suspects.iter().map(|charged| &charged.suspect).collect();
+            let is_news = said.insert((&charges.says, suspects));
+            parts.push(charges.as_effect(&numbers, &ways, is_news));
+        }
         let shares = solve::solve(&prices, &parts);
         let judged = charged.into_iter().zip(shares);
         judged

@@ -30,6 +30,8 @@ const AGAIN_NS: u64 = 30 * 60 * 1_000_000_000;
 
 /// Fact of a change that brings back what was there before.
 const ROLLBACK: &str = "rollback";
+/// Fact of a change of several things: how many.
+const PARTS: &str = "parts";
 /// Until the last pod of what is taken back is replaced, it goes on: a pod needs some seconds to start, and they follow each other.
 const ROLLED_BACK_NS: u64 = 30_000_000_000;
 /// What ran before is less likely to be at fault than what never did.
@@ -47,10 +49,21 @@ pub(super) struct Link {
     pub(super) weight: f64,
     /// How much of the weight falls to this very lag, beside other lags: the density of lags over what is left of them.
     pub(super) timeliness: f64,
-    /// What was done, and its prior of being at fault; what is suffered is known to be at work.
-    pub(super) suspicion: Option<(Suspect, f64)>,
+    /// Of what was done; what is suffered is known to be at work.
+    pub(super) suspicion: Option<Suspicion>,
     /// Probability that the effect was brought about by it, in the light of everything else.
     pub(super) share: f64,
+}
+
+/// Who is suspected by a link.
+#[derive(Debug, Clone)]
+pub(super) struct Suspicion {
+    /// What was done.
+    pub(super) suspect: Suspect,
+    /// Prior of its being at fault.
+    pub(super) prior: f64,
+    /// How many single changes this episode tells of it.
+    pub(super) parts: f64,
 }
 
 /// Everything that may have caused the episode `id`, strongest first; of several links to one cause only the strongest.
@@ -75,10 +88,9 @@ pub(super) fn candidates(book: &RuleBook, world: &World, index: &Index, id: Even
                         rule: Arc::clone(rule),
                         weight,
                         timeliness: timeliness(&book.catalogue, rule, cause, effect),
-                        suspicion: row.is_point().then(|| {
-                            let prior = suspicion(row, &book.catalogue, index, cause, effect);
-                            (Suspect::who_did(cause), prior)
-                        }),
+                        suspicion: row
+                            .is_point()
+                            .then(|| suspicion(row, &book.catalogue, index, cause, effect)),
                         share: 0.0,
                     };
                     best.insert(link.cause, link);
@@ -177,8 +189,22 @@ fn weight(
 }
 
 /// How probable it is that what was done is at fault, before anything is known of its effects.
-fn suspicion(row: &Row, catalogue: &Catalogue, index: &Index, cause: &Episode, effect: &Episode) -> f64 {
-    row.at_fault * novelty(cause) * rarity(catalogue, index, cause, effect)
+fn suspicion(
+    row: &Row,
+    catalogue: &Catalogue,
+    index: &Index,
+    cause: &Episode,
+    effect: &Episode,
+) -> Suspicion {
+    let parts = match cause.facts.get(PARTS) {
+        Some(Fact::Number(parts)) => *parts,
+        Some(Fact::Text(_)) | None => 1.0,
+    };
+    Suspicion {
+        suspect: Suspect::who_did(cause),
+        prior: row.at_fault * novelty(cause) * rarity(catalogue, index, cause, effect),
+        parts,
+    }
 }
 
 fn novelty(cause: &Episode) -> f64 {

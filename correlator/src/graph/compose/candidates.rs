@@ -26,19 +26,19 @@ pub(super) fn of(
     told: &Told,
     suffered: &BTreeSet<EventId>,
 ) -> Vec<Candidate> {
-    let mut found = Found::new();
+    let (mut found, mut sums) = (Found::new(), BTreeMap::<&Root, f64>::new());
     for id in suffered {
         let step = told.told_by(*id);
         for (root, probability) in posterior.roots_of(*id) {
+            *sums.entry(root).or_default() += probability;
             // of several that are told as one the surest
             let known = found.entry(root).or_default().entry(step).or_default();
             *known = known.max(probability);
         }
     }
-    let steps: BTreeSet<_> = suffered.iter().map(|id| told.told_by(*id)).collect();
     let candidates = found.into_iter().filter_map(|(root, explained)| {
         #[expect(clippy::cast_precision_loss, reason = "a small count")]
-        let probability = explained.values().sum::<f64>() / steps.len().max(1) as f64;
+        let probability = sums.get(root)? / suffered.len().max(1) as f64;
         (probability >= LEAST).then(|| candidate(view, root, probability, &explained))?
     });
     let mut candidates: Vec<_> = candidates.collect();

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bus_schema::EventId;
 use bus_schema::episode::Episode;
 
-use super::super::links::Link;
+use super::super::links::{Link, Suspicion};
 use super::solve::{Charge, Effect, Shares};
 use crate::condition::row::AT_FAULT;
 
@@ -50,8 +50,19 @@ pub(in crate::graph) struct Charged {
     pub(in crate::graph) prior: f64,
     /// By which mechanism: of what nobody saw, its place.
     pub(in crate::graph) way: String,
-    /// Episodes that tell of it, with the weight of their links: an edit of several things has several.
-    pub(in crate::graph) aspects: Vec<(EventId, f64)>,
+    /// Episodes that tell of it: an edit of several things has several.
+    pub(in crate::graph) aspects: Vec<Aspect>,
+}
+
+/// One thing of all that was changed by an edit.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::graph) struct Aspect {
+    /// The episode that tells of it.
+    pub(in crate::graph) episode: EventId,
+    /// Weight of its link.
+    pub(in crate::graph) weight: f64,
+    /// How many single changes it tells of.
+    pub(in crate::graph) parts: f64,
 }
 
 /// How strongly a cause drives an effect.
@@ -96,9 +107,18 @@ impl Verdict {
 
 impl Charges {
     /// Charges what was done, of which this episode tells; the strongest link of an edit counts.
-    pub(in crate::graph) fn suspect(&mut self, suspect: Suspect, prior: f64, link: &Link) {
+    pub(in crate::graph) fn suspect(&mut self, suspicion: &Suspicion, link: &Link) {
+        let Suspicion {
+            suspect,
+            prior,
+            parts,
+        } = suspicion.clone();
         let strength = Strength::of(link);
-        let aspect = (link.cause, link.weight);
+        let aspect = Aspect {
+            episode: link.cause,
+            weight: link.weight,
+            parts,
+        };
         let known = self
             .suspects
             .iter_mut()

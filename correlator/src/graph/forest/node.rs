@@ -6,7 +6,7 @@ use bus_schema::episode::Episode;
 use bus_schema::{EventId, Severity};
 
 use super::super::faults::{Charged, Charges, HAPPENS, Strength, Suspect, Verdict};
-use super::super::links::Link;
+use super::super::links::{Link, Suspicion};
 use super::super::unseen;
 use crate::condition::Row;
 use crate::condition::row::AT_FAULT;
@@ -105,7 +105,7 @@ impl Node {
         };
         for link in &self.links {
             match &link.suspicion {
-                Some((suspect, prior)) if self.is_suffered => charges.suspect(suspect.clone(), *prior, link),
+                Some(suspicion) if self.is_suffered => charges.suspect(suspicion, link),
                 Some(_) | None => charges.known.push((link.cause, Strength::of(link))),
             }
         }
@@ -162,10 +162,13 @@ impl Node {
         let Some(link) = self.links.get(number) else {
             return 0.0;
         };
-        let Some((suspect, _)) = link.suspicion.as_ref().filter(|_| self.is_suffered) else {
+        let Some(Suspicion { suspect, .. }) = link.suspicion.as_ref().filter(|_| self.is_suffered) else {
             return verdict.of_known(link.cause);
         };
-        let is_of_it = |link: &Link| link.suspicion.as_ref().is_some_and(|(other, _)| other == suspect);
+        let is_of_it = |link: &Link| {
+            let other = link.suspicion.as_ref();
+            other.is_some_and(|other| other.suspect == *suspect)
+        };
         if self.links.iter().take(number).any(is_of_it) {
             0.0
         } else {
