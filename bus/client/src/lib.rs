@@ -5,6 +5,7 @@ pub mod bundle;
 pub mod checkpoints;
 pub mod codec;
 pub mod connection;
+pub mod last_minute;
 pub mod leases;
 pub mod listing;
 pub mod losses;

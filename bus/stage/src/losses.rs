@@ -31,7 +31,12 @@ impl Losses {
         self.told_ns = now_ns;
         let loss = |(reason, count)| {
             let observer = stage.to_owned();
-            (Loss { observer, reason }, count)
+            let loss = Loss {
+                observer,
+                reason,
+                sent: None,
+            };
+            (loss, count)
         };
         std::mem::take(&mut self.counts).into_iter().map(loss).collect()
     }

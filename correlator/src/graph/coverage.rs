@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 
 /// Losses count against completeness for this long.
 const RECENT_NS: u64 = 60_000_000_000;
+/// So many minutes there are in the time around, before and after.
+const MINUTES_NEAR: u64 = 2;
 /// Hooks are told again every minute; one that was not for this long is not there any more.
 const SILENT_NS: u64 = 180_000_000_000;
 /// A node that no observer told of for this long is gone, and so is what was lost before.
@@ -24,7 +26,7 @@ const NO_NODE: &str = "";
 const RESIDUAL: f64 = 0.02;
 /// A lower rung sees most, not all.
 const DEGRADED: f64 = 0.2;
-/// Events were dropped, and any of them could have been the one.
+/// Events were dropped, nobody knows of how many, and any of them could have been the one.
 const LOSSY: f64 = 0.3;
 
 /// What the observers said of themselves.
@@ -33,7 +35,8 @@ pub(super) struct Coverage {
     /// By observer, then node, then hook.
     hooks: BTreeMap<String, BTreeMap<String, BTreeMap<String, Hook>>>,
     /// By observer, then node; a stage, which reads everybody's events and does not know whose it lost, has none.
-    losses: BTreeMap<String, BTreeMap<String, Losses>>,
+    #[serde(default)]
+    lost: BTreeMap<String, BTreeMap<String, Losses>>,
 }
 
 /// The time around `time_ns` in which a loss counts.
@@ -41,8 +44,16 @@ fn near(time_ns: u64) -> RangeInclusive<u64> {
     time_ns.saturating_sub(RECENT_NS)..=time_ns.saturating_add(RECENT_NS)
 }
 
-/// Events lost by when, UNIX ns.
-type Losses = BTreeMap<u64, u64>;
+/// What was lost by when, UNIX ns.
+type Losses = BTreeMap<u64, Lost>;
+
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+struct Lost {
+    /// Events.
+    count: u64,
+    /// Events that were sent in the minute before, where that was counted.
+    sent: Option<u64>,
+}
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Hook {
@@ -89,12 +100,14 @@ impl Coverage {
     }
 
     fn take_loss(&mut self, node: &str, time_ns: u64, loss: &node::Loss, count: u64) {
-        let nodes = self.losses.entry(loss.observer.clone()).or_default();
+        let nodes = self.lost.entry(loss.observer.clone()).or_default();
         if nodes.len() >= MOST_LOSERS && !nodes.contains_key(node) {
             nodes.pop_first();
         }
         let losses = nodes.entry(node.to_owned()).or_default();
-        *losses.entry(time_ns).or_default() += count;
+        let known = losses.entry(time_ns).or_default();
+        known.count += count;
+        known.sent = known.sent.max(loss.sent);
         if losses.len() > MOST_LOSSES {
             losses.pop_first();
         }
@@ -107,13 +120,13 @@ impl Coverage {
             nodes.retain(|_, hooks| hooks.values().any(|hook| hook.told_ns >= oldest_ns));
         }
         self.hooks.retain(|_, nodes| !nodes.is_empty());
-        for nodes in self.losses.values_mut() {
+        for nodes in self.lost.values_mut() {
             nodes.retain(|_, losses| {
                 *losses = losses.split_off(&oldest_ns);
                 !losses.is_empty()
             });
         }
-        self.losses.retain(|_, nodes| !nodes.is_empty());
+        self.lost.retain(|_, nodes| !nodes.is_empty());
     }
 
     /// Probability that `observer` would have missed something on `entity` around `time_ns`.
@@ -125,11 +138,7 @@ impl Coverage {
             .values()
             .map(|hook| hook.gap(time_ns))
             .fold(RESIDUAL, f64::max);
-        if self.lost(node, observer, time_ns) > 0 {
-            worst.max(LOSSY)
-        } else {
-            worst
-        }
+        worst.max(self.lost_share(node, observer, time_ns))
     }
 
     /// How long `observer` has looked at `entity` by `time_ns`, ns.
@@ -152,25 +161,32 @@ impl Coverage {
         found.map(|(node, hooks)| (node.as_str(), hooks))
     }
 
-    /// Events known to be lost around `time_ns` that may have been those of `observer` on `node`.
-    fn lost(&self, node: &str, observer: &str, time_ns: u64) -> u64 {
+    /// Which share of the events of `observer` on `node` was lost, when some around `time_ns` were.
+    fn lost_share(&self, node: &str, observer: &str, time_ns: u64) -> f64 {
         let near = near(time_ns);
-        let own = self.losses.get(observer).and_then(|nodes| nodes.get(node));
-        let of_stages = self.losses.values().filter_map(|nodes| nodes.get(NO_NODE));
-        own.into_iter()
-            .chain(of_stages)
-            .flat_map(|losses| losses.range(near.clone()))
-            .map(|(_, count)| count)
-            .sum()
+        let own = self.lost.get(observer).and_then(|nodes| nodes.get(node));
+        let of_stages = self.lost.values().filter_map(|nodes| nodes.get(NO_NODE));
+        let losses = own.into_iter().chain(of_stages);
+        let (mut lost, mut most_sent) = (0, Some(0));
+        for (_, told) in losses.flat_map(|losses| losses.range(near.clone())) {
+            lost += told.count;
+            most_sent = most_sent.zip(told.sent).map(|(most, sent)| most.max(sent));
+        }
+        #[expect(clippy::cast_precision_loss, reason = "a share")]
+        match most_sent {
+            _ if lost == 0 => 0.0,
+            Some(sent) => lost as f64 / (lost + MINUTES_NEAR * sent) as f64,
+            None => LOSSY,
+        }
     }
 
     /// Events known to be lost by anybody between two times.
     pub(super) fn lost_between(&self, from_ns: u64, to_ns: u64) -> u64 {
-        let all = self.losses.values().flat_map(BTreeMap::values);
+        let all = self.lost.values().flat_map(BTreeMap::values);
         let between = all.filter(|_| from_ns <= to_ns);
         between
             .flat_map(|losses| losses.range(from_ns..=to_ns))
-            .map(|(_, count)| count)
+            .map(|(_, lost)| lost.count)
             .sum()
     }
 
@@ -232,8 +248,8 @@ mod tests {
 
     const TIME_NS: u64 = 1_700_000_000_000_000_000;
 
-    /// How blind the network observer is on node `n`, after `lost_by` on `node` has lost something.
-    fn blindness_after(lost_by: &str, node: &str) -> f64 {
+    /// How blind the network observer is on node `n`, after `lost_by` on `node` has lost something of what it sent.
+    fn blindness_after(lost_by: &str, node: &str, sent: Option<u64>) -> f64 {
         let mut coverage = Coverage::default();
         let capability = node::Capability {
             observer: "network".to_owned(),
@@ -250,6 +266,7 @@ mod tests {
         let loss = node::Loss {
             observer: lost_by.to_owned(),
             reason: "retention".to_owned(),
+            sent,
         };
         coverage.take(&Blindness {
             node: node.to_owned(),
@@ -262,10 +279,24 @@ mod tests {
 
     #[test]
     fn what_a_stage_lost_may_have_been_anybodys() {
-        assert!(blindness_after("network", "n") >= LOSSY);
-        assert!(blindness_after("enricher", "") >= LOSSY);
-        assert!(blindness_after("memory", "n") < LOSSY, "another observer's loss");
-        assert!(blindness_after("network", "m") < LOSSY, "another node's loss");
+        assert!(blindness_after("network", "n", None) >= LOSSY);
+        assert!(blindness_after("enricher", "", None) >= LOSSY);
+        assert!(
+            blindness_after("memory", "n", None) < LOSSY,
+            "another observer's loss"
+        );
+        assert!(
+            blindness_after("network", "m", None) < LOSSY,
+            "another node's loss"
+        );
+    }
+
+    #[test]
+    fn a_loss_costs_as_much_as_its_share_of_what_there_was() {
+        let of_eleven = blindness_after("network", "n", Some(5));
+        assert!((of_eleven - 1.0 / 11.0).abs() < 1e-9, "{of_eleven}");
+        let of_a_thousand = blindness_after("network", "n", Some(999));
+        assert!((of_a_thousand - RESIDUAL).abs() < 1e-9, "{of_a_thousand}");
     }
 
     #[test]

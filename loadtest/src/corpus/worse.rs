@@ -1,10 +1,12 @@
 //! A recording as a worse-off Tapio would have heard it: an observer is away, or events are lost on the way.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use anyhow::Result;
 use bus_client::bundle::Recorded;
 use bus_client::codec::Codec;
+use bus_client::last_minute::LastMinute;
 use bus_schema::batch::EncodeError;
 use bus_schema::event::node::Loss;
 use bus_schema::event::{Body, Event};
@@ -42,6 +44,14 @@ pub struct Worsening {
     worse: Worse,
     codec: Codec,
     dice: fastrand::Rng,
+    /// What each producer sent.
+    sent: BTreeMap<String, Sent>,
+}
+
+#[derive(Debug, Default)]
+struct Sent {
+    total: u64,
+    lately: LastMinute,
 }
 
 impl Worsening {
@@ -54,6 +64,7 @@ impl Worsening {
             worse,
             codec: Codec::new()?,
             dice: fastrand::Rng::with_seed(SEED),
+            sent: BTreeMap::new(),
         })
     }
 
@@ -69,25 +80,29 @@ impl Worsening {
             }
             Worse::Losing(_) if message.stream == TOPOLOGY_STREAM => Ok(Some(message)),
             Worse::Losing(share) => {
-                let (dice, share) = (&mut self.dice, *share);
-                let edited = message.edit(&mut self.codec, |batch| lose(batch, dice, share));
+                let (dice, sent, share) = (&mut self.dice, &mut self.sent, *share);
+                let edited = message.edit(&mut self.codec, |batch| lose(batch, dice, sent, share));
                 edited.map(Some)
             }
         }
     }
 }
 
-fn lose(batch: &mut Batch, dice: &mut fastrand::Rng, share: f64) {
+fn lose(batch: &mut Batch, dice: &mut fastrand::Rng, sent: &mut BTreeMap<String, Sent>, share: f64) {
     let before = batch.events.len();
     batch.events.retain(|_| dice.f64() >= share);
     let lost = before - batch.events.len();
+    let producer = format!("{}/{}", batch.header.node, batch.header.observer);
+    let sent = sent.entry(producer).or_default();
+    sent.total += batch.events.len() as u64;
+    let lately = sent.lately.of(batch.header.received_ns, sent.total);
     if lost > 0 {
-        tell_loss(batch, lost as u64);
+        tell_loss(batch, lost as u64, lately);
     }
 }
 
 /// As the observer would have told it.
-fn tell_loss(batch: &mut Batch, count: u64) {
+fn tell_loss(batch: &mut Batch, count: u64, sent: u64) {
     let header = &batch.header;
     let time_ns = batch
         .events
@@ -96,6 +111,7 @@ fn tell_loss(batch: &mut Batch, count: u64) {
     let loss = Loss {
         observer: header.observer.clone(),
         reason: "rate_limit".into(),
+        sent: Some(sent),
     };
     let event = Event {
         id: bus_schema::EventId::of_parts(

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bus_client::codec::Codec;
+use bus_client::last_minute::LastMinute;
 use bus_client::losses::Losses;
 use bus_client::publisher::Outgoing;
 use bus_schema::event::node::{Capability, Coverage, Loss};
@@ -50,6 +51,7 @@ pub struct Batcher {
     codec: Codec,
     header: Header,
     events: Vec<Event>,
+    sent: LastMinute,
     capabilities: BTreeMap<String, Capability>,
     /// How far the observer says it has come, UNIX ns; `None` for one that never does, or observes nothing.
     complete_ns: Option<u64>,
@@ -105,6 +107,7 @@ impl Batcher {
             events,
             capabilities,
             complete_ns: None,
+            sent: LastMinute::default(),
         };
         Ok((batcher, emitter))
     }
@@ -241,12 +244,15 @@ impl Batcher {
 
     fn report_losses(&mut self) {
         let now_ns = self.clock.now_ns();
+        let sent_total = self.header.first_sequence - 1 + self.events.len() as u64;
+        let sent = self.sent.of(now_ns, sent_total);
         for (reason, count) in self.losses.take() {
             self.header.dropped_total += count;
             self.metrics.drop_events(reason, count);
             let loss = Body::Loss(Loss {
                 observer: self.source.observer.to_owned(),
                 reason: reason.to_owned(),
+                sent: Some(sent),
             });
             let node = Entity::of_node(&self.source.node);
             let draft = Draft::new(now_ns, Severity::Warning, node, loss).counting(count, 0);

@@ -26,6 +26,10 @@ pub struct Loss {
     pub observer: String,
     /// Why: `ring_buffer`, `rate_limit`, `ram_ring`, `spool_full`, `disk_error`, `undecodable`, `retention`, `map_full`.
     pub reason: String,
+    /// Events that the observer sent in the minute before, so that it is known how large a part was lost; `None` where nobody
+    /// counted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sent: Option<u64>,
 }
 
 /// How well a hook of an observer works here.

@@ -129,6 +129,7 @@ pub fn body(kind: Kind) -> Body {
         Kind::Loss => Body::Loss(Loss {
             observer: "network".into(),
             reason: "ring_buffer".into(),
+            sent: Some(99),
         }),
         Kind::Capability => Body::Capability(Capability {
             observer: "network".into(),
