@@ -99,6 +99,7 @@ impl Graph {
         while let Some(group) = forest.next_group() {
             forest.judge(&group);
         }
+        forest.settle(&book);
         Self {
             book,
             state,
@@ -121,6 +122,7 @@ impl Graph {
         let loss = Loss {
             observer: stage.to_owned(),
             reason: reason.to_owned(),
+            sent: None,
         };
         self.state.world.lost(loss, count, &mut self.changes);
     }

@@ -73,6 +73,8 @@ pub struct RuleBook {
     pub advice: Vec<Advice>,
     /// What makes one thing of all that an edit changes.
     pub(crate) same_edit: Arc<Rule>,
+    /// What makes one thing of all that is brought about by something that nobody saw.
+    pub(crate) same_unseen: Arc<Rule>,
     by_cause: BTreeMap<Condition, Vec<Arc<Rule>>>,
     by_effect: BTreeMap<Condition, Vec<Arc<Rule>>>,
     named_facts: BTreeSet<String>,
@@ -104,6 +106,15 @@ pub enum Error {
     When {
         /// Which.
         rule: String,
+        /// What the template engine says.
+        #[source]
+        source: minijinja::Error,
+    },
+    /// What makes a symptom of a condition is no expression.
+    #[error("condition {condition}: symptom is no expression")]
+    Symptom {
+        /// Which.
+        condition: Condition,
         /// What the template engine says.
         #[source]
         source: minijinja::Error,
@@ -149,6 +160,17 @@ fn same_edit() -> Rule {
     }
 }
 
+/// Links what comes from the same cause, of which nothing is known; it explains nothing.
+fn same_unseen() -> Rule {
+    Rule {
+        id: "same-unseen".to_owned(),
+        absorbs: false,
+        joins: true,
+        mechanism: "nobody saw what caused both".to_owned(),
+        ..same_edit()
+    }
+}
+
 impl RuleBook {
     /// The rules that are built in.
     pub fn embedded() -> Result<Self, Error> {
@@ -189,6 +211,13 @@ impl RuleBook {
                 })?);
             }
         }
+        let symptoms = catalogue
+            .rows()
+            .filter_map(|(condition, row)| Some((condition, row.symptom.clone()?)));
+        for (condition, symptom) in symptoms.collect::<Vec<_>>() {
+            let named = catalogue.compile_expression(&symptom);
+            named_facts.extend(named.map_err(|source| Error::Symptom { condition, source })?);
+        }
         let rules = rules.into_iter().map(Arc::new).collect();
         Ok(Self::of(Arc::new(catalogue), advice, rules, named_facts))
     }
@@ -203,6 +232,7 @@ impl RuleBook {
             catalogue,
             advice,
             same_edit: Arc::new(same_edit()),
+            same_unseen: Arc::new(same_unseen()),
             by_cause: by_condition(&rules, |rule| &rule.cause),
             by_effect: by_condition(&rules, |rule| &rule.effect),
             rules,

@@ -36,6 +36,9 @@ pub struct Options {
     /// Only as it was recorded
     #[arg(long)]
     pub quick: bool,
+    /// Also every case of the worse-off
+    #[arg(long, conflicts_with = "quick")]
+    pub rows: bool,
 }
 
 /// Replays everything; gives the table of every case as it was recorded, and the sums of all.
@@ -58,6 +61,15 @@ pub fn run(options: &Options) -> Result<String> {
     for worse in worse_off().filter(|_| !options.quick) {
         let all = scored(&recordings, &book, &worse)?;
         lines.push(Summary::of(&book, &worse, &all).line());
+        if options.rows {
+            let rows: Vec<_> = all.into_iter().map(|(_, row)| row).collect();
+            let _ = writeln!(
+                text,
+                "\n{worse}\n{}\n{}",
+                table::rows(&rows),
+                table::narratives(&rows)
+            );
+        }
     }
     Ok(text + &table::columns(&lines))
 }

@@ -123,6 +123,12 @@ impl Catalogue {
         is_state && !episode.closed
     }
 
+    /// Whether something always brings it about, so that it is no beginning itself.
+    pub fn is_symptom(&self, episode: &Arc<Episode>) -> bool {
+        let symptom = self.row_of(episode).and_then(|row| row.symptom.as_ref());
+        symptom.is_some_and(|symptom| self.holds(symptom, episode, None))
+    }
+
     /// What an event tells, condition by condition.
     pub(crate) fn read<'a>(&'a self, event: &Event, preceding: &Arc<Preceding>) -> Vec<Reading<'a>> {
         let Some(sources) = self.by_kind.get(&event.kind()) else {

@@ -36,6 +36,10 @@ pub struct Row {
     pub hypothesis: String,
     /// Weight of "needs no observed cause".
     pub spontaneous: f64,
+    /// An expression over the facts that is true where something always brings it about: without a cause that was seen there was
+    /// one that nobody saw. Never where there is none.
+    #[serde(default)]
+    pub symptom: Option<String>,
     /// Of what is done: how often it harms somebody; one in twenty where nothing is said.
     #[serde(default = "at_fault")]
     pub at_fault: f64,

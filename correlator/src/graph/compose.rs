@@ -4,34 +4,47 @@ mod advice;
 mod candidates;
 mod completeness;
 mod steps;
+mod unobserved;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bus_schema::episode::Episode;
-use bus_schema::incident::{Impact, State, Step};
+use bus_schema::incident::{Impact, Role, State, Step};
 use bus_schema::{EventId, Incident, Severity, Timestamp};
 
 use super::View;
 use super::forest::Tree;
 use super::posterior::Posterior;
 use super::{narrative, reject};
+pub(super) use advice::LEAST_TO_ACT;
 pub(super) use steps::Told;
 
 /// The first revision of an incident; the caller knows about earlier ones.
 pub(super) fn compose(view: View<'_>, tree: &Tree, cluster: &str, id: EventId) -> Incident {
     let told = Told::of(view, tree);
     let posterior = Posterior::of(view, told.members().chain([tree.root, tree.alarm]));
-    let steps = told.steps(view);
-    let root = steps.iter().find(|step| step.id == tree.root);
+    let suffered = suffered(view, &told);
+    let unobserved = unobserved::likelier(view, &posterior, tree, &suffered);
+    let mut steps = told.steps(view);
+    if let Some(unobserved) = &unobserved {
+        unobserved.begin(&mut steps);
+    }
+    let root = steps.iter().find(|step| step.role == Role::RootCause);
     // An urgent report runs ahead of the watermark.
     let now = steps
         .iter()
         .map(|step| step.last)
         .fold(Timestamp(view.world.now_ns()), Timestamp::max);
-    let suffered = suffered(view, &told);
-    let confidence = confidence(&posterior, &suffered, tree.root);
+    let confidence = unobserved.as_ref().map_or_else(
+        || confidence(&posterior, &suffered, tree.root),
+        |unobserved| unobserved.probability,
+    );
     let rejected = reject::rejected(view, tree, &told);
+    let recommendation = match &unobserved {
+        Some(unobserved) => Some(advice::of_unobserved(&unobserved.whereabouts(), &rejected)),
+        None => advice::of(view, tree, confidence, &rejected),
+    };
     Incident {
         id,
         revision: 1,
@@ -53,9 +66,9 @@ pub(super) fn compose(view: View<'_>, tree: &Tree, cluster: &str, id: EventId) -
         candidates: candidates::of(view, &posterior, &told, &suffered),
         impact: impact(&steps),
         completeness: completeness::of(view, &told),
-        recommendation: advice::of(view, tree, confidence, &rejected),
+        recommendation,
         rejected,
-        narrative: narrative::sentence(view, &steps),
+        narrative: narrative::sentence(view, &steps, confidence),
         merged_into: None,
         omitted: told.omitted(),
         steps,

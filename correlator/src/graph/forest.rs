@@ -1,11 +1,13 @@
 //! Links and the trees that they make, kept from look to look: only what changed is linked again, and only what shares a suspect
 //! with it is judged again.
 //!
-//! Every episode points to its most probable cause, where one is more probable than none; following the pointers leads to a
-//! root, and all episodes with one root are a tree. Where causes go round in a circle, which takes two clocks or two who wait for
+//! Every episode points to its most probable cause, where one is more probable than none, or to what the same thing that nobody
+//! saw has brought about before; following the pointers leads to a root, and all episodes with one root are a tree. Where causes go round in a circle, which takes two clocks or two who wait for
 //! each other, the episode that began first is the root. All of it is a function of the world, however it came about.
 
+mod beside;
 mod node;
+mod origin;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -18,7 +20,9 @@ use super::links::{Link, candidates};
 use super::unseen;
 use super::world::World;
 use crate::rules::{Rule, RuleBook};
+use beside::Beside;
 pub(super) use node::Node;
+use origin::Origin;
 
 /// Episodes whose most probable causes lead to the same root.
 #[derive(Debug, Clone)]
@@ -37,6 +41,11 @@ pub(super) struct Forest {
     nodes: BTreeMap<EventId, Node>,
     /// Episodes whose most probable cause is this one.
     children: BTreeMap<EventId, BTreeSet<EventId>>,
+    /// Episodes that have a link to this one.
+    dependents: BTreeMap<EventId, BTreeSet<EventId>>,
+    beside: Beside,
+    /// Episodes whose most probable cause may be another, by when they began.
+    unsettled: BTreeSet<(u64, EventId)>,
     faults: Faults,
     /// What is told of each suspect, the part first that stands for all.
     edits: BTreeMap<Suspect, Vec<EventId>>,
@@ -53,10 +62,16 @@ impl Forest {
         let causes = unseen::causes(book, world, index, episode, &links);
         let missed = unseen::missed(causes, episode);
         let row = book.catalogue.row(entry.condition);
+        let is_symptom = book.catalogue.is_symptom(episode);
         // until it is judged
-        let former = self.nodes.remove(&id);
-        let node = Node::new(episode, row, links, missed).instead_of(former);
+        let former = self.take_node(id);
+        let node = Node::new(episode, row, links, missed)
+            .caused_by_someone(is_symptom.then_some(episode))
+            .instead_of(former);
         let charges = node.charges(episode);
+        for link in &node.links {
+            self.dependents.entry(link.cause).or_default().insert(id);
+        }
         self.nodes.insert(id, node);
         self.faults.charge(id, charges);
     }
@@ -64,7 +79,39 @@ impl Forest {
     fn unlink(&mut self, id: EventId) {
         self.faults.drop(id);
         self.lead(id, None);
-        self.nodes.remove(&id);
+        if let Some(node) = self.take_node(id)
+            && let Some(place) = node.unseen_at
+        {
+            self.leave(&place, (node.start_ns, id));
+        }
+    }
+
+    /// The node without what is known of its links.
+    fn take_node(&mut self, id: EventId) -> Option<Node> {
+        let node = self.nodes.remove(&id)?;
+        for link in &node.links {
+            if let Some(dependents) = self.dependents.get_mut(&link.cause) {
+                dependents.remove(&id);
+                if dependents.is_empty() {
+                    self.dependents.remove(&link.cause);
+                }
+            }
+        }
+        Some(node)
+    }
+
+    /// An effect comes no more from what nobody saw at this place.
+    fn leave(&mut self, place: &str, effect: (u64, EventId)) {
+        let after = self.beside.remove(place, effect);
+        self.unsettle(after);
+    }
+
+    /// The most probable causes of these are to be found anew.
+    fn unsettle(&mut self, ids: impl IntoIterator<Item = EventId>) {
+        let with_times = ids
+            .into_iter()
+            .filter_map(|id| Some((self.nodes.get(&id)?.start_ns, id)));
+        self.unsettled.extend(with_times);
     }
 
     /// Makes `parent` the most probable cause of `id`.
@@ -131,34 +178,90 @@ impl Forest {
         if node.part_of.as_ref().map(|link| link.cause) == whole {
             return;
         }
-        node.part_of = whole.map(|cause| Link {
-            cause,
-            rule: Arc::clone(same_edit),
-            weight: 1.0,
-            timeliness: 1.0,
-            suspicion: None,
-            share: 1.0,
-        });
+        node.part_of = whole.map(|cause| Link::certain(cause, same_edit));
         changed.push((id, former_root));
-        let parent = node.likeliest();
-        self.lead(id, parent);
+        self.unsettle([id]);
     }
 
-    /// Judges a group; gives those that are put down to something else than before, with the roots that they had.
+    /// Judges a group; gives those that are put down to something else than before, with the roots that they had. Their most
+    /// probable causes are found when they are settled.
     pub(super) fn judge(&mut self, group: &[EventId]) -> Vec<(EventId, EventId)> {
         let mut changed = Vec::new();
         for (id, verdict) in self.faults.judge(group) {
             let former_root = self.root_of(id);
-            let Some(node) = self.nodes.get_mut(&id) else {
-                continue;
-            };
-            if node.take(&verdict) {
+            if self.nodes.get_mut(&id).is_some_and(|node| node.take(&verdict)) {
                 changed.push((id, former_root));
+                self.unsettle([id]);
             }
-            let parent = node.likeliest();
-            self.lead(id, parent);
         }
         changed
+    }
+
+    /// Finds the most probable causes of all that were judged otherwise than before, and of what follows from that, in order of
+    /// time; gives those that have another than before, with the roots that they had.
+    pub(super) fn settle(&mut self, book: &RuleBook) -> Vec<(EventId, EventId)> {
+        let mut changed = Vec::new();
+        while let Some((_, id)) = self.unsettled.pop_first() {
+            let former_root = self.root_of(id);
+            if self.find_cause(&book.same_unseen, id) {
+                changed.push((id, former_root));
+                let follow = self.members(id);
+                let follow = follow.iter().filter_map(|id| self.dependents.get(id));
+                let follow: Vec<_> = follow.flatten().copied().collect();
+                self.unsettle(follow);
+            }
+        }
+        changed
+    }
+
+    /// Says whether the most probable cause is another than before.
+    fn find_cause(&mut self, same_unseen: &Arc<Rule>, id: EventId) -> bool {
+        let Some(node) = self.nodes.get(&id) else {
+            return false;
+        };
+        let (effect, before) = ((node.start_ns, id), node.parent);
+        let origin = origin::of(node, |link| self.head_of(link.cause, effect));
+        let (cause, place) = match origin {
+            Origin::Cause(cause) => (Some(cause), None),
+            Origin::Unseen(place) => (None, Some(place)),
+            Origin::Itself => (None, None),
+        };
+        self.put_to(place.as_deref(), effect);
+        let beside = place.and_then(|place| self.beside.before(&place, effect));
+        if let Some(node) = self.nodes.get_mut(&id) {
+            node.beside = beside.map(|cause| Link::certain(cause, same_unseen));
+        }
+        let parent = cause.or(beside);
+        self.lead(id, parent);
+        before != parent
+    }
+
+    /// Puts an effect down to what nobody saw at this place, or to nothing of the sort.
+    fn put_to(&mut self, place: Option<&str>, effect: (u64, EventId)) {
+        let Some(node) = self.nodes.get_mut(&effect.1) else {
+            return;
+        };
+        let before = std::mem::replace(&mut node.unseen_at, place.map(str::to_owned));
+        if before.as_deref() == place {
+            return;
+        }
+        if let Some(before) = before {
+            self.leave(&before, effect);
+        }
+        let after = place.and_then(|place| self.beside.insert(place, effect));
+        self.unsettle(after);
+    }
+
+    /// Where the chain of a cause begins, as far as each cause began before its effect.
+    fn head_of(&self, cause: EventId, effect: (u64, EventId)) -> EventId {
+        let (mut head, mut follower) = (cause, effect);
+        while let Some(node) = self.nodes.get(&head) {
+            let at = (node.start_ns, head);
+            let next = node.parent.filter(|_| at < follower);
+            let Some(next) = next else { break };
+            (head, follower) = (next, at);
+        }
+        head
     }
 
     /// Every episode that was linked.

@@ -55,6 +55,20 @@ pub(super) struct Link {
     pub(super) share: f64,
 }
 
+impl Link {
+    /// To what it is told with, whatever the probabilities.
+    pub(super) fn certain(cause: EventId, rule: &Arc<Rule>) -> Self {
+        Self {
+            cause,
+            rule: Arc::clone(rule),
+            weight: 1.0,
+            timeliness: 1.0,
+            suspicion: None,
+            share: 1.0,
+        }
+    }
+}
+
 /// Who is suspected by a link.
 #[derive(Debug, Clone)]
 pub(super) struct Suspicion {

@@ -183,6 +183,7 @@ impl Look {
         let mut judged = 0;
         while judged < LINKS_A_STEP {
             let Some(group) = forest.next_group() else {
+                self.judged(forest.settle(book));
                 return true;
             };
             judged += group.len();

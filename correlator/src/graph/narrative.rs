@@ -3,20 +3,21 @@
 use std::collections::BTreeMap;
 
 use bus_schema::EventId;
-use bus_schema::incident::{Role, Step};
+use bus_schema::incident::{NOT_OBSERVED, Role, Step};
 
 use super::View;
+use super::compose::LEAST_TO_ACT;
 
 /// Between the beginning and its first, second, third … effects; the last one is always `resulting in`.
 const CONNECTIVES: [&str; 3] = [" caused ", ", triggering ", ", leading to "];
 const LAST_CONNECTIVE: &str = ", resulting in ";
 
-/// One sentence over the steps, root cause first.
-pub(super) fn sentence(view: View<'_>, steps: &[Step]) -> String {
+/// One sentence over the steps, root cause first. A root that is more likely wrong than right is not told as a fact.
+pub(super) fn sentence(view: View<'_>, steps: &[Step], confidence: f64) -> String {
     let Some(root) = steps.iter().find(|step| step.role == Role::RootCause) else {
         return String::new();
     };
-    let mut sentence = phrase(view, root.id, true);
+    let mut sentence = beginning(view, root);
     let company = company(view, steps);
     if !company.is_empty() {
         sentence.push_str(", together with ");
@@ -30,11 +31,23 @@ pub(super) fn sentence(view: View<'_>, steps: &[Step]) -> String {
         } else {
             CONNECTIVES.get(place).copied().unwrap_or(", then ")
         };
+        if place == 0 && confidence < LEAST_TO_ACT {
+            sentence.push_str(" probably");
+        }
         sentence.push_str(connective);
         sentence.push_str(&level.join(" and "));
     }
     sentence.push('.');
     sentence
+}
+
+fn beginning(view: View<'_>, root: &Step) -> String {
+    if root.condition != NOT_OBSERVED {
+        return phrase(view, root.id, true);
+    }
+    let mut letters = root.text.chars();
+    let first = letters.next().into_iter().flat_map(char::to_uppercase);
+    first.chain(letters).collect()
 }
 
 /// What happened beside the beginning, by the same cause that nobody saw.

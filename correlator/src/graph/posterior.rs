@@ -8,11 +8,16 @@ use std::collections::BTreeMap;
 use bus_schema::EventId;
 
 use super::View;
+use super::forest::Node;
 
 /// Chains of candidates are followed this far; what is beyond counts as a root.
 const LONGEST_CHAIN: usize = 64;
 /// A root with less than this changes no figure that anybody is told.
 const LEAST_PROBABILITY: f64 = 1e-6;
+
+/// Of causes that no observer tells of, so many are where they are first suffered; the others are further on, where nobody looks:
+/// an assumption.
+const WHERE_IT_SHOWS: f64 = 0.8;
 
 /// Where the causes of something may begin.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -21,6 +26,8 @@ pub(super) enum Root {
     Seen(EventId),
     /// With something that nobody saw at the place of this key and short name.
     Unseen(String, String),
+    /// With something that nobody saw, nobody knows where.
+    Elsewhere,
 }
 
 /// Probabilities of the roots of some episodes, and of all that may have caused them.
@@ -47,9 +54,9 @@ impl Posterior {
             return;
         };
         // Meanwhile it is its own root: where candidates go round in a circle, the way ends here.
-        self.roots.insert(id, BTreeMap::from([(Root::Seen(id), 1.0)]));
+        self.roots.insert(id, own_roots(node, id, 1.0));
         let alone = if node.is_part() { 0.0 } else { node.alone };
-        let mut roots = BTreeMap::from([(Root::Seen(id), alone)]);
+        let mut roots = own_roots(node, id, alone);
         for missed in &node.missed {
             let unseen = Root::Unseen(missed.place.clone(), missed.label.clone());
             *roots.entry(unseen).or_default() += missed.share;
@@ -79,5 +86,16 @@ impl Posterior {
     pub(super) fn roots_of(&self, id: EventId) -> impl Iterator<Item = (&Root, f64)> {
         let roots = self.roots.get(&id).into_iter().flatten();
         roots.map(|(root, probability)| (root, *probability))
+    }
+}
+
+/// Where an episode began with this probability, of which no cause was seen.
+fn own_roots(node: &Node, id: EventId, probability: f64) -> BTreeMap<Root, f64> {
+    match node.cause_at.clone() {
+        None => BTreeMap::from([(Root::Seen(id), probability)]),
+        Some((place, label)) => BTreeMap::from([
+            (Root::Unseen(place, label), probability * WHERE_IT_SHOWS),
+            (Root::Elsewhere, probability * (1.0 - WHERE_IT_SHOWS)),
+        ]),
     }
 }

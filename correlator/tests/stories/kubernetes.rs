@@ -192,8 +192,8 @@ fn root_after_change(object: (&str, &str), affected: &[&str]) -> String {
 fn a_changed_config_is_the_root_where_it_is_read_and_nowhere_else() {
     let settings = ("ConfigMap", "settings");
     assert_eq!(root_after_change(settings, &["api"]), "settings config_changed");
-    assert_eq!(root_after_change(settings, &["stock"]), "api http_5xx");
-    assert_eq!(root_after_change(settings, &[]), "api http_5xx");
+    assert_eq!(root_after_change(settings, &["stock"]), "api not_observed");
+    assert_eq!(root_after_change(settings, &[]), "api not_observed");
 }
 
 /// Whether this change of a ConfigMap, before it was deleted, is suspected when its readers cannot start for this reason.

@@ -62,5 +62,5 @@ fn what_comes_after_by_more_is_no_cause() {
         .iter()
         .rfind(|incident| conditions(incident).contains(&("gateway", "connect_refused")))
         .unwrap();
-    assert_eq!(root(of_the_gateway), ("gateway", "connect_refused"));
+    assert_eq!(root(of_the_gateway), ("cache", "not_observed"));
 }

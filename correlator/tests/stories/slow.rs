@@ -175,7 +175,7 @@ fn a_suspended_process_leaves_its_callers_and_theirs_without_an_answer() {
     let last = survived.last().unwrap();
     assert_eq!(
         root_of(last),
-        ("gateway", "http_unanswered"),
+        ("cache", "not_observed"),
         "that explains no silence"
     );
 }
@@ -208,7 +208,7 @@ fn a_suspended_callee_fails_requests_whatever_is_spoken_with_it() {
     assert_eq!(errors_after(19), is("cache", "signal_sent"), "SIGSTOP");
     assert_eq!(
         errors_after(10),
-        is("gateway", "http_5xx"),
+        is("gateway", "not_observed"),
         "SIGUSR1 suspends nobody"
     );
 }

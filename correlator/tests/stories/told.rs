@@ -107,8 +107,11 @@ fn an_error_that_is_told_by_a_warning_is_still_an_error() {
     }
     let incidents = log.replay();
     let first = incidents.first().unwrap();
-    assert_eq!(conditions(first), [("gateway", "http_5xx")]);
-    assert_eq!(first.steps[0].severity, Severity::Warning);
+    assert_eq!(
+        conditions(first),
+        [("gateway", "not_observed"), ("gateway", "http_5xx")]
+    );
+    assert_eq!(first.steps[1].severity, Severity::Warning);
     assert_eq!(first.severity, Severity::Error);
     assert!(first.confidence > 0.0, "{}", first.confidence);
     assert!(first.first_symptom_at.as_ns() >= (1_700_000_000 + 10) * SECOND);

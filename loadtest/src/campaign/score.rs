@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::scenario::{Kind, Scenario, Truth};
 use super::users::Effect;
-use matching::{advice_is_right, chain_found, concerns, is_of_campaign, verdict};
+use matching::{advice_is_right, chain_found, concerns, is_of_campaign, is_unobserved_there, verdict};
 
 /// A revision of an incident and when it came.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -71,6 +71,8 @@ pub struct Row {
     pub right_root_after: Option<f64>,
     /// How well the root was told in the end.
     pub root: Verdict,
+    /// Whether it was told in the end that nobody saw the root, and rightly where it was.
+    pub unobserved_there: bool,
     /// The root that was told in the end.
     pub told: Option<String>,
     /// Incidents that this fault gave, without those merged into others.
@@ -192,6 +194,9 @@ fn row(name: &str, kind: Kind, played: &Played, truth: Option<&Truth>, histories
         root: truth.zip(last).map_or(Verdict::Untold, |(truth, last)| {
             verdict(truth, last, played.at_ns)
         }),
+        unobserved_there: truth
+            .zip(last)
+            .is_some_and(|(truth, last)| is_unobserved_there(truth, last)),
         told: last.and_then(Incident::root_cause).map(matching::told),
         incidents: histories.iter().filter(|history| is_counted(history)).count(),
         chain: truth.map_or((0, 0), |truth| {

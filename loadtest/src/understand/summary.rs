@@ -28,7 +28,8 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// Of rows with their cases. Where an observer is away, only faults of which it would have seen the root.
+    /// Of rows with their cases. Where an observer is away, only faults of which it would have seen the root, and right is who says
+    /// where it was and that nobody saw it.
     pub fn of(book: &RuleBook, worse: &Worse, scored: &[(Case, Row)]) -> Self {
         let is_asked = |case: &Case| match worse {
             Worse::Without(observer) => sees_root(book, observer, case),
@@ -45,20 +46,26 @@ impl Summary {
             .collect();
         let count = |is: &dyn Fn(&Row) -> bool| faults.iter().filter(|row| is(row)).count();
         let is_sure = |row: &Row| row.confidence.is_some_and(|confidence| confidence > SURE);
-        let rows: Vec<_> = faults.iter().map(|row| (*row).clone()).collect();
+        let is_right = |row: &Row| {
+            let is_away = matches!(worse, Worse::Without(_));
+            row.root == Verdict::Right || is_away && row.unobserved_there
+        };
+        let claims = faults
+            .iter()
+            .filter_map(|row| Some((row.confidence?, is_right(row))));
         Self {
             what: worse.to_string(),
             faults: faults.len(),
-            right: count(&|row| row.root == Verdict::Right),
-            object: count(&|row| row.root >= Verdict::Object),
-            wrong_and_sure: count(&|row| row.root == Verdict::Wrong && is_sure(row)),
+            right: count(&is_right),
+            object: count(&|row| row.root >= Verdict::Object || is_right(row)),
+            wrong_and_sure: count(&|row| row.root == Verdict::Wrong && !is_right(row) && is_sure(row)),
             incidents: faults.iter().map(|row| row.incidents).sum(),
             controls: controls.len(),
             false_alarms: controls.iter().map(|(_, row)| row.incidents).sum(),
             chain: faults
                 .iter()
                 .fold((0, 0), |(found, of), row| (found + row.chain.0, of + row.chain.1)),
-            error: Calibration::of_rows(&rows).error(),
+            error: Calibration::of(claims).error(),
         }
     }
 

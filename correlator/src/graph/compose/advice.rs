@@ -6,7 +6,7 @@ use super::super::View;
 use super::super::forest::Tree;
 
 /// Below this probability the root is more likely wrong than right: then nobody is told to change anything.
-const LEAST_TO_ACT: f64 = 0.5;
+pub(in crate::graph) const LEAST_TO_ACT: f64 = 0.5;
 
 /// The advice for the root of the tree; a command only for one that is more likely right than wrong.
 pub(super) fn of(
@@ -37,6 +37,16 @@ pub(super) fn of(
         precheck,
         healed_when: render(&advice.healed_when),
     })
+}
+
+/// What to look at where nobody saw the beginning.
+pub(super) fn of_unobserved(whereabouts: &str, rejected: &[Rejected]) -> Recommendation {
+    Recommendation {
+        action: format!("Look for what happened {whereabouts}. {}", looking(rejected)),
+        command: String::new(),
+        precheck: String::new(),
+        healed_when: String::new(),
+    }
 }
 
 /// What would tell the root from its likeliest rival.

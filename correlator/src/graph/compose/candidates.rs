@@ -80,6 +80,7 @@ fn candidate(
                 explains,
             }
         }
+        Root::Elsewhere => return None,
         Root::Unseen(place, label) => Candidate {
             episode: None,
             condition: NOT_OBSERVED.to_owned(),

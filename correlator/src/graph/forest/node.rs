@@ -1,6 +1,7 @@
 //! One episode with everything that may have brought it about, and what it is put down to.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bus_schema::episode::Episode;
 use bus_schema::{EventId, Severity};
@@ -21,8 +22,10 @@ pub(in crate::graph) struct Node {
     pub(in crate::graph) links: Vec<Link>,
     /// What nobody saw and may have caused it.
     pub(in crate::graph) missed: Vec<Missed>,
-    /// Probability that it needed no cause.
+    /// Probability that nothing caused it that an observer tells of.
     pub(in crate::graph) alone: f64,
+    /// Key and short name of where its cause is, when no observer tells of it; `None` for what needs no cause.
+    pub(in crate::graph) cause_at: Option<(String, String)>,
     /// Key of where something that nobody saw is likeliest to have happened.
     place: Option<String>,
     /// Weight of "needs no cause".
@@ -33,6 +36,10 @@ pub(in crate::graph) struct Node {
     pub(super) parent: Option<EventId>,
     /// What is told of the edit that this is a part of.
     pub(super) part_of: Option<Link>,
+    /// What was brought about before it by the same thing that nobody saw.
+    pub(super) beside: Option<Link>,
+    /// Where that is, by its key.
+    pub(super) unseen_at: Option<String>,
     pub(super) start_ns: u64,
 }
 
@@ -74,21 +81,33 @@ impl Node {
         }
     }
 
+    /// As something that never comes by itself, if so.
+    pub(in crate::graph) fn caused_by_someone(self, symptom: Option<&Arc<Episode>>) -> Self {
+        Self {
+            cause_at: symptom.map(|episode| cause_at(episode)),
+            ..self
+        }
+    }
+
     /// With the cause that its former self had.
     pub(in crate::graph) fn instead_of(self, former: Option<Self>) -> Self {
         let Some(former) = former else { return self };
         Self {
             parent: former.parent,
             part_of: former.part_of,
+            beside: former.beside,
+            unseen_at: former.unseen_at,
             ..self
         }
     }
 
     /// What it adds to the leak, where it is no suspect: too little, or elsewhere than most.
     fn in_leak(&self, missed: &Missed) -> f64 {
-        if missed.blindness < LEAST_BLINDNESS {
-            missed.chance()
-        } else if self.place.as_ref() == Some(&missed.place) {
+        if self
+            .place
+            .as_deref()
+            .is_some_and(|place| missed.is_suspect_at(place))
+        {
             0.0
         } else {
             HAPPENS * missed.chance()
@@ -183,20 +202,28 @@ impl Node {
         all.map(f64::to_bits).collect()
     }
 
-    /// The most probable cause, where one is more probable than none. Of equals the strongest and nearest.
-    pub(super) fn likeliest(&self) -> Option<EventId> {
-        if let Some(whole) = &self.part_of {
-            return Some(whole.cause);
+    /// Probability that it needed no cause.
+    pub(super) fn by_itself(&self) -> f64 {
+        if self.cause_at.is_some() { 0.0 } else { self.alone }
+    }
+
+    /// Key of where something that nobody saw is likeliest to have caused it, with its probability.
+    pub(super) fn unseen(&self) -> (Option<&str>, f64) {
+        let mut shares: BTreeMap<&str, f64> = BTreeMap::new();
+        if let Some((place, _)) = &self.cause_at {
+            shares.insert(place, self.alone);
         }
-        let best = self.links.iter().rev();
-        let best = best.max_by(|one, other| one.share.total_cmp(&other.share))?;
-        (best.share > self.alone).then_some(best.cause)
+        for missed in &self.missed {
+            *shares.entry(&missed.place).or_default() += missed.share;
+        }
+        let likeliest = shares.into_iter().max_by(|one, other| one.1.total_cmp(&other.1));
+        likeliest.map_or((None, 0.0), |(place, share)| (Some(place), share))
     }
 
     /// The link to the most probable cause.
     pub(super) fn parent(&self) -> Option<&Link> {
         let parent = self.parent?;
-        let mut links = self.part_of.iter().chain(&self.links);
+        let mut links = self.part_of.iter().chain(&self.beside).chain(&self.links);
         links.find(|link| link.cause == parent)
     }
 
@@ -240,6 +267,12 @@ impl From<((String, String), unseen::Missed)> for Missed {
             blindness: missed.blindness,
         }
     }
+}
+
+/// Where the cause of something that is suffered is, as far as it says itself: with whom it was called, or with who tells of it.
+fn cause_at(episode: &Episode) -> (String, String) {
+    let place = episode.object.as_ref().unwrap_or(&episode.subject);
+    (place.key(), place.label())
 }
 
 /// Same for episodes that say the same of the same.

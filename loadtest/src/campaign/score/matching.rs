@@ -1,6 +1,6 @@
 //! How one incident compares with one truth.
 
-use bus_schema::incident::Step;
+use bus_schema::incident::{NOT_OBSERVED, Step};
 use bus_schema::{Entity, Incident};
 
 use super::Verdict;
@@ -36,15 +36,34 @@ pub(super) fn verdict(truth: &Truth, incident: &Incident, at_ns: u64) -> Verdict
         return Verdict::Wrong;
     };
     let wanted = &truth.root;
-    let told = root.entity.identity();
-    let is_object =
-        (&told.kind, &told.namespace, &told.name) == (&wanted.kind, &wanted.namespace, &wanted.name);
+    let is_wanted = |entity: &Entity| {
+        let told = entity.identity();
+        (&told.kind, &told.namespace, &told.name) == (&wanted.kind, &wanted.namespace, &wanted.name)
+    };
+    let is_object = ends(root).any(is_wanted);
     let is_new = root.start.as_ns() + EARLIER_BY_NS >= at_ns;
     match (is_object, is_new && wanted.conditions.contains(&root.condition)) {
         (true, true) => Verdict::Right,
         (true, false) => Verdict::Object,
         (false, _) => Verdict::Wrong,
     }
+}
+
+/// Where a step is told to be: what nobody saw may be between two.
+fn ends(step: &Step) -> impl Iterator<Item = &Entity> {
+    let peer = step.peer.as_ref().filter(|_| step.condition == NOT_OBSERVED);
+    [Some(&step.entity), peer].into_iter().flatten()
+}
+
+/// Whether the root is told as something that nobody saw, and is sought where it was: with the one to whom it happened, or with
+/// the first that suffered.
+pub(super) fn is_unobserved_there(truth: &Truth, incident: &Incident) -> bool {
+    let root = incident
+        .root_cause()
+        .filter(|root| root.condition == NOT_OBSERVED);
+    let names = [Some(&truth.root.name), truth.chain.get(1).map(|link| &link.name)];
+    let is_there = |entity: &Entity| names.iter().flatten().any(|name| **name == entity.label());
+    root.is_some_and(|root| ends(root).any(is_there))
 }
 
 /// Whether an incident speaks of a workload of that truth.
