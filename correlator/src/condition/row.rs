@@ -333,6 +333,11 @@ impl Row {
         }
     }
 
+    /// Whether its episodes may have this fact.
+    pub(crate) fn names_fact(&self, fact: &str) -> bool {
+        self.from.iter().any(|source| source.facts.contains_key(fact))
+    }
+
     pub(crate) fn traits(&self) -> Traits {
         let plain = Traits {
             is_point: false,

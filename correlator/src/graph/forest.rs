@@ -63,8 +63,14 @@ impl Forest {
         let missed = unseen::missed(causes, episode);
         let row = book.catalogue.row(entry.condition);
         let is_symptom = book.catalogue.is_symptom(episode);
+        let mut former = self.take_node(id);
+        if let Some(former) = former.as_mut()
+            && let Some(place) = former.unseen_at.take()
+        {
+            // it may have begun at another time than was known
+            self.leave(&place, (former.began_ns, id));
+        }
         // until it is judged
-        let former = self.take_node(id);
         let node = Node::new(episode, row, links, missed)
             .caused_by_someone(is_symptom.then_some(episode))
             .instead_of(former);
@@ -82,7 +88,7 @@ impl Forest {
         if let Some(node) = self.take_node(id)
             && let Some(place) = node.unseen_at
         {
-            self.leave(&place, (node.start_ns, id));
+            self.leave(&place, (node.began_ns, id));
         }
     }
 
@@ -110,7 +116,7 @@ impl Forest {
     fn unsettle(&mut self, ids: impl IntoIterator<Item = EventId>) {
         let with_times = ids
             .into_iter()
-            .filter_map(|id| Some((self.nodes.get(&id)?.start_ns, id)));
+            .filter_map(|id| Some((self.nodes.get(&id)?.began_ns, id)));
         self.unsettled.extend(with_times);
     }
 
@@ -219,7 +225,7 @@ impl Forest {
         let Some(node) = self.nodes.get(&id) else {
             return false;
         };
-        let (effect, before) = ((node.start_ns, id), node.parent);
+        let (effect, before) = ((node.began_ns, id), node.parent);
         let origin = origin::of(node, |link| self.head_of(link.cause, effect));
         let (cause, place) = match origin {
             Origin::Cause(cause) => (Some(cause), None),
@@ -256,7 +262,7 @@ impl Forest {
     fn head_of(&self, cause: EventId, effect: (u64, EventId)) -> EventId {
         let (mut head, mut follower) = (cause, effect);
         while let Some(node) = self.nodes.get(&head) {
-            let at = (node.start_ns, head);
+            let at = (node.began_ns, head);
             let next = node.parent.filter(|_| at < follower);
             let Some(next) = next else { break };
             (head, follower) = (next, at);
@@ -289,7 +295,7 @@ impl Forest {
         let is_backwards = self
             .nodes
             .get(&parent.cause)
-            .is_some_and(|cause| (cause.start_ns, parent.cause) > (node.start_ns, id));
+            .is_some_and(|cause| (cause.began_ns, parent.cause) > (node.began_ns, id));
         if is_backwards && self.begins_circle(id) {
             return None;
         }
@@ -308,7 +314,7 @@ impl Forest {
             if !passed.insert(at) {
                 return false;
             }
-            let place = |id: EventId| self.nodes.get(&id).map(|node| (node.start_ns, id));
+            let place = |id: EventId| self.nodes.get(&id).map(|node| (node.began_ns, id));
             first &= place(id) < place(at);
         }
         false

@@ -151,6 +151,7 @@ fn causing(row: &Row, rule: &Rule, effect: &Episode) -> RangeInclusive<u64> {
     // Who waits for somebody who waits may give up first, and long before.
     let latest_ns = match waited_ns(effect) {
         Some(_) => u64::MAX,
+        None if row.names_fact(WAITED_SECONDS) => effect.start_ns + nanoseconds(rule.longest_seconds),
         None => effect.start_ns + CLOCK_ERROR_NS.max(row.summed_ns()),
     };
     // A state may have begun long ago and still hold.
@@ -254,13 +255,12 @@ pub(super) fn is_over(catalogue: &Catalogue, cause: &Episode, effect: &Episode) 
     let Some(over_ns) = cause.over_ns else {
         return false;
     };
-    let began_ns = effect.start_ns.saturating_sub(waited_ns(effect).unwrap_or(0));
     let is_heard_of_ns = if ends_process(catalogue, cause) && is_through_service(effect) {
         READINESS_NS
     } else {
         0
     };
-    over_ns + is_heard_of_ns <= began_ns
+    over_ns + is_heard_of_ns <= began_ns(effect)
 }
 
 fn ends_process(catalogue: &Catalogue, episode: &Episode) -> bool {
@@ -291,24 +291,33 @@ fn share_gone(path: &Path, cause: &Episode) -> f64 {
 /// and its receiver already runs. Who waits for somebody who waits may give up first. What only sums tell of began somewhere
 /// in what they sum up.
 fn precedes(catalogue: &Catalogue, rule: &Rule, cause: &Episode, effect: &Episode) -> bool {
-    let began_ns = (cause.start_ns + 1).saturating_sub(summed_ns(catalogue, cause).max(1));
-    let in_order = (began_ns, cause.id) < (effect.start_ns, effect.id);
+    let early_ns = summed_ns(catalogue, cause).max(1);
+    let is_before = |time_ns: u64| {
+        let time_ns = (time_ns + 1).saturating_sub(early_ns);
+        (time_ns, cause.id) < (effect.start_ns, effect.id)
+    };
     if rule.joins {
-        return in_order;
+        return is_before(cause.start_ns);
     }
     if let (Some(waited_ns), Some(_)) = (waited_ns(cause), waited_ns(effect)) {
         return cause.start_ns <= effect.start_ns + waited_ns;
     }
     let sees_the_same = rule.absorbs && rule.path.is_call();
     if cause.subject.node == effect.subject.node && !sees_the_same {
-        in_order
+        is_before(began_ns(cause))
     } else {
-        cause.start_ns <= effect.start_ns + CLOCK_ERROR_NS
+        began_ns(cause) <= effect.start_ns + CLOCK_ERROR_NS
     }
 }
 
 fn summed_ns(catalogue: &Catalogue, episode: &Episode) -> u64 {
     catalogue.row_of(episode).map_or(0, Row::summed_ns)
+}
+
+/// When it began, UNIX ns: what was waited for in vain, with the waiting.
+pub(super) fn began_ns(episode: &Episode) -> u64 {
+    let waited_ns = waited_ns(episode).unwrap_or(0);
+    episode.start_ns.saturating_sub(waited_ns)
 }
 
 /// For how long a call had been waited for when it was given up.

@@ -25,6 +25,12 @@ pub(super) fn likelier(
     tree: &Tree,
     suffered: &BTreeSet<EventId>,
 ) -> Option<Unobserved> {
+    // what was done has no cause that could be sought
+    let root = view.world.episodes.get(&tree.root)?;
+    let catalogue = &view.book.catalogue;
+    if catalogue.is_point(root) && !catalogue.is_symptom(root) {
+        return None;
+    }
     let mut sums: BTreeMap<&str, f64> = BTreeMap::new();
     let mut seen = 0.0;
     for (root, probability) in suffered.iter().flat_map(|id| posterior.roots_of(*id)) {

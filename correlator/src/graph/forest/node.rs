@@ -7,7 +7,7 @@ use bus_schema::episode::Episode;
 use bus_schema::{EventId, Severity};
 
 use super::super::faults::{Charged, Charges, HAPPENS, Strength, Suspect, Verdict};
-use super::super::links::{Link, Suspicion};
+use super::super::links::{self, Link, Suspicion};
 use super::super::unseen;
 use crate::condition::Row;
 use crate::condition::row::AT_FAULT;
@@ -40,7 +40,8 @@ pub(in crate::graph) struct Node {
     pub(super) beside: Option<Link>,
     /// Where that is, by its key.
     pub(super) unseen_at: Option<String>,
-    pub(super) start_ns: u64,
+    /// UNIX ns.
+    pub(super) began_ns: u64,
 }
 
 /// Something that an observer may have missed.
@@ -75,7 +76,7 @@ impl Node {
             missed,
             spontaneous: row.map_or(1.0, |row| row.spontaneous),
             is_suffered: row.is_some_and(|row| row.severity >= Severity::Warning),
-            start_ns: episode.start_ns,
+            began_ns: links::began_ns(episode),
             links,
             ..Self::default()
         }
@@ -96,7 +97,6 @@ impl Node {
             parent: former.parent,
             part_of: former.part_of,
             beside: former.beside,
-            unseen_at: former.unseen_at,
             ..self
         }
     }
