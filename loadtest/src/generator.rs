@@ -22,3 +22,6 @@ mod world;
 pub use case::{Generated, generate};
 pub use healthy::healthy;
 pub use plan::{Family, Plan, Size};
+
+#[cfg(test)]
+mod tests;

@@ -49,7 +49,7 @@ pub struct Options {
 pub fn run(options: &Options) -> Result<String> {
     let book = Arc::new(RuleBook::load(options.rules.as_deref())?);
     if let Some(plan) = &options.generated.case {
-        return generated::one(plan, &book, &options.generated);
+        return generated::one::case(plan, &book, &options.generated);
     }
     let recordings = Recording::all(&options.corpus)?;
     if recordings.is_empty() {

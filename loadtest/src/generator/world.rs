@@ -252,6 +252,7 @@ impl World {
             Due::Stable { pod, run } => self.stable(pod, run),
             Due::Grow { pod, run } => self.grow(pod, run),
             Due::Crash { pod, run } => self.crash(pod, run),
+            Due::Stop { pod } => self.stop(pod),
             Due::End { pod } => self.end(pod),
             Due::Replace(step) => self.replace(step),
             Due::Look(service) => self.look(service),

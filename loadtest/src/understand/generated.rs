@@ -1,7 +1,7 @@
 //! How well the correlator understands cases that nobody has seen before: by family of faults and size of the system.
 
-// Writing to a String cannot fail: the results are dropped.
-use std::fmt::Write as _;
+pub mod one;
+
 use std::sync::Arc;
 
 use anyhow::Result;
@@ -9,7 +9,7 @@ use bus_client::bundle::Head;
 use correlator::rules::RuleBook;
 
 use super::summary::Summary;
-use crate::campaign::score::{Row, Verdict};
+use crate::campaign::score::{Revision, Row, Verdict};
 use crate::corpus::Case;
 use crate::corpus::replayed::{self, Replayed};
 use crate::corpus::worse::Worse;
@@ -104,7 +104,9 @@ fn line(
     for plan in plans {
         let scored = scored(book, generate(&plan, options.without.as_deref())?)?;
         if options.each {
-            scored.iter().for_each(|(_, row)| say(row));
+            for (_, row) in &scored {
+                say(row);
+            }
         }
         all.extend(scored);
     }
@@ -121,12 +123,12 @@ fn say(row: &Row) {
     println!(
         "{:<24} {:<7} {} incidents, told {told} at {confidence:.2}",
         row.name,
-        verdict(row),
+        verdict_of(row),
         row.incidents
     );
 }
 
-fn verdict(row: &Row) -> &'static str {
+fn verdict_of(row: &Row) -> &'static str {
     match row.root {
         Verdict::Untold => "untold",
         Verdict::Wrong => "wrong",
@@ -135,17 +137,19 @@ fn verdict(row: &Row) -> &'static str {
     }
 }
 
-fn scored(book: &Arc<RuleBook>, generated: Generated) -> Result<Scored> {
+fn replay(book: &Arc<RuleBook>, generated: Generated) -> Result<Vec<Revision>> {
     let mut replayed = Replayed::new(&generated.head, book, &Worse::Nothing)?;
     generated
         .messages
         .into_iter()
         .try_for_each(|message| replayed.take(message))?;
-    let rows = replayed::of_case(&generated.case, &replayed.revisions);
-    Ok(rows
-        .into_iter()
-        .map(|row| (generated.case.clone(), row))
-        .collect())
+    Ok(replayed.revisions)
+}
+
+fn scored(book: &Arc<RuleBook>, generated: Generated) -> Result<Scored> {
+    let case = generated.case.clone();
+    let rows = replayed::of_case(&case, &replay(book, generated)?);
+    Ok(rows.into_iter().map(|row| (case.clone(), row)).collect())
 }
 
 fn well(book: &Arc<RuleBook>, options: &Options) -> Result<Vec<String>> {
@@ -166,30 +170,4 @@ fn well(book: &Arc<RuleBook>, options: &Options) -> Result<Vec<String>> {
 #[expect(clippy::print_stdout, reason = "what was asked for, case by case")]
 fn say_line(text: &str) {
     println!("{text}");
-}
-
-/// One case: what is true of it, and what was told.
-///
-/// # Errors
-/// When it cannot be made or replayed.
-pub fn one(plan: &Plan, book: &Arc<RuleBook>, options: &Options) -> Result<String> {
-    let generated = generate(plan, options.without.as_deref())?;
-    let mut text = format!("{plan}: {} messages\n", generated.messages.len());
-    let _ = writeln!(text, "{}", serde_json::to_string_pretty(&generated.case)?);
-    for (_, row) in scored(book, generated)? {
-        let told = row.told.as_deref().unwrap_or("nothing");
-        let _ = writeln!(
-            text,
-            "\n{}: told {told} at {:.2}, {} incidents, {} of {} links",
-            verdict(&row),
-            row.confidence.unwrap_or(0.0),
-            row.incidents,
-            row.chain.0,
-            row.chain.1
-        );
-        for narrative in &row.narratives {
-            let _ = writeln!(text, "  {narrative}");
-        }
-    }
-    Ok(text)
 }

@@ -63,6 +63,7 @@ impl Summary {
     }
 
     /// The same under another name.
+    #[must_use]
     pub fn called(self, what: &str) -> Self {
         Self {
             what: what.to_owned(),

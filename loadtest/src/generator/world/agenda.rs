@@ -34,6 +34,8 @@ pub(in crate::generator) enum Due {
     Grow { pod: usize, run: u32 },
     /// A process ends by a fault of its own.
     Crash { pod: usize, run: u32 },
+    /// A pod is told to end.
+    Stop { pod: usize },
     /// A pod that drains has to end.
     End { pod: usize },
     /// The next step of a rollout.

@@ -33,8 +33,8 @@ impl Failure {
 const FIRST_STATUS_OF_FAILURE: u16 = 500;
 /// A refusal is back within a hop.
 const REFUSED_SECONDS: f64 = 0.0001;
-/// Segments that are sent again for each request that gets lost.
-const RETRANSMITS: u64 = 5;
+/// A lost segment is sent again after so long, and then each time after twice as long, seconds.
+const RETRANSMIT_SECONDS: f64 = 0.2;
 /// One in so many requests opens a connection though others are open.
 const NEW_CONNECTION: f64 = 0.05;
 
@@ -99,7 +99,7 @@ impl World {
         }
         self.after(patience, Due::Patience { frame: id, ticket });
         if is_dropped {
-            self.sums.lose(self.replicas[pod].node, RETRANSMITS);
+            self.sums.lose(self.replicas[pod].node, retransmits(patience));
         } else {
             let caller = Caller {
                 frame: id,
@@ -187,4 +187,15 @@ impl World {
         self.replicas[pod].waiting.clear();
         self.connections.retain(|(from, at)| *from != pod && *at != pod);
     }
+}
+
+/// Segments that are sent again until the patience of the caller is at an end.
+fn retransmits(patience_seconds: f64) -> u64 {
+    let mut sent = 0;
+    let mut at = RETRANSMIT_SECONDS;
+    while at < patience_seconds {
+        sent += 1;
+        at += RETRANSMIT_SECONDS * 2_f64.powi(sent);
+    }
+    u64::from(sent.unsigned_abs())
 }

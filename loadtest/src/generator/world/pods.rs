@@ -30,6 +30,8 @@ const LOOK_SECONDS: f64 = 1.0;
 const STABLE_SECONDS: f64 = 10.0;
 /// A pod that is told to end has so long for what it has begun.
 const DRAIN_SECONDS: f64 = 2.0;
+/// A node learns so late that a pod is to end, and starts the runtime for it, seconds.
+const TOLD_SECONDS: (f64, f64) = (0.1, 1.5);
 /// Memory that grows is told after so many seconds and every second, once it is this share of the limit.
 const GROWTH_SECONDS: f64 = 2.0;
 const GROWTH_SHARE: f64 = 0.05;
@@ -231,18 +233,23 @@ impl World {
         self.ends(pod, exit);
     }
 
-    /// It is told to end, and finishes what it has begun.
+    /// It is not wanted any more: connections are sent elsewhere, and its node learns of it.
     pub(super) fn drain(&mut self, pod: usize) {
         let service = self.replicas[pod].service;
         self.backends[service].pods.retain(|other| *other != pod);
         self.dismiss(pod);
+        let way = self.dice.between(TOLD_SECONDS.0, TOLD_SECONDS.1);
+        self.after(way, Due::Stop { pod });
+    }
+
+    /// It is told to end, and finishes what it has begun.
+    pub(super) fn stop(&mut self, pod: usize) {
         if self.replicas[pod].life == Life::Up {
-            let replica = &self.replicas[pod];
-            let (runtime, main) = (self.runtime(pod), replica.cast.process());
+            let (runtime, main) = (self.runtime(pod), self.replicas[pod].cast.process());
             self.signal(pod, runtime, main, SIGTERM);
             self.replicas[pod].life = Life::Draining;
             self.after(DRAIN_SECONDS, Due::End { pod });
-        } else {
+        } else if self.replicas[pod].life != Life::Draining {
             self.replicas[pod].life = Life::Gone;
             self.loops_no_more(pod);
         }
