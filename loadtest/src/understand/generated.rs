@@ -2,6 +2,7 @@
 
 pub mod one;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Result;
@@ -27,6 +28,9 @@ pub struct Options {
     /// Only this generated case, with all that is told: FAMILY:SIZE:SEED, as in leak:11-50:7, or kill+:3-10:1 for two at once
     #[arg(long, value_name = "CASE")]
     pub case: Option<Plan>,
+    /// Write that case as a recording into this file
+    #[arg(long, value_name = "FILE", requires = "case")]
+    pub to: Option<PathBuf>,
     /// An observer that is nowhere in generated cases
     #[arg(long, value_name = "OBSERVER")]
     pub without: Option<String>,

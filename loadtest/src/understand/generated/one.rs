@@ -3,16 +3,19 @@
 // Writing to a String cannot fail: the results are dropped.
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::fs::File;
+use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
+use bus_client::bundle::Writer;
 use bus_schema::incident::Step;
 use bus_schema::{EventId, Incident, Timestamp};
 use correlator::rules::RuleBook;
 
 use super::{Options, replay, verdict_of};
 use crate::corpus::{Case, replayed};
-use crate::generator::{Plan, generate};
+use crate::generator::{Generated, Plan, generate};
 
 /// Tells all of it.
 ///
@@ -21,6 +24,9 @@ use crate::generator::{Plan, generate};
 pub fn case(plan: &Plan, book: &Arc<RuleBook>, options: &Options) -> Result<String> {
     let generated = generate(plan, options.without.as_deref())?;
     let mut text = format!("{plan}: {} messages\n", generated.messages.len());
+    if let Some(path) = &options.to {
+        write(&generated, path)?;
+    }
     let case = generated.case.clone();
     tell_truth(&mut text, &case);
     let revisions = replay(book, generated)?;
@@ -46,6 +52,17 @@ pub fn case(plan: &Plan, book: &Arc<RuleBook>, options: &Options) -> Result<Stri
         tell(&mut text, incident, case.played.at_ns);
     }
     Ok(text)
+}
+
+/// As a recording, for `tapio replay`.
+fn write(generated: &Generated, path: &Path) -> Result<()> {
+    let file = File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
+    let mut writer = Writer::new(file, &generated.head)?;
+    for message in &generated.messages {
+        writer.write(message)?;
+    }
+    writer.finish()?;
+    Ok(())
 }
 
 fn tell_truth(text: &mut String, case: &Case) {
