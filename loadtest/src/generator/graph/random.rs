@@ -96,7 +96,7 @@ impl Graph {
         for caller in self.services.ids() {
             let callees: Vec<usize> = self.services[caller].calls.iter().map(|call| call.to).collect();
             for (number, callee) in callees.into_iter().enumerate() {
-                let least = self.seconds_of(callee) * dice.scaled(8.0, 40.0);
+                let least = self.seconds_of(callee) * dice.scaled(15.0, 60.0);
                 let timeout = TIMEOUTS.into_iter().find(|timeout| *timeout >= least);
                 let pool =
                     self.rate_of(callee) * self.seconds_of(callee) / size(self.services[caller].replicas);
