@@ -5,6 +5,7 @@ pub mod campaign;
 pub mod corpus;
 pub mod events;
 pub mod flood;
+pub mod generator;
 pub mod observers;
 pub mod pipeline;
 pub mod process;

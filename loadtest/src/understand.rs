@@ -2,6 +2,7 @@
 //! would have heard it.
 
 pub mod calibration;
+pub mod generated;
 pub mod summary;
 
 // Writing to a String cannot fail: the results are dropped.
@@ -39,6 +40,9 @@ pub struct Options {
     /// Also every case of the worse-off
     #[arg(long, conflicts_with = "quick")]
     pub rows: bool,
+    /// What is generated besides
+    #[command(flatten)]
+    pub generated: generated::Options,
 }
 
 /// Replays everything; gives the table of every case as it was recorded, and the sums of all.
@@ -47,6 +51,9 @@ pub struct Options {
 /// When a recording or the rules cannot be read.
 pub fn run(options: &Options) -> Result<String> {
     let book = Arc::new(RuleBook::load(options.rules.as_deref())?);
+    if let Some(plan) = &options.generated.case {
+        return generated::one::case(plan, &book, &options.generated);
+    }
     let recordings = Recording::all(&options.corpus)?;
     if recordings.is_empty() {
         bail!("{} has no recording", options.corpus.display());
@@ -71,6 +78,7 @@ pub fn run(options: &Options) -> Result<String> {
             );
         }
     }
+    lines.extend(generated::lines(&book, &options.generated)?);
     Ok(text + &table::columns(&lines))
 }
 

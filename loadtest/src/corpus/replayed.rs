@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::Result;
+use bus_client::bundle::{Head, Recorded};
 use correlator::rules::RuleBook;
 use correlator::run::replay::{self, Replay};
 
@@ -17,19 +18,50 @@ use crate::campaign::score::{self, Revision, Row};
 /// When the recording cannot be read or replayed.
 pub fn revisions(recording: &Recording, book: &Arc<RuleBook>, worse: &Worse) -> Result<Vec<Revision>> {
     let (head, messages) = recording.messages()?;
-    let (mut replay, mut worsening) = (Replay::new(book, &head)?, Worsening::new(worse.clone())?);
-    let mut revisions = Vec::new();
-    for message in messages {
-        let Some(message) = worsening.apply(message)? else {
-            continue;
+    let mut replayed = Replayed::new(&head, book, worse)?;
+    messages
+        .into_iter()
+        .try_for_each(|message| replayed.take(message))?;
+    Ok(replayed.revisions)
+}
+
+/// A replay under way, for messages that are handed over one by one.
+#[derive(Debug)]
+pub struct Replayed {
+    replay: Replay,
+    worsening: Worsening,
+    /// Every revision so far.
+    pub revisions: Vec<Revision>,
+}
+
+impl Replayed {
+    /// Nothing has been replayed yet.
+    ///
+    /// # Errors
+    /// When memory is short.
+    pub fn new(head: &Head, book: &Arc<RuleBook>, worse: &Worse) -> Result<Self> {
+        Ok(Self {
+            replay: Replay::new(book, head)?,
+            worsening: Worsening::new(worse.clone())?,
+            revisions: Vec::new(),
+        })
+    }
+
+    /// Takes the next message.
+    ///
+    /// # Errors
+    /// When it cannot be replayed.
+    pub fn take(&mut self, message: Recorded) -> Result<()> {
+        let Some(message) = self.worsening.apply(message)? else {
+            return Ok(());
         };
         let arrived_ns = message.stored_ns;
-        for published in replay.apply(message)? {
+        for published in self.replay.apply(message)? {
             let incident = replay::incident(&published)?;
-            revisions.push(Revision { arrived_ns, incident });
+            self.revisions.push(Revision { arrived_ns, incident });
         }
+        Ok(())
     }
-    Ok(revisions)
 }
 
 /// Rows of a case, as a campaign would have given them.

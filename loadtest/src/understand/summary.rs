@@ -69,6 +69,15 @@ impl Summary {
         }
     }
 
+    /// The same under another name.
+    #[must_use]
+    pub fn called(self, what: &str) -> Self {
+        Self {
+            what: what.to_owned(),
+            ..self
+        }
+    }
+
     /// Names of the figures.
     pub fn head() -> Vec<String> {
         let names = [
@@ -88,17 +97,17 @@ impl Summary {
     /// The figures.
     #[expect(clippy::cast_precision_loss, reason = "a few dozen rows")]
     pub fn line(&self) -> Vec<String> {
-        if self.faults == 0 {
+        if self.faults == 0 && self.controls == 0 {
             return vec![self.what.clone(), "0".to_owned()];
         }
-        let share = |of: usize| format!("{:.0} %", 100.0 * of as f64 / self.faults as f64);
+        let share = |of: usize| format!("{:.0} %", 100.0 * of as f64 / self.faults.max(1) as f64);
         vec![
             self.what.clone(),
             self.faults.to_string(),
             share(self.right),
             share(self.object),
             share(self.wrong_and_sure),
-            format!("{:.2}", self.incidents as f64 / self.faults as f64),
+            format!("{:.2}", self.incidents as f64 / self.faults.max(1) as f64),
             format!("{} of {}", self.chain.0, self.chain.1),
             format!("{} in {}", self.false_alarms, self.controls),
             format!("{:.3}", self.error),

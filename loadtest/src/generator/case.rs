@@ -1,0 +1,204 @@
+//! A whole case: a system runs well, breaks, is mended, and runs on.
+
+use anyhow::{Result, bail};
+use bus_client::bundle::{Head, Recorded};
+
+use super::faults::{self, Fault};
+use super::graph::Graph;
+use super::innocents;
+use super::numbers::{Dice, SECOND, ns, seconds};
+use super::plan::{Family, Plan};
+use super::truth;
+use super::world::{Change, Due, World};
+use crate::campaign::scenario::Kind;
+use crate::campaign::score::Played;
+use crate::campaign::users::Effect;
+use crate::corpus::Case;
+
+/// Some day.
+const EPOCH: u64 = 1_800_000_000 * SECOND;
+const DAY_SECONDS: f64 = 86_400.0;
+/// How long all is well, how long it is broken, and how long it is watched after that, seconds.
+const WARM_UP: (f64, f64) = (125.0, 150.0);
+const HOLDS: (f64, f64) = (60.0, 75.0);
+const AFTER: (f64, f64) = (40.0, 60.0);
+/// Systems that are tried until one shows its fault.
+const MOST_TRIES: usize = 40;
+
+/// A case as a bus would have recorded it.
+#[derive(Debug, Clone)]
+pub struct Generated {
+    /// What a recording says of itself.
+    pub head: Head,
+    /// What was recorded, in order.
+    pub messages: Vec<Recorded>,
+    /// What is true.
+    pub case: Case,
+}
+
+/// When what happens, UNIX ns.
+#[derive(Debug, Clone, Copy)]
+struct Times {
+    begin: u64,
+    fault: u64,
+    undo: u64,
+    end: u64,
+}
+
+impl Times {
+    fn random(dice: &mut Dice) -> Self {
+        let begin = EPOCH + ns(dice.between(0.0, 300.0 * DAY_SECONDS)) / SECOND * SECOND;
+        let fault = begin + ns(dice.between(WARM_UP.0, WARM_UP.1));
+        let undo = fault + ns(dice.between(HOLDS.0, HOLDS.1));
+        let end = (undo + ns(dice.between(AFTER.0, AFTER.1))) / SECOND * SECOND;
+        Self {
+            begin,
+            fault,
+            undo,
+            end,
+        }
+    }
+}
+
+/// The case of a plan, always the same; `absent` is an observer that is nowhere.
+///
+/// # Errors
+/// When no system shows such a fault, or a message cannot be encoded.
+pub fn generate(plan: &Plan, absent: Option<&str>) -> Result<Generated> {
+    let sort = [u64::from(plan.two), plan.family as u64, plan.size as u64];
+    let seed = sort
+        .into_iter()
+        .fold(plan.seed, |seed, part| seed.wrapping_mul(1_000_003) ^ (part + 1));
+    let mut dice = Dice::new(seed);
+    for _ in 0..MOST_TRIES {
+        let mut dice = dice.fork();
+        if let Some(generated) = attempt(plan, absent, &mut dice)? {
+            return Ok(generated);
+        }
+    }
+    bail!("no system of {plan} shows its fault")
+}
+
+fn attempt(plan: &Plan, absent: Option<&str>, dice: &mut Dice) -> Result<Option<Generated>> {
+    let services = plan.size.services(dice);
+    let mut graph = Graph::random(dice, services);
+    let Some(found) = faults_of(plan, &mut graph, dice) else {
+        return Ok(None);
+    };
+    if dice.chance(0.25) {
+        make_noisy(&mut graph, dice, &found);
+    }
+    let times = Times::random(dice);
+    let mut world = World::new(graph, dice.fork(), times.begin, absent.map(str::to_owned))?;
+    world.tallies.watch(times.fault, times.undo);
+    script(plan, &mut world, dice, &found, times);
+    let mut messages = Vec::new();
+    while world.now_ns < times.end {
+        messages.extend(world.second()?);
+    }
+    if !found
+        .iter()
+        .all(|fault| truth::is_clear(&world.graph, &world.tallies, fault))
+    {
+        return Ok(None);
+    }
+    Ok(Some(Generated {
+        head: Head::new(1),
+        messages,
+        case: case(plan, &world, &found, times),
+    }))
+}
+
+/// The faults of a plan; nothing where they do not fit into the system.
+fn faults_of(plan: &Plan, graph: &mut Graph, dice: &mut Dice) -> Option<Vec<Fault>> {
+    if plan.family == Family::Control {
+        return Some(Vec::new());
+    }
+    let first = faults::fault(plan.family, graph, dice, |_, _| true)?;
+    if !plan.two {
+        return Some(vec![first]);
+    }
+    let other = dice.one_of(&Family::FAULTS).copied()?;
+    // Neither is felt by the other, nor does one change of configuration reach both.
+    let target = first.target;
+    let second = faults::fault(other, graph, dice, |graph, id| {
+        id != target && !graph.upstream(id).contains(&target) && !graph.upstream(target).contains(&id)
+    })?;
+    Some(vec![first, second])
+}
+
+/// A bystander that always fails a little.
+fn make_noisy(graph: &mut Graph, dice: &mut Dice, found: &[Fault]) {
+    let reached: Vec<usize> = found
+        .iter()
+        .flat_map(|fault| graph.upstream(fault.target))
+        .collect();
+    let bystander = innocents::any(graph, dice, |id| id != Graph::FRONT && !reached.contains(&id));
+    if let Some(bystander) = bystander {
+        graph.services[bystander].noise = dice.scaled(0.003, 0.02);
+    }
+}
+
+fn script(plan: &Plan, world: &mut World, dice: &mut Dice, found: &[Fault], times: Times) {
+    for (number, fault) in found.iter().enumerate() {
+        let later = if number == 0 {
+            0
+        } else {
+            ns(dice.between(0.0, 20.0))
+        };
+        put(world, times.fault + later, &fault.done);
+        put(world, times.undo, &fault.undone);
+    }
+    if plan.family == Family::Control {
+        for _ in 0..dice.whole(2, 4) {
+            let at = times.fault + ns(dice.between(0.0, seconds(times.undo - times.fault)));
+            let harmless = innocents::something(&world.graph, dice);
+            put(world, at, &harmless);
+        }
+    } else if dice.chance(0.35) {
+        let decoy = innocents::rollout(&world.graph, dice, |id| {
+            found.iter().all(|fault| fault.target != id)
+        });
+        let at = times.fault - ns(dice.between(3.0, 40.0));
+        let decoy: Vec<_> = decoy.into_iter().map(|change| (0.0, change)).collect();
+        put(world, at, &decoy);
+    }
+}
+
+fn put(world: &mut World, at_ns: u64, changes: &[(f64, Change)]) {
+    for (after, change) in changes {
+        world.at(at_ns + ns(*after), Due::Change(change.clone()));
+    }
+}
+
+fn case(plan: &Plan, world: &World, found: &[Fault], times: Times) -> Case {
+    let tallies = &world.tallies;
+    let truth = found.iter().map(|fault| {
+        let other = found.iter().filter(|other| other.target != fault.target);
+        let others: Vec<usize> = other
+            .flat_map(|other| world.graph.upstream(other.target))
+            .collect();
+        truth::of(&world.graph, tallies, fault, &others)
+    });
+    Case {
+        name: plan.to_string(),
+        kind: if found.is_empty() {
+            Kind::Control
+        } else {
+            Kind::Fault
+        },
+        played: Played {
+            at_ns: times.fault,
+            until_ns: times.end + SECOND,
+            effect: Effect {
+                requests: tallies.users,
+                failed: tallies.users_failed,
+                slow: 0,
+                first_at: tallies.users_first_ns.map(seconds),
+            },
+            healed: None,
+            failure: None,
+        },
+        truth: truth.collect(),
+    }
+}
