@@ -20,7 +20,19 @@ pub(super) struct Evidence {
     failed: u64,
     /// Since it began.
     total: u64,
+    /// Windows since it began.
+    #[serde(default)]
+    windows: u32,
     bits: f64,
+}
+
+/// Windows of which it turned out that they speak for no change.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Refuted {
+    /// The share of failures in them.
+    pub(super) share: f64,
+    /// How many there are.
+    pub(super) windows: u32,
 }
 
 impl Evidence {
@@ -33,6 +45,7 @@ impl Evidence {
         let total = total.max(failed);
         self.failed += failed;
         self.total += total;
+        self.windows += 1;
         let seen = share(self.failed, self.total);
         let changed = seen.max(worse(normal)).min(MOST_CERTAIN);
         let bits = self.bits + likelier_bits(failed, total, changed, normal.min(changed));
@@ -49,6 +62,14 @@ impl Evidence {
         // It need not be more certain than certain: recovery must be believed as fast after an hour as after a second.
         self.bits = bits.min(SURPRISING_BITS);
         bits
+    }
+
+    /// What of the test `before` the last window speaks for no change any more.
+    pub(super) fn refuted(&self, before: &Self) -> Option<Refuted> {
+        (before.windows > 0 && self.windows <= before.windows).then(|| Refuted {
+            share: share(before.failed, before.total),
+            windows: before.windows,
+        })
     }
 
     /// Whether nothing speaks for a change.

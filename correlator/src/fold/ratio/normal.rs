@@ -15,6 +15,9 @@ use super::{Outcome, SECOND_NS, Tally, sighting};
 /// Failures below this share are normal for a service of which nothing is known yet.
 const FLOOR: f64 = 0.002;
 
+/// What is normal is first the mean of so many seconds, before it is one that forgets.
+const YOUNG_SECONDS: u32 = 60;
+
 /// What is normal, and what speaks for a change of it.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct Normal {
@@ -25,6 +28,9 @@ pub(super) struct Normal {
     values: BTreeMap<usize, Baseline>,
     /// Last second with traffic.
     pub(super) last: u64,
+    /// Seconds with traffic since it was first seen, as far as they matter.
+    #[serde(default)]
+    known_seconds: u32,
 }
 
 impl Normal {
@@ -39,6 +45,8 @@ impl Normal {
     ) {
         let end_ns = (second + 1) * SECOND_NS;
         self.last = second;
+        self.known_seconds = (self.known_seconds + 1).min(YOUNG_SECONDS);
+        let young = (self.known_seconds < YOUNG_SECONDS).then(|| 1.0 / f64::from(self.known_seconds));
         self.ways.resize(row.failing.len(), Default::default());
         let nothing = Outcome::default();
         for (place, (way, (normal, evidence))) in row.failing.iter().zip(&mut self.ways).enumerate() {
@@ -51,6 +59,7 @@ impl Normal {
             if tally.total == 0 && failed == 0 {
                 continue;
             }
+            let before = *evidence;
             let surprise = evidence.add(failed, tally.total, baseline.max(FLOOR));
             let share = share(failed, tally.total);
             // What has never worked may still be starting: there, windows that tell little do not add up.
@@ -68,17 +77,32 @@ impl Normal {
             } else if share <= baseline.max(FLOOR) {
                 episodes.heal(way.condition, ends, end_ns);
             }
-            // What may be a change is not learned as normal.
-            if evidence.is_empty() && (normal.is_some() || share <= FLOOR) {
-                let baseline = normal.get_or_insert(share);
-                *baseline += LEARNING_RATE * (share - *baseline);
-                if let Failed::High(_) = way.failed {
+            // What may be a change is not learned as normal, until it has turned out to be none.
+            if let Some(refuted) = evidence.refuted(&before) {
+                learn(
+                    normal,
+                    refuted.share,
+                    (1.0 - LEARNING_RATE).powf(f64::from(refuted.windows)),
+                );
+            }
+            // Of what is known for a moment, nobody can tell noise from a change that is no outage.
+            let may_be_noise = young.is_some() && normal.is_some() && surprise < SURPRISING_BITS;
+            if evidence.is_empty() && (normal.is_some() || share <= FLOOR) || may_be_noise {
+                let rate = young.unwrap_or(LEARNING_RATE).max(LEARNING_RATE);
+                learn(normal, share, 1.0 - rate);
+                if matches!(way.failed, Failed::High(_)) && evidence.is_empty() {
                     let values = self.values.entry(place).or_default();
                     values.learn(&outcome.high, tally.total);
                 }
             }
         }
     }
+}
+
+/// Moves the normal share towards another, and keeps this part of what it was.
+fn learn(normal: &mut Option<f64>, share: f64, kept: f64) {
+    let baseline = normal.get_or_insert(share);
+    *baseline += (1.0 - kept) * (share - *baseline);
 }
 
 /// Failures of a second beside what is normal.

@@ -57,3 +57,63 @@ fn what_another_table_counted_otherwise_is_counted_anew_and_the_rest_goes_on() {
         .sum();
     assert_eq!(kept, table.0.len() - 1);
 }
+
+/// Whether errors of a service are told that answers 20 requests a second, `failed` of them with errors.
+fn is_told(failed: impl Fn(u64) -> u64, seconds: u64) -> bool {
+    let table = Table::of(&RuleBook::embedded().unwrap().catalogue);
+    let errors = Condition::named("http_5xx");
+    let is_errors = |way: &Way| way.condition == errors;
+    let place = |row: &Ways| row.failing.iter().position(is_errors);
+    let (number, place) = table
+        .0
+        .iter()
+        .enumerate()
+        .find_map(|(number, row)| Some((number, place(row)?)))
+        .unwrap();
+    let (mut ratios, mut episodes) = (Ratios::default(), Episodes::default());
+    ratios.arrange(&table);
+    let ends = Ends {
+        subject: Name::from("api".to_owned()),
+        object: Name::default(),
+    };
+    let mut is_told = false;
+    for second in 1..=seconds {
+        let mut outcomes = vec![Outcome::default(); table.0[number].failing.len()];
+        outcomes[place].failed = failed(second);
+        let tally = Tally {
+            total: 20,
+            outcomes,
+            ends: Some((Entity::of_node("n"), None)),
+        };
+        ratios.traffics[number]
+            .tallies
+            .insert((second, ends.clone()), tally);
+        ratios.judge(&table, (second + 1) * SECOND_NS, &mut episodes);
+        is_told |= episodes.len() > 0;
+    }
+    is_told
+}
+
+#[test]
+fn errors_that_were_always_there_are_normal_and_many_more_of_them_are_not() {
+    // one request in fifty, at random (Knuth's MMIX generator)
+    let noise = |second: u64| {
+        let mut dice = second;
+        let mut throw = || {
+            dice = dice
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            (dice >> 33) % 50 == 0
+        };
+        (0..20).map(|_| u64::from(throw())).sum()
+    };
+    assert!(!is_told(noise, 1200));
+    assert!(is_told(
+        |second| if second < 1200 { noise(second) } else { 12 },
+        1200
+    ));
+    assert!(
+        is_told(|second| if second < 300 { 0 } else { noise(second) }, 1200),
+        "it began after five minutes"
+    );
+}
