@@ -24,6 +24,9 @@ pub(super) struct Evidence {
     #[serde(default)]
     windows: u32,
     bits: f64,
+    /// A change was found in it.
+    #[serde(default)]
+    is_proven: bool,
 }
 
 /// Windows of which it turned out that they speak for no change.
@@ -61,12 +64,14 @@ impl Evidence {
         }
         // It need not be more certain than certain: recovery must be believed as fast after an hour as after a second.
         self.bits = bits.min(SURPRISING_BITS);
+        self.is_proven |= bits >= SURPRISING_BITS;
         bits
     }
 
-    /// What of the test `before` the last window speaks for no change any more.
+    /// What of the test `before` the last window turned out to be no change; a change that is over was one.
     pub(super) fn refuted(&self, before: &Self) -> Option<Refuted> {
-        (before.windows > 0 && self.windows <= before.windows).then(|| Refuted {
+        let is_over = before.windows > 0 && self.windows <= before.windows;
+        (is_over && !before.is_proven).then(|| Refuted {
             share: share(before.failed, before.total),
             windows: before.windows,
         })

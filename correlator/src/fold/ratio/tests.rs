@@ -60,6 +60,11 @@ fn what_another_table_counted_otherwise_is_counted_anew_and_the_rest_goes_on() {
 
 /// Whether errors of a service are told that answers 20 requests a second, `failed` of them with errors.
 fn is_told(failed: impl Fn(u64) -> u64, seconds: u64) -> bool {
+    is_told_from(0, failed, seconds)
+}
+
+/// The same from a second on.
+fn is_told_from(from: u64, failed: impl Fn(u64) -> u64, seconds: u64) -> bool {
     let table = Table::of(&RuleBook::embedded().unwrap().catalogue);
     let errors = Condition::named("http_5xx");
     let is_errors = |way: &Way| way.condition == errors;
@@ -89,6 +94,9 @@ fn is_told(failed: impl Fn(u64) -> u64, seconds: u64) -> bool {
             .tallies
             .insert((second, ends.clone()), tally);
         ratios.judge(&table, (second + 1) * SECOND_NS, &mut episodes);
+        if second < from {
+            episodes = Episodes::default();
+        }
         is_told |= episodes.len() > 0;
     }
     is_told
@@ -115,5 +123,13 @@ fn errors_that_were_always_there_are_normal_and_many_more_of_them_are_not() {
     assert!(
         is_told(|second| if second < 300 { 0 } else { noise(second) }, 1200),
         "it began after five minutes"
+    );
+    let twice = |second: u64| match second {
+        300..360 | 400..420 => 10,
+        _ => noise(second),
+    };
+    assert!(
+        is_told_from(400, twice, 401),
+        "an outage that is over is no noise"
     );
 }
