@@ -2,6 +2,8 @@
 //! would have heard it.
 
 pub mod calibration;
+pub mod counterfactual;
+pub mod fired;
 pub mod generated;
 pub mod summary;
 
@@ -20,6 +22,8 @@ use crate::corpus::replayed;
 use crate::corpus::worse::Worse;
 use crate::corpus::{Case, Recording};
 use calibration::Calibration;
+use counterfactual::Counterfactuals;
+use fired::Fired;
 use summary::Summary;
 
 /// Shares of the events that are lost.
@@ -78,8 +82,20 @@ pub fn run(options: &Options) -> Result<String> {
             );
         }
     }
-    lines.extend(generated::lines(&book, &options.generated)?);
-    Ok(text + &table::columns(&lines))
+    let mut fired = Fired::none_of(&book);
+    for row in &rows {
+        fired.count(row);
+    }
+    lines.extend(generated::lines(&book, &options.generated, &mut fired)?);
+    let _ = writeln!(text, "{}\n{fired}", table::columns(&lines));
+    if !options.quick {
+        let mut counterfactuals = Counterfactuals::default();
+        for recording in &recordings {
+            counterfactuals.ask(recording, &book, &all)?;
+        }
+        let _ = write!(text, "{counterfactuals}");
+    }
+    Ok(text)
 }
 
 fn worse_off() -> impl Iterator<Item = Worse> {

@@ -4,6 +4,8 @@ mod matching;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
+
 use bus_schema::incident::{Incident, State};
 use bus_schema::{EventId, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -75,6 +77,10 @@ pub struct Row {
     pub unobserved_there: bool,
     /// The root that was told in the end.
     pub told: Option<String>,
+    /// The events on which it rests.
+    pub evidence: Vec<EventId>,
+    /// The rules that link the steps of that incident.
+    pub rules: BTreeSet<String>,
     /// Incidents that this fault gave, without those merged into others.
     pub incidents: usize,
     /// Links of the true chain that were told in order, and how many there are.
@@ -198,6 +204,10 @@ fn row(name: &str, kind: Kind, played: &Played, truth: Option<&Truth>, histories
             .zip(last)
             .is_some_and(|(truth, last)| is_unobserved_there(truth, last)),
         told: last.and_then(Incident::root_cause).map(matching::told),
+        evidence: last
+            .and_then(Incident::root_cause)
+            .map_or_else(Vec::new, |root| root.evidence.clone()),
+        rules: last.map(rules).unwrap_or_default(),
         incidents: histories.iter().filter(|history| is_counted(history)).count(),
         chain: truth.map_or((0, 0), |truth| {
             (last.map_or(0, |last| chain_found(truth, last)), truth.chain.len())
@@ -219,6 +229,11 @@ fn row(name: &str, kind: Kind, played: &Played, truth: Option<&Truth>, histories
             .map(|revision| matching::sentence(&revision.incident))
             .collect(),
     }
+}
+
+fn rules(incident: &Incident) -> BTreeSet<String> {
+    let causes = incident.steps.iter().flat_map(|step| &step.caused_by);
+    causes.map(|cause| cause.rule.clone()).collect()
 }
 
 /// The incident that tells a fault best. More than one costs in the count of incidents.

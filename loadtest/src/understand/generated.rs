@@ -9,6 +9,7 @@ use anyhow::Result;
 use bus_client::bundle::Head;
 use correlator::rules::RuleBook;
 
+use super::fired::Fired;
 use super::summary::Summary;
 use crate::campaign::score::{Revision, Row, Verdict};
 use crate::corpus::Case;
@@ -48,7 +49,7 @@ type Scored = Vec<(Case, Row)>;
 ///
 /// # Errors
 /// When a case cannot be made or replayed.
-pub fn lines(book: &Arc<RuleBook>, options: &Options) -> Result<Vec<Vec<String>>> {
+pub fn lines(book: &Arc<RuleBook>, options: &Options, fired: &mut Fired) -> Result<Vec<Vec<String>>> {
     let mut lines = Vec::new();
     let faults = Family::FAULTS.into_iter().map(|family| (family, false));
     let sorts: Vec<_> = faults.chain([(Family::Control, false)]).collect();
@@ -67,6 +68,7 @@ pub fn lines(book: &Arc<RuleBook>, options: &Options) -> Result<Vec<Vec<String>>
             options,
             &format!("{} {}", family.as_str(), size.as_str()),
             plans,
+            fired,
         )?);
     }
     for size in Size::ALL {
@@ -82,6 +84,7 @@ pub fn lines(book: &Arc<RuleBook>, options: &Options) -> Result<Vec<Vec<String>>
             options,
             &format!("two at once {}", size.as_str()),
             plans,
+            fired,
         )?);
     }
     if options.healthy_hours > 0.0 {
@@ -103,14 +106,18 @@ fn line(
     options: &Options,
     what: &str,
     plans: impl Iterator<Item = Plan>,
+    fired: &mut Fired,
 ) -> Result<Option<Vec<String>>> {
     let mut all = Scored::new();
     for plan in plans {
-        let scored = scored(book, generate(&plan, options.without.as_deref())?)?;
+        let scored = rows_of(book, &plan, options.without.as_deref())?;
         if options.each {
             for (_, row) in &scored {
                 say(row);
             }
+        }
+        for (_, row) in &scored {
+            fired.count(row);
         }
         all.extend(scored);
     }
@@ -150,7 +157,12 @@ fn replay(book: &Arc<RuleBook>, generated: Generated) -> Result<Vec<Revision>> {
     Ok(replayed.revisions)
 }
 
-fn scored(book: &Arc<RuleBook>, generated: Generated) -> Result<Scored> {
+/// The rows of a generated case with it, where one observer is absent if one is given.
+///
+/// # Errors
+/// When it cannot be made or replayed.
+pub fn rows_of(book: &Arc<RuleBook>, plan: &Plan, without: Option<&str>) -> Result<Vec<(Case, Row)>> {
+    let generated = generate(plan, without)?;
     let case = generated.case.clone();
     let rows = replayed::of_case(&case, &replay(book, generated)?);
     Ok(rows.into_iter().map(|row| (case.clone(), row)).collect())

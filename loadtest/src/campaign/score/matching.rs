@@ -74,7 +74,7 @@ pub(super) fn concerns(truth: &Truth, incident: &Incident) -> bool {
 }
 
 fn is_at(step: &Step, name: &str) -> bool {
-    step.entity.label() == name
+    ends(step).any(|end| end.label() == name)
 }
 
 /// How many links of the true chain are told in their order: the longest common subsequence with the steps.

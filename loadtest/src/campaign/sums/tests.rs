@@ -24,6 +24,8 @@ fn row(kind: Kind, root: Verdict, incidents: usize) -> Row {
         advice: Some(true),
         confidence: Some(0.8),
         unobserved_there: false,
+        evidence: Vec::new(),
+        rules: std::collections::BTreeSet::new(),
         narratives: Vec::new(),
     }
 }

@@ -2,6 +2,7 @@
 //! or by something that nobody sees.
 
 use bus_schema::event::kubernetes::Aspect;
+use bus_schema::incident::NOT_OBSERVED;
 
 use super::{Fault, by_rollout, difference, is_busy, is_needed, root};
 use crate::generator::graph::{Graph, Tier};
@@ -59,7 +60,7 @@ fn by_itself(graph: &Graph, target: usize, behaviour: Behaviour) -> Fault {
         target,
         done: vec![(0.0, behave(behaviour))],
         undone: vec![(0.0, behave(Behaviour::WELL))],
-        root: root("Deployment", &graph.services[target].name, &["http_slow"]),
+        root: root("Deployment", &graph.services[target].name, &[NOT_OBSERVED]),
         advice: None,
         is_observed: false,
     }

@@ -1,5 +1,7 @@
 //! Causes that no observer reports: packets dropped between two, or somebody outside of the cluster who fails. What can be told is
-//! who suffers first, and from what.
+//! who suffers first, and that nobody saw why.
+
+use bus_schema::incident::NOT_OBSERVED;
 
 use super::{Fault, LEAST_RATE, root};
 use crate::generator::graph::{Call, Graph, Tier};
@@ -28,52 +30,40 @@ pub(super) fn plan(graph: &mut Graph, dice: &mut Dice, target: usize) -> Option<
         to,
         holds,
     };
-    let conditions = ["connect_timed_out", "http_unanswered", "network_loss"];
-    Some(fault(graph, target, drop(true), drop(false), &conditions))
+    Some(fault(graph, target, drop(true), drop(false)))
 }
 
 fn outage(graph: &Graph, dice: &mut Dice, target: usize, call: &Call) -> Fault {
     let service = call.to;
     let outside = &graph.services[service];
-    let is_read = outside.speaks_http();
     let behave = |behaviour| Change::Behave { service, behaviour };
     let listens = |holds| Change::Outage { service, holds };
     let well = || behave(Behaviour::WELL);
-    // What is said in TLS nobody reads: then it shows in what the caller answers itself.
     match dice.below(3) {
-        0 => fault(graph, target, listens(true), listens(false), &["connect_refused"]),
+        0 => fault(graph, target, listens(true), listens(false)),
         1 => {
             let errors = Behaviour {
                 errors: dice.scaled(0.4, 1.0),
                 ..Behaviour::WELL
             };
-            let condition = if is_read { "http_5xx_received" } else { "http_5xx" };
-            fault(graph, target, behave(errors), well(), &[condition])
+            fault(graph, target, behave(errors), well())
         }
         _ => {
             let slow = Behaviour {
                 slower: call.timeout_seconds / outside.own_seconds * dice.scaled(1.5, 6.0),
                 ..Behaviour::WELL
             };
-            let read = ["http_unanswered", "http_slow_received"];
-            let hidden = ["http_5xx", "http_slow"];
-            fault(
-                graph,
-                target,
-                behave(slow),
-                well(),
-                if is_read { &read } else { &hidden },
-            )
+            fault(graph, target, behave(slow), well())
         }
     }
 }
 
-fn fault(graph: &Graph, target: usize, done: Change, undone: Change, conditions: &[&str]) -> Fault {
+fn fault(graph: &Graph, target: usize, done: Change, undone: Change) -> Fault {
     Fault {
         target,
         done: vec![(0.0, done)],
         undone: vec![(0.0, undone)],
-        root: root("Deployment", &graph.services[target].name, conditions),
+        root: root("Deployment", &graph.services[target].name, &[NOT_OBSERVED]),
         advice: None,
         is_observed: false,
     }
