@@ -133,6 +133,12 @@ pub(crate) struct PingArgs {
 pub(crate) struct ExplainArgs {
     /// Id of the incident, or its beginning, with or without INC-.
     pub(crate) id: String,
+    /// Only what may have started it: how probable each was, what it explains and what it leaves open.
+    #[arg(long)]
+    pub(crate) why: bool,
+    /// Only what is known of this entity, and why it is not the root: a name or a key, as in redis or Deployment/shop/redis.
+    #[arg(long, value_name = "ENTITY", conflicts_with = "why")]
+    pub(crate) why_not: Option<String>,
 }
 
 #[derive(Debug, clap::Args)]

@@ -12,9 +12,14 @@ pub(crate) async fn run(args: &ExplainArgs, told: &NatsArgs, json: bool) -> Resu
     let bus = nats::connect(&nats::config(told)).await?;
     let incidents = nats::incidents(&bus).await?;
     let incident = select(&incidents, &args.id)?;
+    let text = match (&args.why_not, args.why) {
+        (Some(entity), _) => render::why_not(incident, entity),
+        (None, true) => render::why(incident),
+        (None, false) => render::full(incident),
+    };
     match serde_json::to_string_pretty(incident) {
         Ok(text) if json => output::say(text),
-        Ok(_) | Err(_) => output::say(render::full(incident)),
+        Ok(_) | Err(_) => output::say(text),
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -1,6 +1,7 @@
 //! An incident as text for a terminal: a line per revision while it grows, the whole of it at the end.
 
 mod full;
+mod why;
 
 // Writing to a String cannot fail: the results are dropped.
 use std::fmt::Write as _;
@@ -12,6 +13,7 @@ use bus_schema::incident::{Incident, Role, State, Step};
 use crate::output::{BAD, FAINT, GOOD, STRONG, styled};
 
 pub use full::full;
+pub use why::{why, why_not};
 
 /// `INC-01JD…`: enough of the id to name it.
 pub fn short_id(incident: &Incident) -> String {
@@ -137,7 +139,9 @@ fn advice(incident: &Incident) -> String {
         if !advice.command.is_empty() {
             let _ = write!(text, ": {}", styled(STRONG, &advice.command));
         }
-        let _ = write!(text, "; healed when {}.", advice.healed_when);
+        if !advice.healed_when.is_empty() {
+            let _ = write!(text, "; healed when {}.", advice.healed_when);
+        }
     }
     text.push('\n');
     text

@@ -179,11 +179,17 @@ pub struct Candidate {
     pub entity: String,
     /// What it is: `stock rollout`.
     pub hypothesis: String,
+    /// Probability that it is at fault before anything is known of its effects, 0 to 1; absent for what is suffered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prior: Option<f64>,
     /// Probability that it started what is told, 0 to 1.
     pub probability: f64,
     /// What it explains, most certain first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub explains: Vec<Explained>,
+    /// What it would likely have brought about where it happened, and nobody saw who would have.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<String>,
 }
 
 /// Condition of a candidate that nobody saw.

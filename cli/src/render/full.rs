@@ -83,7 +83,8 @@ fn completeness(incident: &Incident) -> String {
     for blind in &seen.blind {
         let _ = writeln!(text, "  blind: {blind}");
     }
-    if let Some(advice) = &incident.recommendation {
+    let advice = incident.recommendation.as_ref();
+    if let Some(advice) = advice.filter(|advice| !advice.precheck.is_empty()) {
         let _ = writeln!(
             text,
             "{}\n  {}",

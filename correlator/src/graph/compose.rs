@@ -3,6 +3,7 @@
 mod advice;
 mod candidates;
 mod completeness;
+mod expected;
 mod steps;
 mod unobserved;
 

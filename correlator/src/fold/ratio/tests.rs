@@ -111,7 +111,7 @@ fn errors_that_were_always_there_are_normal_and_many_more_of_them_are_not() {
             dice = dice
                 .wrapping_mul(6_364_136_223_846_793_005)
                 .wrapping_add(1_442_695_040_888_963_407);
-            (dice >> 33) % 50 == 0
+            (dice >> 33).is_multiple_of(50)
         };
         (0..20).map(|_| u64::from(throw())).sum()
     };

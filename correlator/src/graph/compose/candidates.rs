@@ -6,8 +6,10 @@ use bus_schema::EventId;
 use bus_schema::incident::{Candidate, Explained, NOT_OBSERVED};
 
 use super::super::View;
+use super::super::faults::HAPPENS;
 use super::super::posterior::{Posterior, Root};
-use super::Told;
+use super::{Told, expected};
+use crate::condition::row::AT_FAULT;
 
 /// More than these nobody weighs against each other.
 const MOST: usize = 6;
@@ -52,6 +54,14 @@ pub(super) fn of(
     candidates
 }
 
+/// How probable it was that it is at fault before its effects were known; nothing for what is no deed.
+fn prior_of(view: View<'_>, id: EventId, explained: &BTreeMap<EventId, f64>) -> Option<f64> {
+    let nodes = explained.keys().filter_map(|effect| view.forest.node(*effect));
+    let links = nodes.flat_map(|node| &node.links).filter(|link| link.cause == id);
+    let priors = links.filter_map(|link| Some(link.suspicion.as_ref()?.prior));
+    priors.max_by(f64::total_cmp)
+}
+
 fn candidate(
     view: View<'_>,
     root: &Root,
@@ -76,8 +86,10 @@ fn candidate(
                 condition: episode.condition.clone(),
                 entity: episode.subject.key(),
                 hypothesis: catalogue.render(&catalogue.row_of(episode)?.hypothesis, episode),
+                prior: prior_of(view, *id, explained),
                 probability,
                 explains,
+                missing: expected::missing(view, *id),
             }
         }
         Root::Elsewhere => return None,
@@ -86,8 +98,10 @@ fn candidate(
             condition: NOT_OBSERVED.to_owned(),
             entity: place.clone(),
             hypothesis: format!("something in {label} that nobody saw"),
+            prior: Some(AT_FAULT * HAPPENS),
             probability,
             explains,
+            missing: Vec::new(),
         },
     })
 }
