@@ -59,3 +59,51 @@ pub(super) fn of(node: &Node, head_of: impl Fn(&Link) -> EventId) -> Origin {
         _ => Origin::Itself,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+
+    use bus_schema::episode::Episode;
+
+    use super::*;
+    use crate::rules::RuleBook;
+
+    /// A node with links of these shares to causes of these numbers.
+    fn node(links: &[(u128, f64)], alone: f64) -> Node {
+        let rule = Arc::clone(&RuleBook::embedded().unwrap().rules[0]);
+        let link = |(cause, share): &(u128, f64)| Link {
+            share: *share,
+            ..Link::certain(EventId(*cause), &rule)
+        };
+        let links = links.iter().map(link).collect();
+        let mut node = Node::new(&Episode::default(), None, links, BTreeMap::new());
+        node.alone = alone;
+        node
+    }
+
+    #[test]
+    fn links_that_lead_to_one_beginning_speak_for_it_together() {
+        let weak = node(&[(9, 0.4), (1, 0.3), (2, 0.25)], 0.05);
+        let apart = of(&weak, |link| link.cause);
+        assert_eq!(apart, Origin::Cause(EventId(9)), "each for itself");
+        let together = of(
+            &weak,
+            |link| if link.cause.0 < 9 { EventId(1) } else { link.cause },
+        );
+        assert_eq!(together, Origin::Cause(EventId(1)), "the stronger of the two");
+    }
+
+    #[test]
+    fn what_needs_no_cause_is_no_symptom_of_something_unseen() {
+        let by_itself = node(&[(1, 0.2)], 0.8);
+        assert_eq!(of(&by_itself, |link| link.cause), Origin::Itself);
+        let mut symptom = by_itself;
+        symptom.cause_at = Some(("place".into(), "place".into()));
+        assert_eq!(of(&symptom, |link| link.cause), Origin::Unseen("place".into()));
+        let mut explained = node(&[(1, 0.6)], 0.4);
+        explained.cause_at = symptom.cause_at;
+        assert_eq!(of(&explained, |link| link.cause), Origin::Cause(EventId(1)));
+    }
+}
