@@ -1,6 +1,7 @@
 //! How well the correlator understands: every case of the corpus replayed and scored, as it was recorded and as a worse-off Tapio
 //! would have heard it.
 
+pub mod baselines;
 pub mod calibration;
 pub mod counterfactual;
 pub mod fired;
@@ -21,6 +22,8 @@ use crate::campaign::{sums, table};
 use crate::corpus::replayed;
 use crate::corpus::worse::Worse;
 use crate::corpus::{Case, Recording};
+use baselines::{Baselines, Heard};
+use bus_client::codec::Codec;
 use calibration::Calibration;
 use counterfactual::Counterfactuals;
 use fired::Fired;
@@ -86,7 +89,15 @@ pub fn run(options: &Options) -> Result<String> {
     for row in &rows {
         fired.count(row);
     }
-    lines.extend(generated::lines(&book, &options.generated, &mut fired)?);
+    let of_generated = generated::Told::of(&book, &options.generated, &mut fired)?;
+    lines.extend(of_generated.lines.iter().cloned());
+    let baselines: Vec<_> = of_generated.baselines().collect();
+    let _ = writeln!(text, "{}", table::columns(&lines));
+    let mut lines = vec![Baselines::head()];
+    for recording in &recordings {
+        lines.push(thumbs(recording, &all)?.line(&recording.name));
+    }
+    lines.extend(baselines);
     let _ = writeln!(text, "{}\n{fired}", table::columns(&lines));
     if !options.quick {
         let mut counterfactuals = Counterfactuals::default();
@@ -96,6 +107,23 @@ pub fn run(options: &Options) -> Result<String> {
         let _ = write!(text, "{counterfactuals}");
     }
     Ok(text)
+}
+
+/// Rules of thumb, over a recording.
+fn thumbs(recording: &Recording, all: &[(Case, Row)]) -> Result<Baselines> {
+    let (mut heard, mut codec) = (Heard::default(), Codec::new()?);
+    for message in recording.messages()?.1 {
+        heard.take(&mut codec, &message)?;
+    }
+    let mut baselines = Baselines::default();
+    for case in &recording.cases {
+        let rows = all
+            .iter()
+            .filter(|(other, _)| other.played.at_ns == case.played.at_ns);
+        let rows: Vec<_> = rows.map(|(_, row)| row.clone()).collect();
+        baselines.count(&heard, case, &rows);
+    }
+    Ok(baselines)
 }
 
 fn worse_off() -> impl Iterator<Item = Worse> {

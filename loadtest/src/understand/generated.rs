@@ -2,15 +2,19 @@
 
 pub mod one;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Result;
 use bus_client::bundle::Head;
+use bus_client::codec::Codec;
 use correlator::rules::RuleBook;
 
+use super::baselines::{Baselines, Heard};
 use super::fired::Fired;
 use super::summary::Summary;
+use crate::campaign::scenario::Kind;
 use crate::campaign::score::{Revision, Row, Verdict};
 use crate::corpus::Case;
 use crate::corpus::replayed::{self, Replayed};
@@ -45,84 +49,95 @@ pub struct Options {
 
 type Scored = Vec<(Case, Row)>;
 
-/// A line for each family and size, one for two faults at once of each size, one for controls, and one for healthy hours.
-///
-/// # Errors
-/// When a case cannot be made or replayed.
-pub fn lines(book: &Arc<RuleBook>, options: &Options, fired: &mut Fired) -> Result<Vec<Vec<String>>> {
-    let mut lines = Vec::new();
-    let faults = Family::FAULTS.into_iter().map(|family| (family, false));
-    let sorts: Vec<_> = faults.chain([(Family::Control, false)]).collect();
-    for (family, size) in sorts
-        .iter()
-        .flat_map(|(family, _)| Size::ALL.map(|size| (*family, size)))
-    {
-        let plans = seeds(options, size).map(|seed| Plan {
-            family,
-            size,
-            two: false,
-            seed,
-        });
-        lines.extend(line(
-            book,
-            options,
-            &format!("{} {}", family.as_str(), size.as_str()),
-            plans,
-            fired,
-        )?);
-    }
-    for size in Size::ALL {
-        let plans = seeds(options, size).zip(Family::FAULTS.into_iter().cycle());
-        let plans = plans.map(|(seed, family)| Plan {
-            family,
-            size,
-            two: true,
-            seed,
-        });
-        lines.extend(line(
-            book,
-            options,
-            &format!("two at once {}", size.as_str()),
-            plans,
-            fired,
-        )?);
-    }
-    if options.healthy_hours > 0.0 {
-        lines.push(well(book, options)?);
-    }
-    Ok(lines)
+/// What is said of generated cases.
+#[derive(Debug)]
+pub struct Told<'a> {
+    book: &'a Arc<RuleBook>,
+    options: &'a Options,
+    fired: &'a mut Fired,
+    /// A line for each family and size, one for two faults at once of each size, one for controls, and one for healthy hours.
+    pub lines: Vec<Vec<String>>,
+    baselines: BTreeMap<String, Baselines>,
 }
 
-fn seeds(options: &Options, size: Size) -> std::ops::Range<u64> {
+impl<'a> Told<'a> {
+    /// Makes and replays all that is asked for; counts the mechanisms of what is told rightly.
+    ///
+    /// # Errors
+    /// When a case cannot be made or replayed.
+    pub fn of(book: &'a Arc<RuleBook>, options: &'a Options, fired: &'a mut Fired) -> Result<Self> {
+        let mut told = Self {
+            book,
+            options,
+            fired,
+            lines: Vec::new(),
+            baselines: BTreeMap::new(),
+        };
+        for family in Family::FAULTS.into_iter().chain([Family::Control]) {
+            for size in Size::ALL {
+                let families = std::iter::repeat(family);
+                told.take(family.as_str(), size, plans(options, size, families, false))?;
+            }
+        }
+        for size in Size::ALL {
+            let families = Family::FAULTS.into_iter().cycle();
+            told.take("two at once", size, plans(options, size, families, true))?;
+        }
+        if options.healthy_hours > 0.0 {
+            told.lines.push(well(book, options)?);
+        }
+        Ok(told)
+    }
+
+    /// What rules of thumb name, a line for each family.
+    pub fn baselines(&self) -> impl Iterator<Item = Vec<String>> {
+        self.baselines
+            .iter()
+            .map(|(family, baselines)| baselines.line(family))
+    }
+
+    fn take(&mut self, family: &str, size: Size, plans: impl Iterator<Item = Plan>) -> Result<()> {
+        let mut all = Scored::new();
+        for plan in plans {
+            let (case, rows, heard) = replayed(self.book, &plan, self.options.without.as_deref())?;
+            if case.kind == Kind::Fault {
+                let baselines = self.baselines.entry(family.to_owned()).or_default();
+                baselines.count(&heard, &case, &rows);
+            }
+            for row in rows {
+                if self.options.each {
+                    say(&row);
+                }
+                self.fired.count(&row);
+                all.push((case.clone(), row));
+            }
+        }
+        if !all.is_empty() {
+            let summary = Summary::of(self.book, &Worse::Nothing, &all);
+            let what = format!("{family} {}", size.as_str());
+            self.lines.push(summary.called(&what).line());
+        }
+        Ok(())
+    }
+}
+
+fn plans(
+    options: &Options,
+    size: Size,
+    families: impl Iterator<Item = Family>,
+    two: bool,
+) -> impl Iterator<Item = Plan> {
     let count = match size {
         Size::Small | Size::Medium => options.generated,
         Size::Large => options.generated.div_ceil(2),
     };
-    options.seed..options.seed + count
-}
-
-fn line(
-    book: &Arc<RuleBook>,
-    options: &Options,
-    what: &str,
-    plans: impl Iterator<Item = Plan>,
-    fired: &mut Fired,
-) -> Result<Option<Vec<String>>> {
-    let mut all = Scored::new();
-    for plan in plans {
-        let scored = rows_of(book, &plan, options.without.as_deref())?;
-        if options.each {
-            for (_, row) in &scored {
-                say(row);
-            }
-        }
-        for (_, row) in &scored {
-            fired.count(row);
-        }
-        all.extend(scored);
-    }
-    let is_some = !all.is_empty();
-    Ok(is_some.then(|| Summary::of(book, &Worse::Nothing, &all).called(what).line()))
+    let seeds = options.seed..options.seed + count;
+    seeds.zip(families).map(move |(seed, family)| Plan {
+        family,
+        size,
+        two,
+        seed,
+    })
 }
 
 #[expect(clippy::print_stdout, reason = "what was asked for, case by case")]
@@ -157,14 +172,23 @@ fn replay(book: &Arc<RuleBook>, generated: Generated) -> Result<Vec<Revision>> {
     Ok(replayed.revisions)
 }
 
+fn replayed(book: &Arc<RuleBook>, plan: &Plan, without: Option<&str>) -> Result<(Case, Vec<Row>, Heard)> {
+    let generated = generate(plan, without)?;
+    let (mut heard, mut codec) = (Heard::default(), Codec::new()?);
+    for message in &generated.messages {
+        heard.take(&mut codec, message)?;
+    }
+    let case = generated.case.clone();
+    let rows = replayed::of_case(&case, &replay(book, generated)?);
+    Ok((case, rows, heard))
+}
+
 /// The rows of a generated case with it, where one observer is absent if one is given.
 ///
 /// # Errors
 /// When it cannot be made or replayed.
 pub fn rows_of(book: &Arc<RuleBook>, plan: &Plan, without: Option<&str>) -> Result<Vec<(Case, Row)>> {
-    let generated = generate(plan, without)?;
-    let case = generated.case.clone();
-    let rows = replayed::of_case(&case, &replay(book, generated)?);
+    let (case, rows, _) = replayed(book, plan, without)?;
     Ok(rows.into_iter().map(|row| (case.clone(), row)).collect())
 }
 
