@@ -1,10 +1,10 @@
-//! Which episodes may have caused which: rules, relations and lags turned into weights.
+//! Which episodes may have caused which: rules, relations and lags (`time`) turned into weights.
+
+mod time;
 
 use std::collections::BTreeMap;
-use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use bus_schema::entity::SERVICE_KIND;
 use bus_schema::episode::{Episode, Fact};
 use bus_schema::{Entity, EventId};
 
@@ -12,22 +12,16 @@ use super::faults::Suspect;
 use super::index::{Index, is_same_process};
 use super::world::World;
 use crate::condition::{Catalogue, Row};
-use crate::fold::{OTHERS_LISTENING, WAITED_SECONDS};
+use crate::fold::OTHERS_LISTENING;
 use crate::rules::path::Path;
 use crate::rules::{Rule, RuleBook};
+pub(super) use time::{began_ns, is_over};
+use time::{causing, earliest_effect_ns, ends_process, freshness, lag_likelihood, precedes, timeliness};
 
-/// What is left of the weight of a state that has held for long: something else may have made it worse.
-const CHRONIC: f64 = 0.2;
-/// The clocks of two nodes that NTP keeps differ by milliseconds in one data centre, by tens of them beyond.
-const CLOCK_ERROR_NS: u64 = 100_000_000;
-/// A readiness probe runs every ten seconds unless told otherwise, and may just have failed; its success then has to reach
-/// the endpoints and every node's proxy.
-const READINESS_NS: u64 = 30_000_000_000;
 /// A different pod of the same workload is half a step away.
 const OTHER_POD: f64 = 0.6;
 /// A change that comes again within this time is one of several.
 const AGAIN_NS: u64 = 30 * 60 * 1_000_000_000;
-
 /// Fact of a change that brings back what was there before.
 const ROLLBACK: &str = "rollback";
 /// Fact of a change of several things: how many.
@@ -134,9 +128,7 @@ pub(super) fn affected(
     let Some(entry) = index.entry(cause.id) else {
         return Vec::new();
     };
-    let summed_ns = summed_ns(&book.catalogue, cause);
-    let early_ns = CLOCK_ERROR_NS.max(waited_ns(cause).unwrap_or(0)).max(summed_ns);
-    let time = from_ns.max(cause.start_ns.saturating_sub(early_ns))..=u64::MAX;
+    let time = from_ns.max(earliest_effect_ns(&book.catalogue, cause))..=u64::MAX;
     let mut affected = Vec::new();
     for rule in book.following(entry.condition) {
         for condition in &rule.effect {
@@ -144,23 +136,6 @@ pub(super) fn affected(
         }
     }
     affected
-}
-
-/// When a cause of that row must have begun to be one of `effect` by `rule`, UNIX ns.
-fn causing(row: &Row, rule: &Rule, effect: &Episode) -> RangeInclusive<u64> {
-    // Who waits for somebody who waits may give up first, and long before.
-    let latest_ns = match waited_ns(effect) {
-        Some(_) => u64::MAX,
-        None if row.names_fact(WAITED_SECONDS) => effect.start_ns + nanoseconds(rule.longest_seconds),
-        None => effect.start_ns + CLOCK_ERROR_NS.max(row.summed_ns()),
-    };
-    // A state may have begun long ago and still hold.
-    let earliest_ns = if row.is_point() {
-        effect.start_ns.saturating_sub(nanoseconds(rule.longest_seconds))
-    } else {
-        0
-    };
-    earliest_ns..=latest_ns
 }
 
 /// Whether the effect looks as the mechanism would have left it.
@@ -249,34 +224,6 @@ fn not_taken_back(world: &World, index: &Index, cause: &Episode, effect: &Episod
     })
 }
 
-/// Whether the cause held no more when the effect began; what was waited for in vain began with the waiting. Who calls a
-/// Service hears of a process that listens again only when it was probed and every node knows.
-pub(super) fn is_over(catalogue: &Catalogue, cause: &Episode, effect: &Episode) -> bool {
-    let Some(over_ns) = cause.over_ns else {
-        return false;
-    };
-    let is_heard_of_ns = if ends_process(catalogue, cause) && is_through_service(effect) {
-        READINESS_NS
-    } else {
-        0
-    };
-    over_ns + is_heard_of_ns <= began_ns(effect)
-}
-
-fn ends_process(catalogue: &Catalogue, episode: &Episode) -> bool {
-    let condition = catalogue.condition(&episode.condition);
-    condition
-        .and_then(|condition| catalogue.traits(condition))
-        .is_some_and(|traits| traits.ends_process)
-}
-
-/// Whether it is about a call of a Service, or about the Service.
-fn is_through_service(episode: &Episode) -> bool {
-    let is_service = |entity: &Entity| entity.identity().kind == SERVICE_KIND;
-    let called = episode.object.as_ref();
-    called.is_some_and(|object| object.service.is_some()) || is_service(&episode.subject)
-}
-
 /// Of a service with several instances, the end of one costs its callers only that one's share.
 fn share_gone(path: &Path, cause: &Episode) -> f64 {
     let others = match cause.facts.get(OTHERS_LISTENING) {
@@ -284,90 +231,6 @@ fn share_gone(path: &Path, cause: &Episode) -> f64 {
         _ => 0.0,
     };
     1.0 / (1.0 + others)
-}
-
-/// Causes come first, as far as clocks can tell. By one clock equal times are ordered by id; by two, each may seem to precede
-/// the other, and so it is with two ends that see one message: who has sent it may be put aside before he is seen to have,
-/// and its receiver already runs. Who waits for somebody who waits may give up first. What only sums tell of began somewhere
-/// in what they sum up.
-fn precedes(catalogue: &Catalogue, rule: &Rule, cause: &Episode, effect: &Episode) -> bool {
-    let early_ns = summed_ns(catalogue, cause).max(1);
-    let is_before = |time_ns: u64| {
-        let time_ns = (time_ns + 1).saturating_sub(early_ns);
-        (time_ns, cause.id) < (effect.start_ns, effect.id)
-    };
-    if rule.joins {
-        return is_before(cause.start_ns);
-    }
-    if let (Some(waited_ns), Some(_)) = (waited_ns(cause), waited_ns(effect)) {
-        return cause.start_ns <= effect.start_ns + waited_ns;
-    }
-    let sees_the_same = rule.absorbs && rule.path.is_call();
-    if cause.subject.node == effect.subject.node && !sees_the_same {
-        is_before(began_ns(cause))
-    } else {
-        began_ns(cause) <= effect.start_ns + CLOCK_ERROR_NS
-    }
-}
-
-fn summed_ns(catalogue: &Catalogue, episode: &Episode) -> u64 {
-    catalogue.row_of(episode).map_or(0, Row::summed_ns)
-}
-
-/// When it began, UNIX ns: what was waited for in vain, with the waiting.
-pub(super) fn began_ns(episode: &Episode) -> u64 {
-    let waited_ns = waited_ns(episode).unwrap_or(0);
-    episode.start_ns.saturating_sub(waited_ns)
-}
-
-/// For how long a call had been waited for when it was given up.
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "a duration: a cast ends at zero and at the largest"
-)]
-fn waited_ns(episode: &Episode) -> Option<u64> {
-    match episode.facts.get(WAITED_SECONDS) {
-        Some(Fact::Number(seconds)) => Some((seconds * 1e9) as u64),
-        Some(Fact::Text(_)) | None => None,
-    }
-}
-
-/// 1 within the typical lag, then falling with its inverse (no scale is preferred), 0 beyond the longest.
-fn lag_likelihood(catalogue: &Catalogue, rule: &Rule, cause: &Episode, effect: &Episode) -> f64 {
-    let lag_seconds = lag_seconds(catalogue, cause, effect);
-    if lag_seconds > rule.longest_seconds {
-        return 0.0;
-    }
-    (rule.typical_seconds / lag_seconds).min(1.0)
-}
-
-/// What that likelihood has to be multiplied with to become the density of lags, in units of one typical lag: the survival
-/// 1 / (1 + lag / typical) of a log-logistic distribution has the density 1 / (1 + lag / typical)².
-fn timeliness(catalogue: &Catalogue, rule: &Rule, cause: &Episode, effect: &Episode) -> f64 {
-    let typical_lags = lag_seconds(catalogue, cause, effect) / rule.typical_seconds;
-    (1.0 + typical_lags).powi(-2) * typical_lags.max(1.0)
-}
-
-/// From when the cause was last at work until the effect began.
-fn lag_seconds(catalogue: &Catalogue, cause: &Episode, effect: &Episode) -> f64 {
-    let since_ns = if catalogue.is_point(cause) {
-        cause.start_ns
-    } else if catalogue.still_holds(cause) {
-        effect.start_ns
-    } else {
-        cause.last_ns.max(cause.over_ns.unwrap_or(0))
-    };
-    #[expect(clippy::cast_precision_loss, reason = "a lag in seconds")]
-    let lag_seconds = effect.start_ns.saturating_sub(since_ns) as f64 / 1e9;
-    lag_seconds
-}
-
-/// A state that held for longer than its effects take, and had none, is not likely to have this one.
-fn freshness(rule: &Rule, cause: &Episode, effect: &Episode) -> f64 {
-    #[expect(clippy::cast_precision_loss, reason = "an age in seconds")]
-    let age_seconds = effect.start_ns.saturating_sub(cause.start_ns) as f64 / 1e9;
-    (rule.longest_seconds / age_seconds).clamp(CHRONIC, 1.0)
 }
 
 fn proximity(cause: &Entity, effect: &Entity) -> f64 {
@@ -390,15 +253,6 @@ fn rarity(catalogue: &Catalogue, index: &Index, cause: &Episode, effect: &Episod
         .count()
         .max(1) as f64;
     1.0 / (1.0 + occurrences.ln())
-}
-
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "seconds of a rule: a cast ends at zero and at the largest"
-)]
-fn nanoseconds(seconds: f64) -> u64 {
-    (seconds * 1e9) as u64
 }
 
 #[cfg(test)]

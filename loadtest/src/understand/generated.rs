@@ -99,7 +99,7 @@ impl<'a> Told<'a> {
     fn take(&mut self, family: &str, size: Size, plans: impl Iterator<Item = Plan>) -> Result<()> {
         let mut all = Scored::new();
         for plan in plans {
-            let (case, rows, heard) = replayed(self.book, &plan, self.options.without.as_deref())?;
+            let (case, rows, heard) = played(self.book, &plan, self.options.without.as_deref())?;
             if case.kind == Kind::Fault {
                 let baselines = self.baselines.entry(family.to_owned()).or_default();
                 baselines.count(&heard, &case, &rows);
@@ -172,7 +172,7 @@ fn replay(book: &Arc<RuleBook>, generated: Generated) -> Result<Vec<Revision>> {
     Ok(replayed.revisions)
 }
 
-fn replayed(book: &Arc<RuleBook>, plan: &Plan, without: Option<&str>) -> Result<(Case, Vec<Row>, Heard)> {
+fn played(book: &Arc<RuleBook>, plan: &Plan, without: Option<&str>) -> Result<(Case, Vec<Row>, Heard)> {
     let generated = generate(plan, without)?;
     let (mut heard, mut codec) = (Heard::default(), Codec::new()?);
     for message in &generated.messages {
@@ -188,7 +188,7 @@ fn replayed(book: &Arc<RuleBook>, plan: &Plan, without: Option<&str>) -> Result<
 /// # Errors
 /// When it cannot be made or replayed.
 pub fn rows_of(book: &Arc<RuleBook>, plan: &Plan, without: Option<&str>) -> Result<Vec<(Case, Row)>> {
-    let (case, rows, _) = replayed(book, plan, without)?;
+    let (case, rows, _) = played(book, plan, without)?;
     Ok(rows.into_iter().map(|row| (case.clone(), row)).collect())
 }
 
