@@ -57,6 +57,25 @@ fn no_mechanism_explains_an_end_that_looks_otherwise() {
 }
 
 #[test]
+fn what_ends_in_another_way_does_not_end_again() {
+    let book = RuleBook::embedded().unwrap();
+    let crashed = Condition::named("process_crashed");
+    let is_linked = |id: &str, cause: Condition, how: &str| {
+        let rule = book.rules.iter().find(|rule| rule.id == id).unwrap();
+        let mut pair = Pair::of(&book, rule, cause, crashed);
+        let way = |how: &str| Fact::Text(how.into());
+        pair.cause.facts.insert("how".into(), way("exit status 1"));
+        pair.effect.facts.insert("how".into(), way(how));
+        pair.is_linked(&book, rule)
+    };
+    assert!(is_linked("ends-again", crashed, "exit status 1"));
+    assert!(!is_linked("ends-again", crashed, "SIGSEGV"));
+    let killed = Condition::named("oom_kill");
+    assert!(is_linked("runs-out-of-memory-again", killed, "SIGKILL"));
+    assert!(!is_linked("runs-out-of-memory-again", killed, "exit status 1"));
+}
+
+#[test]
 fn more_replicas_stop_nothing_and_other_resources_than_memory_kill_nothing() {
     let book = RuleBook::embedded().unwrap();
     let conditional = [
@@ -118,7 +137,7 @@ fn what_is_known_to_be_over_causes_nothing_later() {
     let book = RuleBook::embedded().unwrap();
     every_pair(&book, |rule, mut pair| {
         pair.cause.over_ns = Some(START + 1);
-        let again = rule.id == "ends-again";
+        let again = ["ends-again", "runs-out-of-memory-again"].contains(&rule.id.as_str());
         pair.is_linked(&book, rule) == again
     });
 }

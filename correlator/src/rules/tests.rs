@@ -97,7 +97,7 @@ fn what_has_no_row_is_refused_and_a_file_of_the_same_name_takes_the_place_of_our
     assert!(
         book.explaining(Condition::named("oom_kill"))
             .iter()
-            .all(|rule| rule.id == "ends-again")
+            .all(|rule| rule.id == "runs-out-of-memory-again")
     );
 }
 
