@@ -171,3 +171,15 @@ fn tell(cli: &Cli, section: &str, text: &str, value: &impl serde::Serialize) -> 
         None => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_contradicts_itself_nowhere() {
+        Cli::command().debug_assert();
+    }
+}
