@@ -41,8 +41,23 @@ pub struct Rule {
     /// arrow between them.
     #[serde(default)]
     pub joins: bool,
+    /// It works no more once one of these has happened to the same entity: what runs since is another version.
+    #[serde(default)]
+    pub until: Vec<Condition>,
+    /// It works only through one of these, which happens to the cause's entity and lasts: where none was seen, there is no
+    /// more to it than the observer may have missed.
+    #[serde(default)]
+    pub through: Vec<Condition>,
     /// Why, in words.
     pub mechanism: String,
+}
+
+impl Rule {
+    /// All that it names.
+    fn conditions(&self) -> impl Iterator<Item = &Condition> {
+        let ends = self.cause.iter().chain(&self.effect);
+        ends.chain(&self.until).chain(&self.through)
+    }
 }
 
 /// What to do about a root cause; every field but `root` is a template.
@@ -77,6 +92,8 @@ pub struct RuleBook {
     pub(crate) same_unseen: Arc<Rule>,
     by_cause: BTreeMap<Condition, Vec<Arc<Rule>>>,
     by_effect: BTreeMap<Condition, Vec<Arc<Rule>>>,
+    by_end: BTreeMap<Condition, Vec<Arc<Rule>>>,
+    by_means: BTreeMap<Condition, Vec<Arc<Rule>>>,
     named_facts: BTreeSet<String>,
 }
 
@@ -156,6 +173,8 @@ fn same_edit() -> Rule {
         when: None,
         absorbs: true,
         joins: false,
+        until: Vec::new(),
+        through: Vec::new(),
         mechanism: "it was changed with it".to_owned(),
     }
 }
@@ -200,7 +219,7 @@ impl RuleBook {
         check(&rules)?;
         let mut named_facts = BTreeSet::new();
         for rule in &rules {
-            for condition in rule.cause.iter().chain(&rule.effect) {
+            for condition in rule.conditions() {
                 known(&catalogue, *condition, &rule.id)?;
             }
             if let Some(when) = &rule.when {
@@ -235,6 +254,8 @@ impl RuleBook {
             same_unseen: Arc::new(same_unseen()),
             by_cause: by_condition(&rules, |rule| &rule.cause),
             by_effect: by_condition(&rules, |rule| &rule.effect),
+            by_end: by_condition(&rules, |rule| &rule.until),
+            by_means: by_condition(&rules, |rule| &rule.through),
             rules,
             named_facts,
         }
@@ -250,18 +271,22 @@ impl RuleBook {
 
     /// Rules whose effect is `condition`.
     pub fn explaining(&self, condition: Condition) -> &[Arc<Rule>] {
-        self.by_effect
-            .get(&condition)
-            .map(Vec::as_slice)
-            .unwrap_or_default()
+        of(&self.by_effect, condition)
     }
 
     /// Rules of which `condition` is a cause.
     pub fn following(&self, condition: Condition) -> &[Arc<Rule>] {
-        self.by_cause
-            .get(&condition)
-            .map(Vec::as_slice)
-            .unwrap_or_default()
+        of(&self.by_cause, condition)
+    }
+
+    /// Rules that work no more once `condition` has happened.
+    pub fn ended_by(&self, condition: Condition) -> &[Arc<Rule>] {
+        of(&self.by_end, condition)
+    }
+
+    /// Rules that work only through conditions of which `condition` is one.
+    pub fn working_through(&self, condition: Condition) -> &[Arc<Rule>] {
+        of(&self.by_means, condition)
     }
 
     /// Whether an expression of a rule asks for this fact.
@@ -274,6 +299,10 @@ impl RuleBook {
         let rules = self.following(condition).iter();
         rules.map(|rule| rule.longest_seconds).fold(0.0, f64::max)
     }
+}
+
+fn of(sorted: &BTreeMap<Condition, Vec<Arc<Rule>>>, condition: Condition) -> &[Arc<Rule>] {
+    sorted.get(&condition).map(Vec::as_slice).unwrap_or_default()
 }
 
 /// The rows of all themes by name.

@@ -2,8 +2,9 @@
 //! with it is judged again.
 //!
 //! Every episode points to its most probable cause, where one is more probable than none, or to what the same thing that nobody
-//! saw has brought about before; following the pointers leads to a root, and all episodes with one root are a tree. Where causes go round in a circle, which takes two clocks or two who wait for
-//! each other, the episode that began first is the root. All of it is a function of the world, however it came about.
+//! saw has brought about before; following the pointers leads to a root, and all episodes with one root are a tree. Where causes
+//! go round in a circle, which takes two clocks or two who wait for each other, the episode that began first is the root. All of
+//! it is a function of the world, however it came about.
 
 mod beside;
 mod node;

@@ -26,8 +26,8 @@ const AGAIN_NS: u64 = 30 * 60 * 1_000_000_000;
 const ROLLBACK: &str = "rollback";
 /// Fact of a change of several things: how many.
 const PARTS: &str = "parts";
-/// Until the last pod of what is taken back is replaced, it goes on: a pod needs some seconds to start, and they follow each other.
-const ROLLED_BACK_NS: u64 = 30_000_000_000;
+/// Until the last pod of a former version is replaced, it goes on: a pod needs some seconds to start, and they follow each other.
+const REPLACED_NS: u64 = 30_000_000_000;
 /// What ran before is less likely to be at fault than what never did.
 const RAN_BEFORE: f64 = 0.3;
 
@@ -135,6 +135,15 @@ pub(super) fn affected(
             affected.extend(index.effects(world, &rule.path, *condition, entry, time.clone()));
         }
     }
+    let ended = book.ended_by(entry.condition).iter();
+    for condition in ended.flat_map(|rule| &rule.effect) {
+        affected.extend(index.about(*condition, &entry.subject, time.clone()));
+    }
+    for rule in book.working_through(entry.condition) {
+        for condition in &rule.effect {
+            affected.extend(index.effects(world, &rule.path, *condition, entry, time.clone()));
+        }
+    }
     affected
 }
 
@@ -167,7 +176,9 @@ fn weight(
     }
     let likely = rule.prior
         * lag_likelihood(catalogue, rule, cause, effect)
-        * not_taken_back(world, index, cause, effect);
+        * not_taken_back(world, index, cause, effect)
+        * not_renewed(world, index, rule, cause, effect)
+        * through(book, world, index, rule, cause, effect);
     if rule.joins {
         // Company is neither weakened by distance nor by being many.
         return likely;
@@ -217,11 +228,63 @@ fn not_taken_back(world: &World, index: &Index, cause: &Episode, effect: &Episod
         let change = world.episodes.get(&id)?;
         change.facts.contains_key(ROLLBACK).then_some(change.start_ns)
     });
-    rollbacks.next().map_or(1.0, |since_ns| {
-        #[expect(clippy::cast_precision_loss, reason = "a share of half a minute")]
-        let replaced = (effect.start_ns - since_ns) as f64 / ROLLED_BACK_NS as f64;
-        (1.0 - replaced).max(0.0)
-    })
+    rollbacks
+        .next()
+        .map_or(1.0, |since_ns| not_replaced(since_ns, effect.start_ns))
+}
+
+/// How much of what ran when the cause began still did when the effect began: less and less since the first of the changes after
+/// which the rule works no more.
+fn not_renewed(world: &World, index: &Index, rule: &Rule, cause: &Episode, effect: &Episode) -> f64 {
+    let Some(entry) = index
+        .entry(effect.id)
+        .filter(|_| cause.start_ns < effect.start_ns)
+    else {
+        return 1.0;
+    };
+    let since = cause.start_ns + 1..=effect.start_ns;
+    let ends = rule.until.iter();
+    let ends = ends.flat_map(|condition| index.about(*condition, &entry.subject, since.clone()));
+    let ends = ends.filter_map(|id| Some(world.episodes.get(&id)?.start_ns));
+    ends.min()
+        .map_or(1.0, |since_ns| not_replaced(since_ns, effect.start_ns))
+}
+
+/// 1 where that through which the rule works was there when the effect began; else the probability that it was missed.
+fn through(
+    book: &RuleBook,
+    world: &World,
+    index: &Index,
+    rule: &Rule,
+    cause: &Episode,
+    effect: &Episode,
+) -> f64 {
+    let Some(entry) = index.entry(cause.id).filter(|_| !rule.through.is_empty()) else {
+        return 1.0;
+    };
+    let means = rule.through.iter();
+    let means = means.flat_map(|condition| index.about(*condition, &entry.subject, 0..=effect.start_ns));
+    let mut means = means.filter_map(|id| world.episodes.get(&id));
+    if means.any(|means| !is_over(&book.catalogue, means, effect)) {
+        return 1.0;
+    }
+    let rows = rule
+        .through
+        .iter()
+        .filter_map(|condition| book.catalogue.row(*condition));
+    let missed = rows.map(|row| {
+        world
+            .coverage
+            .blindness(&row.observer, &cause.subject, effect.start_ns)
+    });
+    missed.fold(0.0, f64::max)
+}
+
+/// How many of the pods that there were before a change (UNIX ns) are still there at some time after it.
+fn not_replaced(changed_ns: u64, at_ns: u64) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "a share of half a minute")]
+    let replaced = at_ns.saturating_sub(changed_ns) as f64 / REPLACED_NS as f64;
+    (1.0 - replaced).max(0.0)
 }
 
 /// Of a service with several instances, the end of one costs its callers only that one's share.

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bus_schema::entity::{Process, Workload};
-use bus_schema::episode::{Edge, Episode, Fact, Report};
+use bus_schema::episode::{Blindness, Edge, Episode, Fact, Report};
+use bus_schema::event::node::{Capability, Coverage};
 use bus_schema::{Entity, EventId};
 
 use super::super::index::Index;
@@ -38,6 +39,10 @@ pub(super) struct Pair {
     pub(super) effect: Episode,
     /// What leads from one to the other.
     pub(super) edges: Vec<Edge>,
+    /// What else happened.
+    others: Vec<Episode>,
+    /// What observers could see.
+    watched: Vec<Blindness>,
 }
 
 impl Pair {
@@ -74,6 +79,8 @@ impl Pair {
                 object: shared.or(named),
                 ..episode(2, effect, suffers)
             },
+            others: Vec::new(),
+            watched: Vec::new(),
         };
         pair.suit(book, rule);
         #[expect(
@@ -130,12 +137,44 @@ impl Pair {
         (self.effect.start_ns, self.effect.last_ns) = (START + lag_ns, START + lag_ns);
     }
 
+    /// Something else that happened to somebody, so long after the cause, ns.
+    pub(super) fn also(&mut self, condition: Condition, subject: Entity, lag_ns: u64) {
+        let start_ns = START + lag_ns;
+        self.others.push(Episode {
+            start_ns,
+            last_ns: start_ns,
+            ..episode(3, condition, subject)
+        });
+    }
+
+    /// The observer of this condition sees all that happens where the cause is.
+    pub(super) fn watch(&mut self, book: &RuleBook, condition: Condition) {
+        let row = book.catalogue.row(condition);
+        self.watched.push(Blindness {
+            node: self.cause.subject.node.clone().unwrap_or_default(),
+            time_ns: START,
+            capability: Some(Capability {
+                observer: row.map(|row| row.observer.clone()).unwrap_or_default(),
+                hook: "all".into(),
+                coverage: Coverage::Full,
+                ..Capability::default()
+            }),
+            ..Blindness::default()
+        });
+    }
+
     /// Whether `rule` links the two.
     pub(super) fn is_linked(&self, book: &RuleBook, rule: &Rule) -> bool {
+        self.weight(book, rule) > 0.0
+    }
+
+    /// Weight of the link that `rule` makes between the two; 0 for none.
+    pub(super) fn weight(&self, book: &RuleBook, rule: &Rule) -> f64 {
         let (mut world, mut index) = (World::default(), Index::default());
         let report = Report {
-            episodes: vec![self.cause.clone(), self.effect.clone()],
+            episodes: [vec![self.cause.clone(), self.effect.clone()], self.others.clone()].concat(),
             edges: self.edges.clone(),
+            blindness: self.watched.clone(),
             ..Report::default()
         };
         world.take(book, &report, &mut Changes::default());
@@ -143,7 +182,8 @@ impl Pair {
         let episodes = world.episodes.values();
         episodes.for_each(|episode| index.insert(&book.catalogue, episode));
         let links = candidates(&book.with_only(&rule.id), &world, &index, self.effect.id);
-        links.iter().any(|link| link.rule.id == rule.id)
+        let link = links.iter().find(|link| link.rule.id == rule.id);
+        link.map_or(0.0, |link| link.weight)
     }
 }
 
