@@ -130,7 +130,8 @@ fn worse_off() -> impl Iterator<Item = Worse> {
     let losing = LOSSES.into_iter().map(Worse::Losing);
     let observers = FAMILIES.iter().flat_map(|family| family.observers);
     let built = observers.filter(|observer| observer.built);
-    losing.chain(built.map(|observer| Worse::Without(observer.token.to_owned())))
+    let without = built.map(|observer| Worse::Without(observer.token.to_owned()));
+    losing.chain(Worse::UNTIDY).chain(without)
 }
 
 /// Every row with its case.

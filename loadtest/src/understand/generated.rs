@@ -23,6 +23,7 @@ use crate::generator::{Family, Generated, Plan, Size, generate, healthy};
 
 /// What is generated.
 #[derive(Debug, Clone, clap::Args)]
+#[group(id = "generated cases")]
 pub struct Options {
     /// Generated cases of each family and size; half as many of the large ones
     #[arg(long, value_name = "N", default_value_t = 5)]
@@ -164,7 +165,7 @@ fn verdict_of(row: &Row) -> &'static str {
 }
 
 fn replay(book: &Arc<RuleBook>, generated: Generated) -> Result<Vec<Revision>> {
-    let mut replayed = Replayed::new(&generated.head, book, &Worse::Nothing)?;
+    let mut replayed = Replayed::new(&generated.head, book)?;
     generated
         .messages
         .into_iter()
@@ -193,7 +194,7 @@ pub fn rows_of(book: &Arc<RuleBook>, plan: &Plan, without: Option<&str>) -> Resu
 }
 
 fn well(book: &Arc<RuleBook>, options: &Options) -> Result<Vec<String>> {
-    let mut replayed = Replayed::new(&Head::new(1), book, &Worse::Nothing)?;
+    let mut replayed = Replayed::new(&Head::new(1), book)?;
     let case = healthy(options.healthy_hours, options.seed, |message| {
         replayed.take(message)
     })?;
