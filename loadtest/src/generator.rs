@@ -14,6 +14,7 @@ mod innocents;
 mod names;
 mod numbers;
 mod plan;
+mod sight;
 mod tally;
 mod topology;
 mod truth;
@@ -21,7 +22,7 @@ mod world;
 
 pub use case::{Generated, generate};
 pub use healthy::healthy;
-pub use plan::{Family, Plan, Size};
+pub use plan::{Family, Handicaps, Plan, Size};
 
 #[cfg(test)]
 mod tests;

@@ -8,7 +8,7 @@ use loadtest::campaign::scenario::Kind;
 use loadtest::campaign::score::{Row, Verdict};
 use loadtest::corpus::worse::Worse;
 use loadtest::corpus::{Recording, replayed};
-use loadtest::generator::{Family, Plan, Size};
+use loadtest::generator::{Family, Handicaps, Plan, Size};
 use loadtest::understand::generated;
 
 /// Faults with a wrong root, incidents of all faults, and controls with an incident.
@@ -52,6 +52,7 @@ fn generated_faults_have_their_roots_and_what_is_healthy_no_incident() {
         family,
         size: Size::Small,
         two: false,
+        handicaps: Handicaps::default(),
         seed: 1,
     });
     let rows: Vec<_> = plans

@@ -26,11 +26,25 @@ pub enum Family {
     Unseen,
     /// Nothing is broken: rollouts, scaling, jobs, peaks.
     Control,
+    /// One pod of several fails, is slow, cannot be reached or crashes, and nobody changed anything that matters.
+    Replica,
 }
 
 impl Family {
     /// Every sort of fault.
-    pub const FAULTS: [Self; 7] = [
+    pub const FAULTS: [Self; 8] = [
+        Self::Release,
+        Self::Slow,
+        Self::Leak,
+        Self::Kill,
+        Self::Unserved,
+        Self::Config,
+        Self::Unseen,
+        Self::Replica,
+    ];
+
+    /// Those of which two happen at once.
+    pub const IN_PAIRS: [Self; 7] = [
         Self::Release,
         Self::Slow,
         Self::Leak,
@@ -39,6 +53,11 @@ impl Family {
         Self::Config,
         Self::Unseen,
     ];
+
+    /// Whether something is broken for long.
+    pub fn is_fault(self) -> bool {
+        Self::FAULTS.contains(&self)
+    }
 
     /// Its name in lines and options.
     pub fn as_str(self) -> &'static str {
@@ -51,6 +70,7 @@ impl Family {
             Self::Config => "config",
             Self::Unseen => "unseen",
             Self::Control => "control",
+            Self::Replica => "replica",
         }
     }
 }
@@ -88,6 +108,44 @@ impl Size {
     }
 }
 
+/// How the observers of a case are worse off. The same happens in the system without it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Handicaps {
+    /// The clock of each node is another, by up to 80 ms.
+    pub skewed: bool,
+    /// The kernel observers of one node are nowhere, where there are several nodes.
+    pub blind: bool,
+}
+
+impl Handicaps {
+    const SKEWED: &str = "skewed";
+    const BLIND: &str = "blind";
+
+    fn names(self) -> Vec<&'static str> {
+        let all = [(self.skewed, Self::SKEWED), (self.blind, Self::BLIND)];
+        all.into_iter()
+            .filter(|(is, _)| *is)
+            .map(|(_, name)| name)
+            .collect()
+    }
+}
+
+impl FromStr for Handicaps {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let mut handicaps = Self::default();
+        for name in text.split(',') {
+            match name {
+                Self::SKEWED => handicaps.skewed = true,
+                Self::BLIND => handicaps.blind = true,
+                _ => bail!("{name} is no handicap: {}, {}", Self::SKEWED, Self::BLIND),
+            }
+        }
+        Ok(handicaps)
+    }
+}
+
 /// One case, entirely.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
@@ -97,6 +155,8 @@ pub struct Plan {
     pub size: Size,
     /// Whether another fault of a random sort happens elsewhere at about the same time.
     pub two: bool,
+    /// How the observers are worse off.
+    pub handicaps: Handicaps,
     /// Decides everything else.
     pub seed: u64,
 }
@@ -105,19 +165,29 @@ impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let two = if self.two { "+" } else { "" };
         let (family, size) = (self.family.as_str(), self.size.as_str());
-        write!(f, "{family}{two}:{size}:{}", self.seed)
+        write!(f, "{family}{two}:{size}:{}", self.seed)?;
+        let handicaps = self.handicaps.names();
+        if handicaps.is_empty() {
+            return Ok(());
+        }
+        write!(f, ":{}", handicaps.join(","))
     }
 }
 
 impl FromStr for Plan {
     type Err = Error;
 
-    /// `FAMILY:SIZE:SEED` as it is shown: `leak:11-50:7`, `kill+:3-10:1` for two at once.
+    /// `FAMILY:SIZE:SEED` as it is shown: `leak:11-50:7`, `kill+:3-10:1` for two at once; `leak:11-50:7:skewed,blind` with
+    /// handicaps.
     fn from_str(text: &str) -> Result<Self, Error> {
         let mut parts = text.split(':');
-        let (Some(family), Some(size), Some(seed), None) =
-            (parts.next(), parts.next(), parts.next(), parts.next())
-        else {
+        let (Some(family), Some(size), Some(seed), handicaps, None) = (
+            parts.next(),
+            parts.next(),
+            parts.next(),
+            parts.next(),
+            parts.next(),
+        ) else {
             bail!("{text} is not FAMILY:SIZE:SEED");
         };
         let name = family.trim_end_matches('+');
@@ -127,7 +197,8 @@ impl FromStr for Plan {
         Ok(Self {
             family: found.with_context(|| format!("{name} is no family"))?,
             size: sized.with_context(|| format!("{size} is no size: 3-10, 11-50, 51-300"))?,
-            two: family.ends_with('+') && name != Family::Control.as_str(),
+            two: family.ends_with('+') && found.is_some_and(Family::is_fault),
+            handicaps: handicaps.map_or(Ok(Handicaps::default()), str::parse)?,
             seed: seed.parse().with_context(|| format!("{seed} is no seed"))?,
         })
     }

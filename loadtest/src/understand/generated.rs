@@ -19,7 +19,7 @@ use crate::campaign::score::{Revision, Row, Verdict};
 use crate::corpus::Case;
 use crate::corpus::replayed::{self, Replayed};
 use crate::corpus::worse::Worse;
-use crate::generator::{Family, Generated, Plan, Size, generate, healthy};
+use crate::generator::{Family, Generated, Handicaps, Plan, Size, generate, healthy};
 
 /// What is generated.
 #[derive(Debug, Clone, clap::Args)]
@@ -31,7 +31,8 @@ pub struct Options {
     /// The first of their seeds
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
-    /// Only this generated case, with all that is told: FAMILY:SIZE:SEED, as in leak:11-50:7, or kill+:3-10:1 for two at once
+    /// Only this generated case, with all that is told: FAMILY:SIZE:SEED, as in leak:11-50:7, or kill+:3-10:1 for two at once;
+    /// with handicaps as in kill:11-50:1:skewed,blind
     #[arg(long, value_name = "CASE")]
     pub case: Option<Plan>,
     /// Write that case as a recording into this file
@@ -47,6 +48,24 @@ pub struct Options {
     #[arg(long)]
     pub each: bool,
 }
+
+/// How observers are worse off, of systems that have several nodes.
+const HANDICAPS: [(&str, Handicaps); 2] = [
+    (
+        "skewed clocks",
+        Handicaps {
+            skewed: true,
+            blind: false,
+        },
+    ),
+    (
+        "blind node",
+        Handicaps {
+            skewed: false,
+            blind: true,
+        },
+    ),
+];
 
 type Scored = Vec<(Case, Row)>;
 
@@ -81,8 +100,14 @@ impl<'a> Told<'a> {
             }
         }
         for size in Size::ALL {
-            let families = Family::FAULTS.into_iter().cycle();
+            let families = Family::IN_PAIRS.into_iter().cycle();
             told.take("two at once", size, plans(options, size, families, true))?;
+        }
+        for (what, handicaps) in HANDICAPS {
+            let families = Family::FAULTS.into_iter().cycle();
+            let handicapped =
+                plans(options, Size::Medium, families, false).map(|plan| Plan { handicaps, ..plan });
+            told.take(what, Size::Medium, handicapped)?;
         }
         if options.healthy_hours > 0.0 {
             told.lines.push(well(book, options)?);
@@ -137,6 +162,7 @@ fn plans(
         family,
         size,
         two,
+        handicaps: Handicaps::default(),
         seed,
     })
 }
