@@ -18,6 +18,7 @@ mod sight;
 mod tally;
 mod topology;
 mod truth;
+mod unclear;
 mod world;
 
 pub use case::{Generated, generate};

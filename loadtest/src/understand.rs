@@ -7,6 +7,7 @@ pub mod counterfactual;
 pub mod fired;
 pub mod generated;
 pub mod summary;
+pub mod unclear;
 
 // Writing to a String cannot fail: the results are dropped.
 use std::fmt::Write as _;
@@ -93,6 +94,7 @@ pub fn run(options: &Options) -> Result<String> {
     lines.extend(of_generated.lines.iter().cloned());
     let baselines: Vec<_> = of_generated.baselines().collect();
     let _ = writeln!(text, "{}", table::columns(&lines));
+    let _ = writeln!(text, "{}", table::columns(&of_generated.unclear));
     let mut lines = vec![Baselines::head()];
     for recording in &recordings {
         lines.push(thumbs(recording, &all)?.line(&recording.name));

@@ -51,7 +51,7 @@ pub(super) fn fault(
         Family::Config => config::fits,
         Family::Unseen => unseen::fits,
         Family::Replica => replica::fits,
-        Family::Control => return None,
+        Family::Control | Family::Harmless | Family::Passing => return None,
     };
     let all = graph.services.ids();
     let fitting: Vec<usize> = all.filter(|id| fits(graph, *id) && may_be(graph, *id)).collect();
@@ -65,7 +65,7 @@ pub(super) fn fault(
         Family::Config => config::plan(graph, dice, target),
         Family::Unseen => unseen::plan(graph, dice, target),
         Family::Replica => Some(replica::plan(graph, dice, target)),
-        Family::Control => None,
+        Family::Control | Family::Harmless | Family::Passing => None,
     }
 }
 

@@ -28,6 +28,10 @@ pub enum Family {
     Control,
     /// One pod of several fails, is slow, cannot be reached or crashes, and nobody changed anything that matters.
     Replica,
+    /// Rollouts that change nothing for anybody, also where somebody's requests always fail a little: there is nothing to tell.
+    Harmless,
+    /// Calls that fail for some seconds by nothing that anybody sees, and are well again: nobody can know why.
+    Passing,
 }
 
 impl Family {
@@ -54,6 +58,9 @@ impl Family {
         Self::Unseen,
     ];
 
+    /// Those whose right answer is that nothing is known.
+    pub const UNCLEAR: [Self; 2] = [Self::Harmless, Self::Passing];
+
     /// Whether something is broken for long.
     pub fn is_fault(self) -> bool {
         Self::FAULTS.contains(&self)
@@ -71,6 +78,8 @@ impl Family {
             Self::Unseen => "unseen",
             Self::Control => "control",
             Self::Replica => "replica",
+            Self::Harmless => "harmless",
+            Self::Passing => "passing",
         }
     }
 }
@@ -191,7 +200,10 @@ impl FromStr for Plan {
             bail!("{text} is not FAMILY:SIZE:SEED");
         };
         let name = family.trim_end_matches('+');
-        let known = Family::FAULTS.into_iter().chain([Family::Control]);
+        let known = Family::FAULTS
+            .into_iter()
+            .chain([Family::Control])
+            .chain(Family::UNCLEAR);
         let found = known.into_iter().find(|known| known.as_str() == name);
         let sized = Size::ALL.into_iter().find(|known| known.as_str() == size);
         Ok(Self {

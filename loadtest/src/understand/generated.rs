@@ -14,6 +14,7 @@ use correlator::rules::RuleBook;
 use super::baselines::{Baselines, Heard};
 use super::fired::Fired;
 use super::summary::Summary;
+use super::unclear::Unclear;
 use crate::campaign::scenario::Kind;
 use crate::campaign::score::{Revision, Row, Verdict};
 use crate::corpus::Case;
@@ -77,6 +78,8 @@ pub struct Told<'a> {
     fired: &'a mut Fired,
     /// A line for each family and size, one for two faults at once of each size, one for controls, and one for healthy hours.
     pub lines: Vec<Vec<String>>,
+    /// … and of cases whose right answer is that nothing is known, with a head.
+    pub unclear: Vec<Vec<String>>,
     baselines: BTreeMap<String, Baselines>,
 }
 
@@ -91,6 +94,7 @@ impl<'a> Told<'a> {
             options,
             fired,
             lines: Vec::new(),
+            unclear: vec![Unclear::head()],
             baselines: BTreeMap::new(),
         };
         for family in Family::FAULTS.into_iter().chain([Family::Control]) {
@@ -102,6 +106,12 @@ impl<'a> Told<'a> {
         for size in Size::ALL {
             let families = Family::IN_PAIRS.into_iter().cycle();
             told.take("two at once", size, plans(options, size, families, true))?;
+        }
+        for (family, size) in Family::UNCLEAR
+            .into_iter()
+            .flat_map(|family| Size::ALL.map(|size| (family, size)))
+        {
+            told.unclear(family, size)?;
         }
         for (what, handicaps) in HANDICAPS {
             let families = Family::FAULTS.into_iter().cycle();
@@ -120,6 +130,19 @@ impl<'a> Told<'a> {
         self.baselines
             .iter()
             .map(|(family, baselines)| baselines.line(family))
+    }
+
+    fn unclear(&mut self, family: Family, size: Size) -> Result<()> {
+        let mut unclear = Unclear::called(&format!("{} {}", family.as_str(), size.as_str()));
+        for plan in plans(self.options, size, std::iter::repeat(family), false) {
+            let (case, revisions) = revisions_of(self.book, &plan)?;
+            let answer = unclear.count(&case, &revisions);
+            if self.options.each {
+                say_line(&format!("{plan:<24} {answer:?}"));
+            }
+        }
+        self.unclear.push(unclear.line());
+        Ok(())
     }
 
     fn take(&mut self, family: &str, size: Size, plans: impl Iterator<Item = Plan>) -> Result<()> {
@@ -217,6 +240,16 @@ fn played(book: &Arc<RuleBook>, plan: &Plan, without: Option<&str>) -> Result<(C
 pub fn rows_of(book: &Arc<RuleBook>, plan: &Plan, without: Option<&str>) -> Result<Vec<(Case, Row)>> {
     let (case, rows, _) = played(book, plan, without)?;
     Ok(rows.into_iter().map(|row| (case.clone(), row)).collect())
+}
+
+/// A generated case and every revision of its incidents.
+///
+/// # Errors
+/// When it cannot be made or replayed.
+pub fn revisions_of(book: &Arc<RuleBook>, plan: &Plan) -> Result<(Case, Vec<Revision>)> {
+    let generated = generate(plan, None)?;
+    let case = generated.case.clone();
+    Ok((case, replay(book, generated)?))
 }
 
 fn well(book: &Arc<RuleBook>, options: &Options) -> Result<Vec<String>> {

@@ -1,4 +1,4 @@
-//! One pod of several, clocks that differ, and nodes that nobody observes.
+//! One pod of several, clocks that differ, nodes that nobody observes, and what has no cause to tell.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -126,4 +126,50 @@ fn a_blind_node_tells_nothing_of_its_kernel_and_the_others_all() {
             .all(|(node, count)| *node == *blind[0] || left[node] == *count)
     );
     assert!(all.values().all(|count| *count > 0), "{all:?}");
+}
+
+/// Failed calls and answers of each second of a case, from its fault on.
+fn failures_by_second(family: Family, seed: u64) -> BTreeMap<u64, u64> {
+    let Generated { messages, case, .. } = generate(&plan(family, seed), None).unwrap();
+    assert_eq!((case.kind, case.truth.len()), (Kind::Control, 0));
+    let mut seconds = BTreeMap::new();
+    for event in events(&messages).iter().filter(|event| is_failure(event)) {
+        *seconds.entry(event.time_ns / SECOND).or_default() += 1;
+    }
+    seconds
+}
+
+#[test]
+fn trouble_that_passes_is_over_after_some_seconds() {
+    let seconds = failures_by_second(Family::Passing, 1);
+    let loud: Vec<_> = seconds
+        .iter()
+        .filter(|(_, count)| **count >= 3)
+        .map(|(at, _)| *at)
+        .collect();
+    let (Some(first), Some(last)) = (loud.first(), loud.last()) else {
+        panic!("{seconds:?}")
+    };
+    assert!(last - first <= 12, "{seconds:?}");
+}
+
+#[test]
+fn a_rollout_that_harms_nobody_is_told_and_no_more_fails_than_before() {
+    let Generated { messages, case, .. } = generate(&plan(Family::Harmless, 1), None).unwrap();
+    let all = events(&messages);
+    let is_rollout = |event: &&Event| matches!(event.body, Body::SpecChanged(_) | Body::ImageChanged(_));
+    let rollouts = all.iter().filter(is_rollout);
+    assert!(rollouts.count() >= 1);
+    let failed = |from_ns: u64, until_ns: u64| {
+        let within = all
+            .iter()
+            .filter(|event| (from_ns..until_ns).contains(&event.time_ns));
+        within.filter(|event| is_failure(event)).count()
+    };
+    let at_ns = case.played.at_ns;
+    let (before, after) = (
+        failed(at_ns - 60 * SECOND, at_ns),
+        failed(at_ns, at_ns + 60 * SECOND),
+    );
+    assert!(after <= 2 * before + 5, "{before} {after}");
 }

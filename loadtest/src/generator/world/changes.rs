@@ -63,6 +63,17 @@ pub(in crate::generator) enum Change {
     Job { name: String },
 }
 
+impl Change {
+    /// The service whose pods it replaces.
+    pub(in crate::generator) fn rolled_out(&self) -> Option<usize> {
+        if let Self::Image { service, .. } | Self::Template { service, .. } = self {
+            Some(*service)
+        } else {
+            None
+        }
+    }
+}
+
 impl World {
     pub(super) fn change(&mut self, change: Change) -> Result<()> {
         match change {
