@@ -14,14 +14,16 @@ mod innocents;
 mod names;
 mod numbers;
 mod plan;
+mod sight;
 mod tally;
 mod topology;
 mod truth;
+mod unclear;
 mod world;
 
 pub use case::{Generated, generate};
 pub use healthy::healthy;
-pub use plan::{Family, Plan, Size};
+pub use plan::{Family, Handicaps, Plan, Size};
 
 #[cfg(test)]
 mod tests;

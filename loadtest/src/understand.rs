@@ -7,6 +7,7 @@ pub mod counterfactual;
 pub mod fired;
 pub mod generated;
 pub mod summary;
+pub mod unclear;
 
 // Writing to a String cannot fail: the results are dropped.
 use std::fmt::Write as _;
@@ -93,6 +94,7 @@ pub fn run(options: &Options) -> Result<String> {
     lines.extend(of_generated.lines.iter().cloned());
     let baselines: Vec<_> = of_generated.baselines().collect();
     let _ = writeln!(text, "{}", table::columns(&lines));
+    let _ = writeln!(text, "{}", table::columns(&of_generated.unclear));
     let mut lines = vec![Baselines::head()];
     for recording in &recordings {
         lines.push(thumbs(recording, &all)?.line(&recording.name));
@@ -130,7 +132,8 @@ fn worse_off() -> impl Iterator<Item = Worse> {
     let losing = LOSSES.into_iter().map(Worse::Losing);
     let observers = FAMILIES.iter().flat_map(|family| family.observers);
     let built = observers.filter(|observer| observer.built);
-    losing.chain(built.map(|observer| Worse::Without(observer.token.to_owned())))
+    let without = built.map(|observer| Worse::Without(observer.token.to_owned()));
+    losing.chain(Worse::UNTIDY).chain(without)
 }
 
 /// Every row with its case.

@@ -3,13 +3,16 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use anyhow::Result;
 use correlator::rules::RuleBook;
 use loadtest::campaign::scenario::Kind;
 use loadtest::campaign::score::{Row, Verdict};
+use loadtest::corpus::replayed::{self, Replayed};
 use loadtest::corpus::worse::Worse;
-use loadtest::corpus::{Recording, replayed};
-use loadtest::generator::{Family, Plan, Size};
+use loadtest::corpus::{Case, Recording};
+use loadtest::generator::{Family, Handicaps, Plan, Size};
 use loadtest::understand::generated;
+use loadtest::understand::unclear::Answer;
 
 /// Faults with a wrong root, incidents of all faults, and controls with an incident.
 fn judged(rows: &[Row]) -> (Vec<&str>, usize, Vec<&str>) {
@@ -52,6 +55,7 @@ fn generated_faults_have_their_roots_and_what_is_healthy_no_incident() {
         family,
         size: Size::Small,
         two: false,
+        handicaps: Handicaps::default(),
         seed: 1,
     });
     let rows: Vec<_> = plans
@@ -61,4 +65,64 @@ fn generated_faults_have_their_roots_and_what_is_healthy_no_incident() {
     let (wrong, _, alarms) = judged(&rows);
     assert!(wrong.len() <= 1, "{wrong:?}");
     assert_eq!(alarms, [""; 0]);
+}
+
+fn rows(plan: &str) -> Result<Vec<Row>> {
+    let book = Arc::new(RuleBook::embedded()?);
+    let rows = generated::rows_of(&book, &plan.parse()?, None)?;
+    Ok(rows.into_iter().map(|(_, row)| row).collect())
+}
+
+fn answer(plan: &str) -> Result<Answer> {
+    let book = Arc::new(RuleBook::embedded()?);
+    let (case, revisions) = generated::revisions_of(&book, &plan.parse()?)?;
+    Ok(Answer::in_the_end(&case, &revisions))
+}
+
+#[test]
+fn one_bad_pod_of_several_is_told_where_it_is_and_a_rollout_alone_is_not_told() {
+    assert_eq!(judged(&rows("replica:3-10:8").unwrap()).0, [""; 0]);
+    assert_eq!(answer("harmless:3-10:2").unwrap(), Answer::Silent);
+}
+
+#[test]
+fn of_trouble_that_passes_nobody_is_sure_and_of_a_release_that_fails_one_is() {
+    assert!(answer("passing:3-10:1").unwrap() < Answer::Claimed);
+    assert_eq!(answer("release:3-10:1").unwrap(), Answer::Claimed);
+}
+
+#[test]
+fn clocks_that_differ_by_node_do_not_change_a_root() {
+    for plan in ["kill:3-10:1", "kill:3-10:1:skewed"] {
+        assert_eq!(judged(&rows(plan).unwrap()).0, [""; 0], "{plan}");
+    }
+}
+
+/// The rows of the first cases of a recording, with nothing in it after them, and how many messages it has that were not recorded.
+fn first_rows(recording: &Recording, worse: &Worse, count: usize) -> Result<(Vec<Row>, usize)> {
+    let book = Arc::new(RuleBook::embedded()?);
+    let cases: Vec<Case> = recording.cases.iter().take(count).cloned().collect();
+    let end_ns = cases.last().map_or(0, |case| case.played.until_ns);
+    let (head, mut messages) = recording.messages()?;
+    messages.retain(|message| message.stored_ns < end_ns);
+    let recorded = messages.len();
+    let messages = worse.of(messages, &cases)?;
+    let added = messages.len() - recorded;
+    let mut replayed = Replayed::new(&head, &book)?;
+    messages
+        .into_iter()
+        .try_for_each(|message| replayed.take(message))?;
+    let of_case = |case| replayed::of_case(case, &replayed.revisions);
+    Ok((cases.iter().flat_map(of_case).collect(), added))
+}
+
+#[test]
+fn an_innocent_change_before_a_fault_is_not_its_root() {
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../correlator/corpus");
+    let recordings = Recording::all(&corpus).unwrap();
+    let recording = recordings.iter().find(|recording| recording.name == "store-2");
+    for (worse, changes) in [(Worse::Nothing, 0), (Worse::InnocentChange, 2)] {
+        let (rows, added) = first_rows(recording.unwrap(), &worse, 4).unwrap();
+        assert_eq!((judged(&rows), added), ((vec![], 2, vec![]), changes), "{worse}");
+    }
 }

@@ -7,7 +7,7 @@ use bus_client::bundle::{Head, Recorded};
 use correlator::rules::RuleBook;
 use correlator::run::replay::{self, Replay};
 
-use super::worse::{Worse, Worsening};
+use super::worse::Worse;
 use super::{Case, Recording};
 use crate::campaign::scenario::Scenario;
 use crate::campaign::score::{self, Revision, Row};
@@ -18,7 +18,8 @@ use crate::campaign::score::{self, Revision, Row};
 /// When the recording cannot be read or replayed.
 pub fn revisions(recording: &Recording, book: &Arc<RuleBook>, worse: &Worse) -> Result<Vec<Revision>> {
     let (head, messages) = recording.messages()?;
-    let mut replayed = Replayed::new(&head, book, worse)?;
+    let messages = worse.of(messages, &recording.cases)?;
+    let mut replayed = Replayed::new(&head, book)?;
     messages
         .into_iter()
         .try_for_each(|message| replayed.take(message))?;
@@ -29,7 +30,6 @@ pub fn revisions(recording: &Recording, book: &Arc<RuleBook>, worse: &Worse) -> 
 #[derive(Debug)]
 pub struct Replayed {
     replay: Replay,
-    worsening: Worsening,
     /// Every revision so far.
     pub revisions: Vec<Revision>,
 }
@@ -39,10 +39,9 @@ impl Replayed {
     ///
     /// # Errors
     /// When memory is short.
-    pub fn new(head: &Head, book: &Arc<RuleBook>, worse: &Worse) -> Result<Self> {
+    pub fn new(head: &Head, book: &Arc<RuleBook>) -> Result<Self> {
         Ok(Self {
             replay: Replay::new(book, head)?,
-            worsening: Worsening::new(worse.clone())?,
             revisions: Vec::new(),
         })
     }
@@ -52,9 +51,6 @@ impl Replayed {
     /// # Errors
     /// When it cannot be replayed.
     pub fn take(&mut self, message: Recorded) -> Result<()> {
-        let Some(message) = self.worsening.apply(message)? else {
-            return Ok(());
-        };
         let arrived_ns = message.stored_ns;
         for published in self.replay.apply(message)? {
             let incident = replay::incident(&published)?;

@@ -1,20 +1,27 @@
-//! A recording as a worse-off Tapio would have heard it: an observer is away, or events are lost on the way.
+//! A recording as a worse-off Tapio would have heard it: an observer is away, events are lost on the way, clocks differ, a node is
+//! blind; or as it would have been in a less tidy cluster, where somebody innocent changes or complains just then.
 
-use std::collections::BTreeMap;
+mod blind;
+mod clocks;
+mod decoys;
+mod losing;
+mod real;
+
 use std::fmt;
 
 use anyhow::Result;
 use bus_client::bundle::Recorded;
 use bus_client::codec::Codec;
-use bus_client::last_minute::LastMinute;
-use bus_schema::batch::EncodeError;
-use bus_schema::event::node::Loss;
-use bus_schema::event::{Body, Event};
-use bus_schema::names::TOPOLOGY_STREAM;
-use bus_schema::{Batch, Entity, Severity};
+use bus_schema::Batch;
 use correlator::run::replay::without::Without;
 
-/// Decides which events are lost.
+use super::Case;
+use blind::Blind;
+use clocks::Clocks;
+pub use clocks::Half;
+use losing::Losing;
+
+/// Decides which events are lost, who changes, who complains, who is blind.
 const SEED: u64 = 1;
 
 /// What is worse.
@@ -26,6 +33,14 @@ pub enum Worse {
     Without(String),
     /// This share of the events is lost, and it is known how many.
     Losing(f64),
+    /// Some seconds before each fault somebody is changed who has nothing to do with it.
+    InnocentChange,
+    /// While each fault lasts, somebody else has the small troubles of a control.
+    NoisyBystander,
+    /// The clocks of half of the observers are 80 ms behind those of the others.
+    ClocksApart(Half),
+    /// The kernel of one node tells nothing; in a recording of one node, nothing of the pods of a third of the workloads.
+    BlindNode,
 }
 
 impl fmt::Display for Worse {
@@ -34,142 +49,68 @@ impl fmt::Display for Worse {
             Self::Nothing => f.write_str("as recorded"),
             Self::Without(observer) => write!(f, "without {observer}"),
             Self::Losing(share) => write!(f, "{:.0} % of events lost", share * 100.0),
+            Self::InnocentChange => f.write_str("innocent change before"),
+            Self::NoisyBystander => f.write_str("noisy bystander"),
+            Self::ClocksApart(half) => write!(f, "{half} clocks 80 ms behind"),
+            Self::BlindNode => f.write_str("blind node"),
         }
     }
 }
 
-/// Makes messages worse, one after the other.
-#[derive(Debug)]
-pub struct Worsening {
-    worse: Worse,
-    codec: Codec,
-    dice: fastrand::Rng,
-    /// What each producer sent.
-    sent: BTreeMap<String, Sent>,
-}
+impl Worse {
+    /// All that happens to a recording besides losses and absent observers.
+    pub const UNTIDY: [Self; 5] = [
+        Self::InnocentChange,
+        Self::NoisyBystander,
+        Self::ClocksApart(Half::Even),
+        Self::ClocksApart(Half::Odd),
+        Self::BlindNode,
+    ];
 
-#[derive(Debug, Default)]
-struct Sent {
-    total: u64,
-    lately: LastMinute,
-}
-
-impl Worsening {
-    /// The same recording is made worse in the same way each time.
+    /// The messages of a recording as they are then heard, in the order of the bus, and the same each time.
     ///
     /// # Errors
-    /// When zstd has no memory.
-    pub fn new(worse: Worse) -> Result<Self> {
-        Ok(Self {
-            worse,
-            codec: Codec::new()?,
-            dice: fastrand::Rng::with_seed(SEED),
-            sent: BTreeMap::new(),
-        })
-    }
-
-    /// The message as it is left.
-    ///
-    /// # Errors
-    /// When that cannot be encoded.
-    pub fn apply(&mut self, message: Recorded) -> Result<Option<Recorded>, EncodeError> {
-        match &self.worse {
-            Worse::Nothing => Ok(Some(message)),
-            Worse::Without(observer) => {
-                Without::Observer(observer.clone()).take_out(&mut self.codec, message)
+    /// When zstd has no memory, or what is left of a message cannot be encoded.
+    pub fn of(&self, messages: Vec<Recorded>, cases: &[Case]) -> Result<Vec<Recorded>> {
+        match self {
+            Self::Nothing => Ok(messages),
+            Self::Without(observer) => {
+                let (without, mut codec) = (Without::Observer(observer.clone()), Codec::new()?);
+                let left = messages
+                    .into_iter()
+                    .filter_map(|message| without.take_out(&mut codec, message).transpose());
+                Ok(left.collect::<Result<_, _>>()?)
             }
-            Worse::Losing(_) if message.stream == TOPOLOGY_STREAM => Ok(Some(message)),
-            Worse::Losing(share) => {
-                let (dice, sent, share) = (&mut self.dice, &mut self.sent, *share);
-                let edited = message.edit(&mut self.codec, |batch| lose(batch, dice, sent, share));
-                edited.map(Some)
+            Self::Losing(share) => {
+                let mut losing = Losing::new(*share);
+                edited(messages, |batch| losing.lose(batch))
+            }
+            Self::InnocentChange => decoys::innocent_changes(messages, cases),
+            Self::NoisyBystander => decoys::noisy_bystanders(messages, cases),
+            Self::ClocksApart(half) => {
+                let mut clocks = Clocks::new(*half);
+                edited(messages, |batch| clocks.shift(batch))
+            }
+            Self::BlindNode => {
+                let blind = Blind::of(&messages)?;
+                edited(messages, |batch| blind.take_out(batch))
             }
         }
     }
 }
 
-fn lose(batch: &mut Batch, dice: &mut fastrand::Rng, sent: &mut BTreeMap<String, Sent>, share: f64) {
-    let before = batch.events.len();
-    batch.events.retain(|_| dice.f64() >= share);
-    let lost = before - batch.events.len();
-    let producer = format!("{}/{}", batch.header.node, batch.header.observer);
-    let sent = sent.entry(producer).or_default();
-    sent.total += batch.events.len() as u64;
-    let lately = sent.lately.of(batch.header.received_ns, sent.total);
-    if lost > 0 {
-        tell_loss(batch, lost as u64, lately);
-    }
-}
-
-/// As the observer would have told it.
-fn tell_loss(batch: &mut Batch, count: u64, sent: u64) {
-    let header = &batch.header;
-    let time_ns = batch
-        .events
-        .first()
-        .map_or(header.received_ns, |event| event.time_ns);
-    let loss = Loss {
-        observer: header.observer.clone(),
-        reason: "rate_limit".into(),
-        sent: Some(sent),
-    };
-    let event = Event {
-        id: bus_schema::EventId::of_parts(
-            time_ns,
-            &["lost", &header.producer(), &header.first_sequence.to_string()],
-        ),
-        time_ns,
-        observed_ns: time_ns,
-        severity: Severity::Notice,
-        subject: Entity::of_node(&header.node),
-        object: None,
-        count,
-        window_ns: 0,
-        trace: None,
-        body: Body::Loss(loss),
-    };
-    batch.events.push(event);
+/// Every batch edited; what tells of relations stays as it is.
+fn edited(messages: Vec<Recorded>, mut edit: impl FnMut(&mut Batch)) -> Result<Vec<Recorded>> {
+    let mut codec = Codec::new()?;
+    let edited = messages.into_iter().map(|message| {
+        if real::is_batch(&message) {
+            message.edit(&mut codec, &mut edit)
+        } else {
+            Ok(message)
+        }
+    });
+    Ok(edited.collect::<Result<_, _>>()?)
 }
 
 #[cfg(test)]
-mod tests {
-    use bus_schema::samples::{Samples, Shape};
-
-    use super::*;
-
-    fn recorded(events: u64) -> Recorded {
-        let mut batch = Samples::new(Shape::of_a_node(events), 1).next().unwrap();
-        batch.header.observer = "status".into();
-        let mut payload = Vec::new();
-        batch.encode(&mut payload).unwrap();
-        Recorded {
-            stream: "TAPIO_ENRICHED_0".into(),
-            sequence: 1,
-            stored_ns: 1,
-            subject: "s".into(),
-            payload: payload.into(),
-        }
-    }
-
-    fn left(worse: Worse) -> Vec<Event> {
-        let message = Worsening::new(worse).unwrap().apply(recorded(1000));
-        let message = message.unwrap().unwrap();
-        Batch::decode(&message.payload).unwrap().events
-    }
-
-    #[test]
-    fn what_is_lost_is_told_and_the_same_each_time() {
-        let events = left(Worse::Losing(0.2));
-        let told = events.last().unwrap();
-        assert_eq!(told.count + events.len() as u64 - 1, 1000);
-        assert!((150..250).contains(&told.count), "{}", told.count);
-        assert_eq!(left(Worse::Losing(0.2)), events);
-        assert_eq!(left(Worse::Nothing).len(), 1000);
-    }
-
-    #[test]
-    fn an_observer_that_is_away_tells_nothing() {
-        assert_eq!(left(Worse::Without("status".into())), []);
-        assert_eq!(left(Worse::Without("memory".into())).len(), 1000);
-    }
-}
+mod tests;

@@ -12,6 +12,7 @@ use bus_schema::{Batch, Entity, EventId, Header, SCHEMA_VERSION, Severity};
 
 use super::arena::Arena;
 use super::numbers::{MILLI, SECOND};
+use super::sight::Sight;
 
 /// Observers wait so long for company for what is not urgent.
 const LINGER_NS: u64 = 100 * MILLI;
@@ -35,7 +36,7 @@ pub(super) enum Observer {
 }
 
 impl Observer {
-    fn token(self) -> &'static str {
+    pub(super) fn token(self) -> &'static str {
         match self {
             Self::Network => "network",
             Self::Status => "status",
@@ -44,6 +45,14 @@ impl Observer {
             Self::ContainerRuntime => "container-runtime",
             Self::Deployments => "deployments",
             Self::Lifecycle => "lifecycle",
+        }
+    }
+
+    /// Whether it loads programs into the kernel of its node.
+    pub(super) fn is_of_kernel(self) -> bool {
+        match self {
+            Self::Network | Self::Status | Self::ProcessSignals | Self::ContainerRuntime => true,
+            Self::Memory | Self::Deployments | Self::Lifecycle => false,
         }
     }
 
@@ -98,8 +107,7 @@ type Waiting = BTreeMap<(u64, usize, Observer), Vec<Told>>;
 pub(super) struct Bus {
     nodes: Arena<String>,
     boot: String,
-    /// An observer that is nowhere.
-    absent: Option<String>,
+    sight: Sight,
     waiting: Waiting,
     /// Messages that hold no events of observers, by when they are stored.
     others: BTreeMap<(u64, usize), Recorded>,
@@ -112,11 +120,11 @@ pub(super) struct Bus {
 }
 
 impl Bus {
-    pub(super) fn new(nodes: Arena<String>, boot: String, absent: Option<String>) -> Self {
+    pub(super) fn new(nodes: Arena<String>, boot: String, sight: Sight) -> Self {
         Self {
             nodes,
             boot,
-            absent,
+            sight,
             waiting: Waiting::new(),
             others: BTreeMap::new(),
             numbers: BTreeMap::new(),
@@ -124,6 +132,11 @@ impl Bus {
             heartbeats: 0,
             put: 0,
         }
+    }
+
+    /// Whether nobody observes the kernel of that node.
+    pub(super) fn is_blind(&self, node: usize) -> bool {
+        self.sight.is_blind(node)
     }
 
     /// Tells what happened by itself.
@@ -144,7 +157,7 @@ impl Bus {
     }
 
     fn post(&mut self, stored_ns: u64, node: usize, observer: Observer, told: Told) {
-        if self.absent.as_deref() == Some(observer.token()) {
+        if !self.sight.sees(node, observer) {
             return;
         }
         self.waiting
@@ -196,7 +209,7 @@ impl Bus {
         };
         let events = (first_sequence..)
             .zip(told)
-            .map(|(number, told)| event(&header, number, told));
+            .map(|(number, told)| event(&header, number, told, &|at_ns| self.sight.time_ns(node, at_ns)));
         let batch = Batch {
             events: events.collect(),
             header,
@@ -216,15 +229,18 @@ fn chunks(mut told: Vec<Told>) -> Vec<Vec<Told>> {
     chunks
 }
 
-fn event(header: &Header, number: u64, told: Told) -> Event {
+/// `clock` is what the clock of its node says at a time.
+fn event(header: &Header, number: u64, told: Told, clock: &dyn Fn(u64) -> u64) -> Event {
     let is_sum = matches!(
         told.body,
         Body::EdgeStats(_) | Body::HttpStats(_) | Body::TcpStats(_)
     );
+    // Whatever the clock, sums end with one of its seconds.
+    let time_ns = if is_sum { told.at_ns } else { clock(told.at_ns) };
     Event {
-        id: EventId::of_event(told.at_ns, &header.node, &header.boot, &header.observer, number),
-        time_ns: told.at_ns,
-        observed_ns: told.at_ns,
+        id: EventId::of_event(time_ns, &header.node, &header.boot, &header.observer, number),
+        time_ns,
+        observed_ns: time_ns,
         severity: told.severity,
         subject: told.subject,
         object: told.object,

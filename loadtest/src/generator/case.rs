@@ -2,13 +2,16 @@
 
 use anyhow::{Result, bail};
 use bus_client::bundle::{Head, Recorded};
+use bus_schema::incident::NOT_OBSERVED;
 
 use super::faults::{self, Fault};
 use super::graph::Graph;
 use super::innocents;
 use super::numbers::{Dice, SECOND, ns, seconds};
 use super::plan::{Family, Plan};
+use super::sight::Sight;
 use super::truth;
+use super::unclear;
 use super::world::{Change, Due, World};
 use crate::campaign::scenario::Kind;
 use crate::campaign::score::Played;
@@ -22,6 +25,10 @@ const DAY_SECONDS: f64 = 86_400.0;
 const WARM_UP: (f64, f64) = (125.0, 150.0);
 const HOLDS: (f64, f64) = (60.0, 75.0);
 const AFTER: (f64, f64) = (40.0, 60.0);
+/// Trouble that passes is noticed when so many calls and answers fail.
+const LEAST_FAILURES: u64 = 15;
+/// What is seen is decided by other dice than what happens.
+const SIGHT: u64 = 0x5161_7400;
 /// Systems that are tried until one shows its fault.
 const MOST_TRIES: usize = 40;
 
@@ -85,20 +92,29 @@ fn attempt(plan: &Plan, absent: Option<&str>, dice: &mut Dice) -> Result<Option<
     let Some(found) = faults_of(plan, &mut graph, dice) else {
         return Ok(None);
     };
+    let Some(unclear) = unclear::of(plan.family, &mut graph, dice) else {
+        return Ok(None);
+    };
     if dice.chance(0.25) {
         make_noisy(&mut graph, dice, &found);
     }
     let times = Times::random(dice);
-    let mut world = World::new(graph, dice.fork(), times.begin, absent.map(str::to_owned))?;
+    let mut of_sight = Dice::new(plan.seed ^ SIGHT);
+    let nodes = graph.nodes.len();
+    let sight = Sight::of(plan.handicaps, absent.map(str::to_owned), nodes, &mut of_sight);
+    let mut world = World::new(graph, dice.fork(), times.begin, sight)?;
     world.tallies.watch(times.fault, times.undo);
     script(plan, &mut world, dice, &found, times);
+    put(&mut world, times.fault, &unclear);
     let mut messages = Vec::new();
     while world.now_ns < times.end {
         messages.extend(world.second()?);
     }
-    if !found
-        .iter()
-        .all(|fault| truth::is_clear(&world.graph, &world.tallies, fault))
+    let is_shown = plan.family != Family::Passing || truth::failures(&world.tallies) >= LEAST_FAILURES;
+    if !is_shown
+        || !found
+            .iter()
+            .all(|fault| truth::is_clear(&world.graph, &world.tallies, fault))
     {
         return Ok(None);
     }
@@ -111,20 +127,32 @@ fn attempt(plan: &Plan, absent: Option<&str>, dice: &mut Dice) -> Result<Option<
 
 /// The faults of a plan; nothing where they do not fit into the system.
 fn faults_of(plan: &Plan, graph: &mut Graph, dice: &mut Dice) -> Option<Vec<Fault>> {
-    if plan.family == Family::Control {
+    if !plan.family.is_fault() {
         return Some(Vec::new());
     }
     let first = faults::fault(plan.family, graph, dice, |_, _| true)?;
     if !plan.two {
         return Some(vec![first]);
     }
-    let other = dice.one_of(&Family::FAULTS).copied()?;
+    let other = dice.one_of(&Family::IN_PAIRS).copied()?;
     // Neither is felt by the other, nor does one change of configuration reach both.
     let target = first.target;
     let second = faults::fault(other, graph, dice, |graph, id| {
         id != target && !graph.upstream(id).contains(&target) && !graph.upstream(target).contains(&id)
     })?;
     Some(vec![first, second])
+}
+
+/// What was done to a process, or what it did: nobody may have seen it where the kernel of its node is not observed.
+const OF_PROCESSES: [&str; 2] = ["signal_sent", "process_crashed"];
+
+fn may_be_unseen(world: &World, fault: &Fault) -> bool {
+    let conditions = &fault.root.conditions;
+    let is_of_process = conditions
+        .iter()
+        .any(|name| OF_PROCESSES.contains(&name.as_str()));
+    let mut pods = world.backends[fault.target].pods.iter();
+    is_of_process && pods.any(|pod| world.bus.is_blind(world.replicas[*pod].node))
 }
 
 /// A bystander that always fails a little.
@@ -155,13 +183,21 @@ fn script(plan: &Plan, world: &mut World, dice: &mut Dice, found: &[Fault], time
             let harmless = innocents::something(&world.graph, dice);
             put(world, at, &harmless);
         }
-    } else if dice.chance(0.35) {
+    } else if plan.family.is_fault() && dice.chance(0.35) {
         let decoy = innocents::rollout(&world.graph, dice, |id| {
             found.iter().all(|fault| fault.target != id)
         });
         let at = times.fault - ns(dice.between(3.0, 40.0));
         let decoy: Vec<_> = decoy.into_iter().map(|change| (0.0, change)).collect();
         put(world, at, &decoy);
+    }
+    if plan.family == Family::Replica && dice.chance(0.4) {
+        let fine = innocents::rollout(&world.graph, dice, |id| {
+            found.first().is_some_and(|fault| fault.target == id)
+        });
+        let at = times.fault - ns(dice.between(75.0, 100.0));
+        let fine: Vec<_> = fine.into_iter().map(|change| (0.0, change)).collect();
+        put(world, at, &fine);
     }
 }
 
@@ -178,7 +214,11 @@ fn case(plan: &Plan, world: &World, found: &[Fault], times: Times) -> Case {
         let others: Vec<usize> = other
             .flat_map(|other| world.graph.upstream(other.target))
             .collect();
-        truth::of(&world.graph, tallies, fault, &others)
+        let mut truth = truth::of(&world.graph, tallies, fault, &others);
+        if may_be_unseen(world, fault) {
+            truth.root.conditions.push(NOT_OBSERVED.into());
+        }
+        truth
     });
     Case {
         name: plan.to_string(),

@@ -4,6 +4,7 @@ mod config;
 mod kill;
 mod leak;
 mod release;
+mod replica;
 mod slow;
 mod unseen;
 mod unserved;
@@ -49,7 +50,8 @@ pub(super) fn fault(
         Family::Unserved => unserved::fits,
         Family::Config => config::fits,
         Family::Unseen => unseen::fits,
-        Family::Control => return None,
+        Family::Replica => replica::fits,
+        Family::Control | Family::Harmless | Family::Passing => return None,
     };
     let all = graph.services.ids();
     let fitting: Vec<usize> = all.filter(|id| fits(graph, *id) && may_be(graph, *id)).collect();
@@ -62,7 +64,8 @@ pub(super) fn fault(
         Family::Unserved => Some(unserved::plan(graph, dice, target)),
         Family::Config => config::plan(graph, dice, target),
         Family::Unseen => unseen::plan(graph, dice, target),
-        Family::Control => None,
+        Family::Replica => Some(replica::plan(graph, dice, target)),
+        Family::Control | Family::Harmless | Family::Passing => None,
     }
 }
 
@@ -75,6 +78,15 @@ fn is_busy(graph: &Graph, id: usize) -> bool {
 fn is_needed(graph: &Graph, id: usize) -> bool {
     let mut calls = graph.services.iter().flat_map(|service| &service.calls);
     calls.any(|call| call.to == id && !call.is_optional)
+}
+
+/// How long the most impatient caller waits, at most ten seconds.
+fn patience(graph: &Graph, target: usize) -> f64 {
+    let calls = graph.services.iter().flat_map(|service| &service.calls);
+    let patience = calls
+        .filter(|call| call.to == target)
+        .map(|call| call.timeout_seconds);
+    patience.fold(10.0, f64::min)
 }
 
 fn root(kind: &str, name: &str, conditions: &[&str]) -> Root {

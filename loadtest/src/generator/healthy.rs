@@ -6,6 +6,7 @@ use bus_client::bundle::Recorded;
 use super::graph::Graph;
 use super::innocents;
 use super::numbers::{Dice, SECOND, ns, seconds};
+use super::sight::Sight;
 use super::world::{Change, Due, World};
 use crate::campaign::scenario::Kind;
 use crate::campaign::score::Played;
@@ -33,7 +34,7 @@ pub fn healthy(hours: f64, seed: u64, mut take: impl FnMut(Recorded) -> Result<(
     let graph = Graph::random(&mut dice, services);
     let begin_ns = EPOCH + ns(MORNING_SECONDS);
     let end_ns = begin_ns + ns(hours * HOUR_SECONDS) / SECOND * SECOND;
-    let mut world = World::new(graph, dice.fork(), begin_ns, None)?;
+    let mut world = World::new(graph, dice.fork(), begin_ns, Sight::default())?;
     let mut next_ns = begin_ns + ns(CHANGE_SECONDS);
     while world.now_ns < end_ns {
         let is_minute = (world.now_ns / SECOND).is_multiple_of(60);

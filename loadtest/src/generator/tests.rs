@@ -1,5 +1,7 @@
 //! The same seed gives the same, and what happens is what happens to calls in real life.
 
+mod harder;
+
 use std::collections::BTreeMap;
 
 use bus_client::bundle::Recorded;
@@ -11,7 +13,9 @@ use bus_schema::topology::Relations;
 
 use super::graph::{Graph, Tier};
 use super::numbers::{Dice, SECOND};
-use super::plan::{Family, Plan, Size};
+use super::plan::{Family, Handicaps, Plan, Size};
+use super::sight::Sight;
+use super::tally::{Pair, Tally};
 use super::truth;
 use super::world::{Behaviour, Change, Due, World};
 use super::{Generated, generate};
@@ -53,7 +57,7 @@ fn chain() -> Graph {
 
 /// Runs for so many seconds well, and for as many after the change.
 fn run(change: Option<Change>, each: u64) -> (World, Vec<Event>) {
-    let mut world = World::new(chain(), Dice::new(2), BEGIN, None).unwrap();
+    let mut world = World::new(chain(), Dice::new(2), BEGIN, Sight::default()).unwrap();
     let fault_ns = BEGIN + each * SECOND;
     world.tallies.watch(fault_ns, fault_ns + each * SECOND);
     if let Some(change) = change {
@@ -83,6 +87,7 @@ fn plan(family: Family, seed: u64) -> Plan {
         family,
         size: Size::Small,
         two: false,
+        handicaps: Handicaps::default(),
         seed,
     }
 }
@@ -228,7 +233,13 @@ fn an_absent_observer_tells_nothing() {
 
 #[test]
 fn a_plan_is_written_as_it_is_read() {
-    for text in ["leak:3-10:7", "kill+:51-300:1", "control:11-50:0"] {
+    for text in [
+        "leak:3-10:7",
+        "kill+:51-300:1",
+        "control:11-50:0",
+        "replica:3-10:1:skewed",
+        "leak:11-50:7:skewed,blind",
+    ] {
         assert_eq!(text.parse::<Plan>().unwrap().to_string(), text);
     }
     for wrong in [

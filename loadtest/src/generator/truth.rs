@@ -40,6 +40,12 @@ pub(super) fn sufferings(tallies: &Tallies, service: usize) -> Vec<&'static str>
     found
 }
 
+/// Calls and answers that fail while there is a fault, of all services.
+pub(super) fn failures(tallies: &Tallies) -> u64 {
+    let of_one = |pair: &Pair| pair.during.errors + pair.during.failed.iter().sum::<u64>();
+    tallies.services.iter().map(of_one).sum()
+}
+
 /// How much fails or is slow because of a fault: below some it is no clear case.
 pub(super) fn is_clear(graph: &Graph, tallies: &Tallies, fault: &Fault) -> bool {
     const CLEAR: f64 = 15.0;

@@ -22,6 +22,7 @@ use super::entities::{self, Cast};
 use super::graph::{Graph, Tier};
 use super::names;
 use super::numbers::{Dice, SECOND, ns, seconds as in_seconds};
+use super::sight::Sight;
 use super::tally::Tallies;
 use super::topology::Topology;
 use agenda::Agenda;
@@ -112,6 +113,8 @@ pub(super) struct World {
     pub(super) load: f64,
     /// Pairs of services between which packets are dropped.
     pub(super) dropped: BTreeSet<(usize, usize)>,
+    /// The pod to which packets are dropped.
+    isolated: Option<usize>,
     dice: Dice,
     agenda: Agenda,
     topology: Topology,
@@ -126,9 +129,9 @@ pub(super) struct World {
 
 impl World {
     /// Begins at `now_ns`, a whole second.
-    pub(super) fn new(graph: Graph, mut dice: Dice, now_ns: u64, absent: Option<String>) -> Result<Self> {
+    pub(super) fn new(graph: Graph, mut dice: Dice, now_ns: u64, sight: Sight) -> Result<Self> {
         let boot = names::uid(&mut dice);
-        let bus = Bus::new(graph.nodes.clone(), boot, absent);
+        let bus = Bus::new(graph.nodes.clone(), boot, sight);
         let mut world = Self {
             now_ns,
             replicas: Arena::default(),
@@ -137,6 +140,7 @@ impl World {
             bus,
             load: 1.0,
             dropped: BTreeSet::new(),
+            isolated: None,
             agenda: Agenda::default(),
             topology: Topology::default(),
             frames: BTreeMap::new(),

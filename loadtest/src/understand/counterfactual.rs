@@ -13,7 +13,6 @@ use correlator::run::replay::without::Without;
 
 use crate::campaign::score::{Row, Verdict};
 use crate::corpus::replayed::{self, Replayed};
-use crate::corpus::worse::Worse;
 use crate::corpus::{Case, Recording};
 
 /// Counts of cases.
@@ -81,7 +80,7 @@ fn told_without(
     events: &[EventId],
 ) -> Result<Vec<Row>> {
     let (head, messages) = recording.messages()?;
-    let (mut replayed, mut codec) = (Replayed::new(&head, book, &Worse::Nothing)?, Codec::new()?);
+    let (mut replayed, mut codec) = (Replayed::new(&head, book)?, Codec::new()?);
     let until_ns = case.played.until_ns;
     for message in messages
         .into_iter()

@@ -14,12 +14,13 @@ use correlator::rules::RuleBook;
 use super::baselines::{Baselines, Heard};
 use super::fired::Fired;
 use super::summary::Summary;
+use super::unclear::Unclear;
 use crate::campaign::scenario::Kind;
 use crate::campaign::score::{Revision, Row, Verdict};
 use crate::corpus::Case;
 use crate::corpus::replayed::{self, Replayed};
 use crate::corpus::worse::Worse;
-use crate::generator::{Family, Generated, Plan, Size, generate, healthy};
+use crate::generator::{Family, Generated, Handicaps, Plan, Size, generate, healthy};
 
 /// What is generated.
 #[derive(Debug, Clone, clap::Args)]
@@ -31,7 +32,8 @@ pub struct Options {
     /// The first of their seeds
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
-    /// Only this generated case, with all that is told: FAMILY:SIZE:SEED, as in leak:11-50:7, or kill+:3-10:1 for two at once
+    /// Only this generated case, with all that is told: FAMILY:SIZE:SEED, as in leak:11-50:7, or kill+:3-10:1 for two at once;
+    /// with handicaps as in kill:11-50:1:skewed,blind
     #[arg(long, value_name = "CASE")]
     pub case: Option<Plan>,
     /// Write that case as a recording into this file
@@ -48,6 +50,24 @@ pub struct Options {
     pub each: bool,
 }
 
+/// How observers are worse off, of systems that have several nodes.
+const HANDICAPS: [(&str, Handicaps); 2] = [
+    (
+        "skewed clocks",
+        Handicaps {
+            skewed: true,
+            blind: false,
+        },
+    ),
+    (
+        "blind node",
+        Handicaps {
+            skewed: false,
+            blind: true,
+        },
+    ),
+];
+
 type Scored = Vec<(Case, Row)>;
 
 /// What is said of generated cases.
@@ -58,6 +78,8 @@ pub struct Told<'a> {
     fired: &'a mut Fired,
     /// A line for each family and size, one for two faults at once of each size, one for controls, and one for healthy hours.
     pub lines: Vec<Vec<String>>,
+    /// … and of cases whose right answer is that nothing is known, with a head.
+    pub unclear: Vec<Vec<String>>,
     baselines: BTreeMap<String, Baselines>,
 }
 
@@ -72,6 +94,7 @@ impl<'a> Told<'a> {
             options,
             fired,
             lines: Vec::new(),
+            unclear: vec![Unclear::head()],
             baselines: BTreeMap::new(),
         };
         for family in Family::FAULTS.into_iter().chain([Family::Control]) {
@@ -81,8 +104,20 @@ impl<'a> Told<'a> {
             }
         }
         for size in Size::ALL {
-            let families = Family::FAULTS.into_iter().cycle();
+            let families = Family::IN_PAIRS.into_iter().cycle();
             told.take("two at once", size, plans(options, size, families, true))?;
+        }
+        for (family, size) in Family::UNCLEAR
+            .into_iter()
+            .flat_map(|family| Size::ALL.map(|size| (family, size)))
+        {
+            told.unclear(family, size)?;
+        }
+        for (what, handicaps) in HANDICAPS {
+            let families = Family::FAULTS.into_iter().cycle();
+            let handicapped =
+                plans(options, Size::Medium, families, false).map(|plan| Plan { handicaps, ..plan });
+            told.take(what, Size::Medium, handicapped)?;
         }
         if options.healthy_hours > 0.0 {
             told.lines.push(well(book, options)?);
@@ -95,6 +130,19 @@ impl<'a> Told<'a> {
         self.baselines
             .iter()
             .map(|(family, baselines)| baselines.line(family))
+    }
+
+    fn unclear(&mut self, family: Family, size: Size) -> Result<()> {
+        let mut unclear = Unclear::called(&format!("{} {}", family.as_str(), size.as_str()));
+        for plan in plans(self.options, size, std::iter::repeat(family), false) {
+            let (case, revisions) = revisions_of(self.book, &plan)?;
+            let answer = unclear.count(&case, &revisions);
+            if self.options.each {
+                say_line(&format!("{plan:<24} {answer:?}"));
+            }
+        }
+        self.unclear.push(unclear.line());
+        Ok(())
     }
 
     fn take(&mut self, family: &str, size: Size, plans: impl Iterator<Item = Plan>) -> Result<()> {
@@ -137,6 +185,7 @@ fn plans(
         family,
         size,
         two,
+        handicaps: Handicaps::default(),
         seed,
     })
 }
@@ -165,7 +214,7 @@ fn verdict_of(row: &Row) -> &'static str {
 }
 
 fn replay(book: &Arc<RuleBook>, generated: Generated) -> Result<Vec<Revision>> {
-    let mut replayed = Replayed::new(&generated.head, book, &Worse::Nothing)?;
+    let mut replayed = Replayed::new(&generated.head, book)?;
     generated
         .messages
         .into_iter()
@@ -193,8 +242,18 @@ pub fn rows_of(book: &Arc<RuleBook>, plan: &Plan, without: Option<&str>) -> Resu
     Ok(rows.into_iter().map(|row| (case.clone(), row)).collect())
 }
 
+/// A generated case and every revision of its incidents.
+///
+/// # Errors
+/// When it cannot be made or replayed.
+pub fn revisions_of(book: &Arc<RuleBook>, plan: &Plan) -> Result<(Case, Vec<Revision>)> {
+    let generated = generate(plan, None)?;
+    let case = generated.case.clone();
+    Ok((case, replay(book, generated)?))
+}
+
 fn well(book: &Arc<RuleBook>, options: &Options) -> Result<Vec<String>> {
-    let mut replayed = Replayed::new(&Head::new(1), book, &Worse::Nothing)?;
+    let mut replayed = Replayed::new(&Head::new(1), book)?;
     let case = healthy(options.healthy_hours, options.seed, |message| {
         replayed.take(message)
     })?;

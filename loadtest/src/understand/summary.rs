@@ -33,7 +33,12 @@ impl Summary {
     pub fn of(book: &RuleBook, worse: &Worse, scored: &[(Case, Row)]) -> Self {
         let is_asked = |case: &Case| match worse {
             Worse::Without(observer) => sees_root(book, observer, case),
-            Worse::Nothing | Worse::Losing(_) => true,
+            Worse::Nothing
+            | Worse::Losing(_)
+            | Worse::InnocentChange
+            | Worse::NoisyBystander
+            | Worse::ClocksApart(_)
+            | Worse::BlindNode => true,
         };
         let faults: Vec<_> = scored
             .iter()

@@ -126,7 +126,7 @@ impl Bus {
             boot: "0".into(),
             observer: "enricher".into(),
             first_sequence: self.heartbeats,
-            watermark_ns: stored_ns - BEHIND_NS,
+            watermark_ns: stored_ns - BEHIND_NS - self.sight.behind_ns(),
             received_ns: stored_ns,
             ..Header::default()
         };

@@ -4,7 +4,7 @@
 use bus_schema::event::kubernetes::Aspect;
 use bus_schema::incident::NOT_OBSERVED;
 
-use super::{Fault, by_rollout, difference, is_busy, is_needed, root};
+use super::{Fault, by_rollout, difference, is_busy, is_needed, patience, root};
 use crate::generator::graph::{Graph, Tier};
 use crate::generator::numbers::Dice;
 use crate::generator::world::{Behaviour, Change};
@@ -15,11 +15,7 @@ pub(super) fn fits(graph: &Graph, id: usize) -> bool {
 }
 
 pub(super) fn plan(graph: &mut Graph, dice: &mut Dice, target: usize) -> Fault {
-    let calls = graph.services.iter().flat_map(|service| &service.calls);
-    let patience = calls
-        .filter(|call| call.to == target)
-        .map(|call| call.timeout_seconds);
-    let least = patience.fold(f64::INFINITY, f64::min).min(10.0);
+    let least = patience(graph, target);
     let behaviour = Behaviour {
         slower: least / graph.services[target].own_seconds * dice.scaled(0.7, 4.0),
         ..Behaviour::WELL

@@ -39,6 +39,10 @@ pub(in crate::generator) enum Change {
     },
     /// Pods behave otherwise, and nobody changed anything.
     Behave { service: usize, behaviour: Behaviour },
+    /// The first of its pods behaves otherwise.
+    BehaveOne { service: usize, behaviour: Behaviour },
+    /// The packets to the first of its pods are dropped, or to none any more.
+    Isolate { service: usize, holds: bool },
     /// All processes of a service are killed.
     Kill { service: usize, killer: Killer },
     /// Another number of replicas.
@@ -59,6 +63,17 @@ pub(in crate::generator) enum Change {
     Job { name: String },
 }
 
+impl Change {
+    /// The service whose pods it replaces.
+    pub(in crate::generator) fn rolled_out(&self) -> Option<usize> {
+        if let Self::Image { service, .. } | Self::Template { service, .. } = self {
+            Some(*service)
+        } else {
+            None
+        }
+    }
+}
+
 impl World {
     pub(super) fn change(&mut self, change: Change) -> Result<()> {
         match change {
@@ -72,7 +87,20 @@ impl World {
                 differences,
                 behaviour,
             } => self.new_template(service, differences, behaviour),
-            Change::Behave { service, behaviour } => self.behave(service, behaviour),
+            Change::Behave { service, behaviour } => {
+                for pod in self.backends[service].pods.clone() {
+                    self.behave(pod, behaviour);
+                }
+            }
+            Change::BehaveOne { service, behaviour } => {
+                if let Some(pod) = self.backends[service].pods.first().copied() {
+                    self.behave(pod, behaviour);
+                }
+            }
+            Change::Isolate { service, holds } => {
+                let first = self.backends[service].pods.first().copied();
+                self.isolated = first.filter(|_| holds);
+            }
             Change::Kill { service, killer } => {
                 for pod in self.backends[service].pods.clone() {
                     self.kill(pod, killer.signal);
@@ -155,11 +183,9 @@ impl World {
         self.roll_out(service, behaviour);
     }
 
-    fn behave(&mut self, service: usize, behaviour: Behaviour) {
-        for pod in self.backends[service].pods.clone() {
-            self.replicas[pod].behaviour = behaviour;
-            self.may_crash(pod);
-        }
+    fn behave(&mut self, pod: usize, behaviour: Behaviour) {
+        self.replicas[pod].behaviour = behaviour;
+        self.may_crash(pod);
     }
 
     fn rescale(&mut self, service: usize, replicas: usize) -> Result<()> {

@@ -64,7 +64,7 @@ impl World {
             return;
         };
         let (patience, connect, keeps) = (call.timeout_seconds, call.connect_seconds, call.keeps_alive);
-        let is_dropped = self.dropped.contains(&(service, to));
+        let is_dropped = self.dropped.contains(&(service, to)) || at.is_some() && at == self.isolated;
         let is_open = keeps && at.is_some_and(|at| self.connections.contains(&(pod, at)));
         let is_used = is_open && !self.dice.chance(NEW_CONNECTION);
         let life = at.map(|at| self.replicas[at].life);
