@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -12,7 +13,8 @@ use crate::exec;
 /// Watches nodes through eBPF and explains incidents as causal chains.
 ///
 /// Exit codes are those of sysexits: 64 wrong usage, 66 no such incident, 69 something needed is unavailable, 73 the
-/// lock is held or a file cannot be made, 77 not permitted. `demo` exits 1 when the explanation was wrong.
+/// lock is held or a file cannot be made, 77 not permitted. `demo` exits 1 when the explanation was wrong, `replay --check`
+/// when something differs.
 #[derive(Debug, Parser)]
 #[command(name = "tapio", version)]
 pub struct Cli {
@@ -167,4 +169,18 @@ pub(crate) struct ReplayArgs {
     /// Folder whose rules replace those that are built in, or join them.
     #[arg(long, env = "TAPIO_RULES", value_name = "FOLDER")]
     pub(crate) rules: Option<PathBuf>,
+    /// How many threads fold the partitions and relations; the incidents are the same to the byte.
+    #[arg(long, value_name = "N", default_value = "1")]
+    pub(crate) workers: NonZeroUsize,
+    /// Print no incidents but whether they are the same: to the byte with one worker, and in their roots, members and states
+    /// when reports of different partitions come in another order. Otherwise the first message after which they differ, and 1.
+    #[arg(long)]
+    pub(crate) check: bool,
+    /// Decides the other order of --check.
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "check")]
+    pub(crate) seed: u64,
+    /// How late a report may be in the other order of --check.
+    #[arg(long, value_name = "DURATION", default_value = "500ms", requires = "check",
+          value_parser = humantime::parse_duration)]
+    pub(crate) late: Duration,
 }

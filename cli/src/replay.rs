@@ -1,5 +1,7 @@
 //! `tapio replay`: what was recorded, through the correlator of this version, or of other rules.
 
+mod check;
+
 use std::fs::File;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -8,7 +10,8 @@ use bus_client::bundle::{Bundle, Head, ReadError, Recorded};
 use bus_client::codec::Codec;
 use bus_schema::batch::EncodeError;
 use correlator::rules::{self, RuleBook};
-use correlator::run::replay::{self, Replay};
+use correlator::run::replay::several::Several;
+use correlator::run::replay::{self, Replay, Step};
 
 use crate::args::ReplayArgs;
 use crate::{Error, output, render};
@@ -45,21 +48,28 @@ pub enum ReplayError {
     Incident(#[from] serde_json::Error),
 }
 
-/// Prints every revision of every incident, as they would have been published.
-pub(crate) fn run(args: &ReplayArgs, json: bool) -> Result<ExitCode, Error> {
-    Ok(print(args, json)?)
+/// Steps of a replay, one for each message.
+type Steps = Box<dyn Iterator<Item = Result<Step, replay::Error>>>;
+
+/// What is replayed, and by which rules.
+struct Recording {
+    book: Arc<RuleBook>,
+    head: Head,
+    messages: Vec<Recorded>,
 }
 
-fn print(args: &ReplayArgs, json: bool) -> Result<ExitCode, ReplayError> {
-    let book = Arc::new(RuleBook::load(args.rules.as_deref())?);
-    let (head, messages) = read(args)?;
-    let mut replay = Replay::new(&book, &head)?;
-    let mut codec = Codec::new().map_err(ReplayError::Codec)?;
-    for message in messages {
-        let Some(message) = left(args, &mut codec, message)? else {
-            continue;
-        };
-        for published in replay.apply(message)? {
+/// Prints every revision of every incident, as they would have been published; or with `--check`, whether they are always the same.
+pub(crate) fn run(args: &ReplayArgs, json: bool) -> Result<ExitCode, Error> {
+    let recording = recording(args)?;
+    if args.check {
+        return Ok(check::run(args, recording, json)?);
+    }
+    Ok(print(args, recording, json)?)
+}
+
+fn print(args: &ReplayArgs, recording: Recording, json: bool) -> Result<ExitCode, ReplayError> {
+    for step in steps(args, recording)? {
+        for published in step?.incidents {
             let shown = if json {
                 output::try_say(String::from_utf8_lossy(&published.message.payload))
             } else {
@@ -71,6 +81,30 @@ fn print(args: &ReplayArgs, json: bool) -> Result<ExitCode, ReplayError> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// By this thread, where one worker is enough.
+fn steps(args: &ReplayArgs, recording: Recording) -> Result<Steps, replay::Error> {
+    let Recording { book, head, messages } = recording;
+    if args.workers.get() > 1 {
+        return Ok(Box::new(Several::begin(&book, &head, args.workers, messages)?));
+    }
+    let mut replay = Replay::new(&book, &head)?;
+    Ok(Box::new(
+        messages.into_iter().map(move |message| replay.step(message)),
+    ))
+}
+
+/// The file without what is asked to be left out.
+fn recording(args: &ReplayArgs) -> Result<Recording, ReplayError> {
+    let book = Arc::new(RuleBook::load(args.rules.as_deref())?);
+    let (head, messages) = read(args)?;
+    let mut codec = Codec::new().map_err(ReplayError::Codec)?;
+    let left = messages
+        .into_iter()
+        .filter_map(|message| left(args, &mut codec, message).transpose());
+    let messages = left.collect::<Result<_, _>>()?;
+    Ok(Recording { book, head, messages })
 }
 
 /// What the questions that were asked leave of a message.
