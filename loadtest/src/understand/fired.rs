@@ -12,9 +12,9 @@ use crate::campaign::score::{Row, Verdict};
 pub struct Fired(BTreeMap<String, usize>);
 
 impl Fired {
-    /// All mechanisms of the book, none of them seen.
+    /// All mechanisms of the book that link two steps which are told, none of them seen.
     pub fn none_of(book: &RuleBook) -> Self {
-        let rules = book.rules.iter().filter(|rule| !rule.joins);
+        let rules = book.rules.iter().filter(|rule| !rule.joins && !rule.absorbs);
         Self(rules.map(|rule| (rule.id.clone(), 0)).collect())
     }
 
