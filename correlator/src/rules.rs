@@ -44,10 +44,6 @@ pub struct Rule {
     /// It works no more once one of these has happened to the same entity: what runs since is another version.
     #[serde(default)]
     pub until: Vec<Condition>,
-    /// It works only through one of these, which happens to the cause's entity and lasts: where none was seen, there is no
-    /// more to it than the observer may have missed.
-    #[serde(default)]
-    pub through: Vec<Condition>,
     /// Why, in words.
     pub mechanism: String,
 }
@@ -56,7 +52,7 @@ impl Rule {
     /// All that it names.
     fn conditions(&self) -> impl Iterator<Item = &Condition> {
         let ends = self.cause.iter().chain(&self.effect);
-        ends.chain(&self.until).chain(&self.through)
+        ends.chain(&self.until)
     }
 }
 
@@ -93,7 +89,6 @@ pub struct RuleBook {
     by_cause: BTreeMap<Condition, Vec<Arc<Rule>>>,
     by_effect: BTreeMap<Condition, Vec<Arc<Rule>>>,
     by_end: BTreeMap<Condition, Vec<Arc<Rule>>>,
-    by_means: BTreeMap<Condition, Vec<Arc<Rule>>>,
     named_facts: BTreeSet<String>,
 }
 
@@ -174,7 +169,6 @@ fn same_edit() -> Rule {
         absorbs: true,
         joins: false,
         until: Vec::new(),
-        through: Vec::new(),
         mechanism: "it was changed with it".to_owned(),
     }
 }
@@ -255,7 +249,6 @@ impl RuleBook {
             by_cause: by_condition(&rules, |rule| &rule.cause),
             by_effect: by_condition(&rules, |rule| &rule.effect),
             by_end: by_condition(&rules, |rule| &rule.until),
-            by_means: by_condition(&rules, |rule| &rule.through),
             rules,
             named_facts,
         }
@@ -282,11 +275,6 @@ impl RuleBook {
     /// Rules that work no more once `condition` has happened.
     pub fn ended_by(&self, condition: Condition) -> &[Arc<Rule>] {
         of(&self.by_end, condition)
-    }
-
-    /// Rules that work only through conditions of which `condition` is one.
-    pub fn working_through(&self, condition: Condition) -> &[Arc<Rule>] {
-        of(&self.by_means, condition)
     }
 
     /// Whether an expression of a rule asks for this fact.

@@ -139,11 +139,6 @@ pub(super) fn affected(
     for condition in ended.flat_map(|rule| &rule.effect) {
         affected.extend(index.about(*condition, &entry.subject, time.clone()));
     }
-    for rule in book.working_through(entry.condition) {
-        for condition in &rule.effect {
-            affected.extend(index.effects(world, &rule.path, *condition, entry, time.clone()));
-        }
-    }
     affected
 }
 
@@ -177,8 +172,7 @@ fn weight(
     let likely = rule.prior
         * lag_likelihood(catalogue, rule, cause, effect)
         * not_taken_back(world, index, cause, effect)
-        * not_renewed(world, index, rule, cause, effect)
-        * through(book, world, index, rule, cause, effect);
+        * not_renewed(world, index, rule, cause, effect);
     if rule.joins {
         // Company is neither weakened by distance nor by being many.
         return likely;
@@ -248,36 +242,6 @@ fn not_renewed(world: &World, index: &Index, rule: &Rule, cause: &Episode, effec
     let ends = ends.filter_map(|id| Some(world.episodes.get(&id)?.start_ns));
     ends.min()
         .map_or(1.0, |since_ns| not_replaced(since_ns, effect.start_ns))
-}
-
-/// 1 where that through which the rule works was there when the effect began; else the probability that it was missed.
-fn through(
-    book: &RuleBook,
-    world: &World,
-    index: &Index,
-    rule: &Rule,
-    cause: &Episode,
-    effect: &Episode,
-) -> f64 {
-    let Some(entry) = index.entry(cause.id).filter(|_| !rule.through.is_empty()) else {
-        return 1.0;
-    };
-    let means = rule.through.iter();
-    let means = means.flat_map(|condition| index.about(*condition, &entry.subject, 0..=effect.start_ns));
-    let mut means = means.filter_map(|id| world.episodes.get(&id));
-    if means.any(|means| !is_over(&book.catalogue, means, effect)) {
-        return 1.0;
-    }
-    let rows = rule
-        .through
-        .iter()
-        .filter_map(|condition| book.catalogue.row(*condition));
-    let missed = rows.map(|row| {
-        world
-            .coverage
-            .blindness(&row.observer, &cause.subject, effect.start_ns)
-    });
-    missed.fold(0.0, f64::max)
 }
 
 /// How many of the pods that there were before a change (UNIX ns) are still there at some time after it.

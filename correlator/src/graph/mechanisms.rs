@@ -84,7 +84,7 @@ fn a_new_version_does_not_go_on_with_what_the_old_one_suffered() {
         let is_linked = |change: &str, lag_ns: u64| {
             let mut pair = Pair::of(&book, rule, rule.cause[0], rule.effect[0]);
             pair.apart(2 * minute);
-            pair.also(Condition::named(change), pair.effect.subject.clone(), lag_ns);
+            pair.also(Condition::named(change), lag_ns);
             pair.is_linked(&book, rule)
         };
         assert!(!is_linked("image_changed", minute), "{}", rule.id);
@@ -98,31 +98,6 @@ fn a_new_version_does_not_go_on_with_what_the_old_one_suffered() {
             "{}: the old pods are there yet",
             rule.id
         );
-        tried += 1;
-    }
-    assert_eq!(tried, 2);
-}
-
-#[test]
-fn what_works_through_something_that_was_not_there_did_not_work() {
-    let book = RuleBook::embedded().unwrap();
-    let through = book.rules.iter().filter(|rule| !rule.through.is_empty());
-    let mut tried = 0;
-    for rule in through {
-        let means = rule.through[0];
-        let mut pair = Pair::of(&book, rule, rule.cause[0], rule.effect[0]);
-        let unknown = pair.weight(&book, rule);
-        pair.watch(&book, means);
-        rule.through.iter().for_each(|means| pair.watch(&book, *means));
-        let absent = pair.weight(&book, rule);
-        pair.also(means, pair.cause.subject.clone(), SECOND);
-        let there = pair.weight(&book, rule);
-        assert!(
-            (unknown - there).abs() < 1e-9,
-            "{}: nobody would have seen it",
-            rule.id
-        );
-        assert!(absent < there / 10.0, "{}: {absent} of {there}", rule.id);
         tried += 1;
     }
     assert_eq!(tried, 2);

@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bus_schema::entity::{Process, Workload};
-use bus_schema::episode::{Blindness, Edge, Episode, Fact, Report};
-use bus_schema::event::node::{Capability, Coverage};
+use bus_schema::episode::{Edge, Episode, Fact, Report};
 use bus_schema::{Entity, EventId};
 
 use super::super::index::Index;
@@ -41,8 +40,6 @@ pub(super) struct Pair {
     pub(super) edges: Vec<Edge>,
     /// What else happened.
     others: Vec<Episode>,
-    /// What observers could see.
-    watched: Vec<Blindness>,
 }
 
 impl Pair {
@@ -80,7 +77,6 @@ impl Pair {
                 ..episode(2, effect, suffers)
             },
             others: Vec::new(),
-            watched: Vec::new(),
         };
         pair.suit(book, rule);
         #[expect(
@@ -137,44 +133,22 @@ impl Pair {
         (self.effect.start_ns, self.effect.last_ns) = (START + lag_ns, START + lag_ns);
     }
 
-    /// Something else that happened to somebody, so long after the cause, ns.
-    pub(super) fn also(&mut self, condition: Condition, subject: Entity, lag_ns: u64) {
+    /// Something else that happened to whom the effect happened to, so long after the cause, ns.
+    pub(super) fn also(&mut self, condition: Condition, lag_ns: u64) {
         let start_ns = START + lag_ns;
         self.others.push(Episode {
             start_ns,
             last_ns: start_ns,
-            ..episode(3, condition, subject)
-        });
-    }
-
-    /// The observer of this condition sees all that happens where the cause is.
-    pub(super) fn watch(&mut self, book: &RuleBook, condition: Condition) {
-        let row = book.catalogue.row(condition);
-        self.watched.push(Blindness {
-            node: self.cause.subject.node.clone().unwrap_or_default(),
-            time_ns: START,
-            capability: Some(Capability {
-                observer: row.map(|row| row.observer.clone()).unwrap_or_default(),
-                hook: "all".into(),
-                coverage: Coverage::Full,
-                ..Capability::default()
-            }),
-            ..Blindness::default()
+            ..episode(3, condition, self.effect.subject.clone())
         });
     }
 
     /// Whether `rule` links the two.
     pub(super) fn is_linked(&self, book: &RuleBook, rule: &Rule) -> bool {
-        self.weight(book, rule) > 0.0
-    }
-
-    /// Weight of the link that `rule` makes between the two; 0 for none.
-    pub(super) fn weight(&self, book: &RuleBook, rule: &Rule) -> f64 {
         let (mut world, mut index) = (World::default(), Index::default());
         let report = Report {
             episodes: [vec![self.cause.clone(), self.effect.clone()], self.others.clone()].concat(),
             edges: self.edges.clone(),
-            blindness: self.watched.clone(),
             ..Report::default()
         };
         world.take(book, &report, &mut Changes::default());
@@ -182,8 +156,7 @@ impl Pair {
         let episodes = world.episodes.values();
         episodes.for_each(|episode| index.insert(&book.catalogue, episode));
         let links = candidates(&book.with_only(&rule.id), &world, &index, self.effect.id);
-        let link = links.iter().find(|link| link.rule.id == rule.id);
-        link.map_or(0.0, |link| link.weight)
+        links.iter().any(|link| link.rule.id == rule.id)
     }
 }
 
