@@ -23,6 +23,7 @@ use crate::generator::{Family, Generated, Plan, Size, generate, healthy};
 
 /// What is generated.
 #[derive(Debug, Clone, clap::Args)]
+#[group(id = "generated-options")]
 pub struct Options {
     /// Generated cases of each family and size; half as many of the large ones
     #[arg(long, value_name = "N", default_value_t = 5)]
