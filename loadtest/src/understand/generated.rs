@@ -11,8 +11,8 @@ use bus_client::bundle::Head;
 use bus_client::codec::Codec;
 use correlator::rules::RuleBook;
 
+use super::Scored;
 use super::baselines::{Baselines, Heard};
-use super::fired::Fired;
 use super::summary::Summary;
 use crate::campaign::scenario::Kind;
 use crate::campaign::score::{Revision, Row, Verdict};
@@ -20,6 +20,9 @@ use crate::corpus::Case;
 use crate::corpus::replayed::{self, Replayed};
 use crate::corpus::worse::Worse;
 use crate::generator::{Family, Generated, Plan, Size, generate, healthy};
+
+/// Name of cases with two faults.
+const TWO_AT_ONCE: &str = "two at once";
 
 /// What is generated.
 #[derive(Debug, Clone, clap::Args)]
@@ -48,46 +51,63 @@ pub struct Options {
     pub each: bool,
 }
 
-type Scored = Vec<(Case, Row)>;
-
-/// What is said of generated cases.
+/// What was told of generated cases.
 #[derive(Debug)]
-pub struct Told<'a> {
-    book: &'a Arc<RuleBook>,
-    options: &'a Options,
-    fired: &'a mut Fired,
-    /// A line for each family and size, one for two faults at once of each size, one for controls, and one for healthy hours.
-    pub lines: Vec<Vec<String>>,
-    baselines: BTreeMap<String, Baselines>,
+pub struct Told {
+    groups: Vec<Group>,
+    baselines: BTreeMap<&'static str, Baselines>,
+    /// Hours in which nothing breaks, where they are asked for.
+    healthy: Option<(String, Scored)>,
 }
 
-impl<'a> Told<'a> {
-    /// Makes and replays all that is asked for; counts the mechanisms of what is told rightly.
+/// Cases of one family and size, or two faults at once of one size.
+#[derive(Debug)]
+struct Group {
+    family: &'static str,
+    size: Size,
+    scored: Scored,
+}
+
+impl Told {
+    /// Makes and replays all that is asked for.
     ///
     /// # Errors
     /// When a case cannot be made or replayed.
-    pub fn of(book: &'a Arc<RuleBook>, options: &'a Options, fired: &'a mut Fired) -> Result<Self> {
+    pub fn of(book: &Arc<RuleBook>, options: &Options) -> Result<Self> {
         let mut told = Self {
-            book,
-            options,
-            fired,
-            lines: Vec::new(),
+            groups: Vec::new(),
             baselines: BTreeMap::new(),
+            healthy: None,
         };
         for family in Family::FAULTS.into_iter().chain([Family::Control]) {
             for size in Size::ALL {
-                let families = std::iter::repeat(family);
-                told.take(family.as_str(), size, plans(options, size, families, false))?;
+                let plans = plans(options, size, std::iter::repeat(family), false);
+                told.take(book, options, (family.as_str(), size), plans)?;
             }
         }
         for size in Size::ALL {
-            let families = Family::FAULTS.into_iter().cycle();
-            told.take("two at once", size, plans(options, size, families, true))?;
+            let plans = plans(options, size, Family::FAULTS.into_iter().cycle(), true);
+            told.take(book, options, (TWO_AT_ONCE, size), plans)?;
         }
         if options.healthy_hours > 0.0 {
-            told.lines.push(well(book, options)?);
+            told.healthy = Some(well(book, options)?);
         }
         Ok(told)
+    }
+
+    /// A line of figures for each family and size, one for two faults at once of each size, one for controls, and one for healthy
+    /// hours.
+    pub fn lines(&self, book: &RuleBook) -> Vec<Vec<String>> {
+        let groups = self.groups.iter().map(|group| {
+            let what = format!("{} {}", group.family, group.size.as_str());
+            (what, &group.scored)
+        });
+        let healthy = self.healthy.iter().map(|(what, scored)| (what.clone(), scored));
+        let lines = groups.chain(healthy).map(|(what, scored)| {
+            let summary = Summary::of(book, &Worse::Nothing, scored);
+            summary.called(&what).line()
+        });
+        lines.collect()
     }
 
     /// What rules of thumb name, a line for each family.
@@ -97,26 +117,32 @@ impl<'a> Told<'a> {
             .map(|(family, baselines)| baselines.line(family))
     }
 
-    fn take(&mut self, family: &str, size: Size, plans: impl Iterator<Item = Plan>) -> Result<()> {
-        let mut all = Scored::new();
+    /// Every row with its case, but those of healthy hours.
+    pub fn scored(&self) -> impl Iterator<Item = &(Case, Row)> {
+        self.groups.iter().flat_map(|group| &group.scored)
+    }
+
+    fn take(
+        &mut self,
+        book: &Arc<RuleBook>,
+        options: &Options,
+        (family, size): (&'static str, Size),
+        plans: impl Iterator<Item = Plan>,
+    ) -> Result<()> {
+        let mut scored = Scored::new();
         for plan in plans {
-            let (case, rows, heard) = played(self.book, &plan, self.options.without.as_deref())?;
+            let (case, rows, heard) = played(book, &plan, options.without.as_deref())?;
             if case.kind == Kind::Fault {
-                let baselines = self.baselines.entry(family.to_owned()).or_default();
+                let baselines = self.baselines.entry(family).or_default();
                 baselines.count(&heard, &case, &rows);
             }
-            for row in rows {
-                if self.options.each {
-                    say(&row);
-                }
-                self.fired.count(&row);
-                all.push((case.clone(), row));
+            if options.each {
+                rows.iter().for_each(say);
             }
+            scored.extend(rows.into_iter().map(|row| (case.clone(), row)));
         }
-        if !all.is_empty() {
-            let summary = Summary::of(self.book, &Worse::Nothing, &all);
-            let what = format!("{family} {}", size.as_str());
-            self.lines.push(summary.called(&what).line());
+        if !scored.is_empty() {
+            self.groups.push(Group { family, size, scored });
         }
         Ok(())
     }
@@ -193,7 +219,7 @@ pub fn rows_of(book: &Arc<RuleBook>, plan: &Plan, without: Option<&str>) -> Resu
     Ok(rows.into_iter().map(|row| (case.clone(), row)).collect())
 }
 
-fn well(book: &Arc<RuleBook>, options: &Options) -> Result<Vec<String>> {
+fn well(book: &Arc<RuleBook>, options: &Options) -> Result<(String, Scored)> {
     let mut replayed = Replayed::new(&Head::new(1), book, &Worse::Nothing)?;
     let case = healthy(options.healthy_hours, options.seed, |message| {
         replayed.take(message)
@@ -203,9 +229,8 @@ fn well(book: &Arc<RuleBook>, options: &Options) -> Result<Vec<String>> {
         let told = rows.iter().flat_map(|row| &row.narratives);
         told.for_each(|narrative| say_line(narrative));
     }
-    let scored: Scored = rows.into_iter().map(|row| (case.clone(), row)).collect();
-    let what = format!("healthy for {} h", options.healthy_hours);
-    Ok(Summary::of(book, &Worse::Nothing, &scored).called(&what).line())
+    let scored = rows.into_iter().map(|row| (case.clone(), row)).collect();
+    Ok((format!("healthy for {} h", options.healthy_hours), scored))
 }
 
 #[expect(clippy::print_stdout, reason = "what was asked for, case by case")]
