@@ -1,19 +1,25 @@
 //! How well the correlator understands: every case of the corpus replayed and scored, as it was recorded and as a worse-off Tapio
 //! would have heard it.
 
+mod ablations;
 pub mod baselines;
 pub mod calibration;
 pub mod counterfactual;
+pub mod families;
 pub mod fired;
 pub mod generated;
+pub mod paths;
+pub mod platt;
+pub mod plot;
 mod recorded;
+mod replays;
 mod report;
 pub mod summary;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use correlator::rules::RuleBook;
 
 use crate::campaign::score::Row;
@@ -38,6 +44,12 @@ pub struct Options {
     /// Also every case of the worse-off
     #[arg(long, conflicts_with = "quick")]
     pub rows: bool,
+    /// Write the reliability diagram of what was claimed into this file, as SVG
+    #[arg(long, value_name = "FILE")]
+    pub plot: Option<PathBuf>,
+    /// Also with each part of the model left out
+    #[arg(long)]
+    pub ablations: bool,
     /// What is generated besides
     #[command(flatten)]
     pub generated: generated::Options,
@@ -46,11 +58,16 @@ pub struct Options {
 /// Replays everything; gives the table of every case as it was recorded, and the sums of all.
 ///
 /// # Errors
-/// When a recording or the rules cannot be read.
+/// When a recording or the rules cannot be read, or the diagram cannot be written.
 pub fn run(options: &Options) -> Result<String> {
     let book = Arc::new(RuleBook::load(options.rules.as_deref())?);
     if let Some(plan) = &options.generated.case {
         return generated::one::case(plan, &book, &options.generated);
     }
-    Ok(Report::of(options, &book)?.to_string())
+    let report = Report::of(options, &book)?;
+    if let Some(path) = &options.plot {
+        let written = std::fs::write(path, report.plot()?);
+        written.with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(report.to_string())
 }

@@ -15,7 +15,7 @@ use super::Scored;
 use super::baselines::{Baselines, Heard};
 use super::summary::Summary;
 use crate::campaign::scenario::Kind;
-use crate::campaign::score::{Revision, Row, Verdict};
+use crate::campaign::score::{Order, Revision, Row, Verdict};
 use crate::corpus::Case;
 use crate::corpus::replayed::{self, Replayed};
 use crate::corpus::worse::Worse;
@@ -117,6 +117,19 @@ impl Told {
             .map(|(family, baselines)| baselines.line(family))
     }
 
+    /// Every row with its case by family, two faults at once as one of them; without healthy hours.
+    pub fn by_family(&self) -> Vec<(&'static str, Scored)> {
+        let mut families: Vec<(&'static str, Scored)> = Vec::new();
+        for group in &self.groups {
+            let scored = group.scored.iter().cloned();
+            match families.last_mut().filter(|(family, _)| *family == group.family) {
+                Some((_, known)) => known.extend(scored),
+                None => families.push((group.family, scored.collect())),
+            }
+        }
+        families
+    }
+
     /// Every row with its case, but those of healthy hours.
     pub fn scored(&self) -> impl Iterator<Item = &(Case, Row)> {
         self.groups.iter().flat_map(|group| &group.scored)
@@ -206,7 +219,8 @@ fn played(book: &Arc<RuleBook>, plan: &Plan, without: Option<&str>) -> Result<(C
         heard.take(&mut codec, message)?;
     }
     let case = generated.case.clone();
-    let rows = replayed::of_case(&case, &replay(book, generated)?);
+    let order = Order::measured(heard.calls.clone());
+    let rows = replayed::of_case_in(&order, &case, &replay(book, generated)?);
     Ok((case, rows, heard))
 }
 

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use anyhow::{Result, bail};
-use bus_client::codec::Codec;
 use bus_schema::family::FAMILIES;
 use correlator::rules::RuleBook;
 
 use super::baselines::{Baselines, Heard};
 use super::{Options, Scored};
+use crate::campaign::score::Order;
 use crate::corpus::worse::Worse;
 use crate::corpus::{Recording, replayed};
 
@@ -19,6 +19,7 @@ const LOSSES: [f64; 3] = [0.01, 0.05, 0.2];
 #[derive(Debug)]
 pub(super) struct Recorded {
     pub(super) recording: Recording,
+    heard: Heard,
     pub(super) scored: Scored,
 }
 
@@ -29,8 +30,14 @@ pub(super) fn all(options: &Options, book: &Arc<RuleBook>) -> Result<Vec<Recorde
         bail!("{} has no recording", options.corpus.display());
     }
     let replayed = recordings.into_iter().map(|recording| {
-        let scored = scored(&recording, book, &Worse::Nothing)?;
-        Ok(Recorded { recording, scored })
+        let heard = Heard::of(&recording)?;
+        let order = Order::line(heard.calls.clone());
+        let scored = scored(&recording, book, &Worse::Nothing, &order)?;
+        Ok(Recorded {
+            recording,
+            heard,
+            scored,
+        })
     });
     replayed.collect()
 }
@@ -40,7 +47,7 @@ pub(super) fn worse(recorded: &[Recorded], book: &Arc<RuleBook>) -> Result<Vec<(
     let with_rows = worse_off().map(|worse| {
         let mut all = Scored::new();
         for Recorded { recording, .. } in recorded {
-            all.extend(scored(recording, book, &worse)?);
+            all.extend(scored(recording, book, &worse, &Order::default())?);
         }
         Ok((worse, all))
     });
@@ -54,10 +61,10 @@ fn worse_off() -> impl Iterator<Item = Worse> {
     losing.chain(built.map(|observer| Worse::Without(observer.token.to_owned())))
 }
 
-fn scored(recording: &Recording, book: &Arc<RuleBook>, worse: &Worse) -> Result<Scored> {
+fn scored(recording: &Recording, book: &Arc<RuleBook>, worse: &Worse, order: &Order) -> Result<Scored> {
     let revisions = replayed::revisions(recording, book, worse)?;
     let rows = recording.cases.iter().flat_map(|case| {
-        let rows = replayed::of_case(case, &revisions);
+        let rows = replayed::of_case_in(order, case, &revisions);
         rows.into_iter().map(|row| (case.clone(), row))
     });
     Ok(rows.collect())
@@ -65,11 +72,7 @@ fn scored(recording: &Recording, book: &Arc<RuleBook>, worse: &Worse) -> Result<
 
 impl Recorded {
     /// What rules of thumb name.
-    pub(super) fn baselines(&self) -> Result<Baselines> {
-        let (mut heard, mut codec) = (Heard::default(), Codec::new()?);
-        for message in self.recording.messages()?.1 {
-            heard.take(&mut codec, &message)?;
-        }
+    pub(super) fn baselines(&self) -> Baselines {
         let mut baselines = Baselines::default();
         for case in &self.recording.cases {
             let of_case = self
@@ -77,8 +80,8 @@ impl Recorded {
                 .iter()
                 .filter(|(other, _)| other.played.at_ns == case.played.at_ns);
             let rows: Vec<_> = of_case.map(|(_, row)| row.clone()).collect();
-            baselines.count(&heard, case, &rows);
+            baselines.count(&self.heard, case, &rows);
         }
-        Ok(baselines)
+        baselines
     }
 }
