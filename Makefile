@@ -25,7 +25,7 @@ bench: setup ## benches of the primitives, then the whole pipeline against the r
 	  --criterion "$${CARGO_TARGET_DIR:-target}/criterion" --record loadtest/RESULTS.md
 
 understand: ## replay the recordings of real faults in correlator/corpus, and score what is told about each
-	cargo run --quiet --release -p loadtest -- understand
+	cargo run --quiet --release -p loadtest -- understand --plot loadtest/understanding.svg
 
 kernels: setup ## load and run the eBPF programs on every supported kernel, in virtual machines
 	deploy/lab/kernel-matrix

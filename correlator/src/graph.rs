@@ -8,6 +8,7 @@
 //! linked again; a tree in which nothing changed is not composed. A long look is cut into steps, between which the caller may
 //! publish; the world does not change meanwhile, so that the same log gives the same incidents however it is cut.
 
+pub mod calibration;
 mod compose;
 mod coverage;
 mod faults;

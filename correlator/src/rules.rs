@@ -2,6 +2,7 @@
 //!
 //! A rule states a mechanism: *cause → effect, along this path, within this lag, with this prior*.
 
+pub mod ablation;
 mod files;
 pub mod path;
 
@@ -11,6 +12,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 use crate::condition::{self, Catalogue, Condition, Row};
+use ablation::Part;
 use path::Path;
 
 /// One mechanism.
@@ -90,6 +92,7 @@ pub struct RuleBook {
     by_effect: BTreeMap<Condition, Vec<Arc<Rule>>>,
     by_end: BTreeMap<Condition, Vec<Arc<Rule>>>,
     named_facts: BTreeSet<String>,
+    left_out: Option<Part>,
 }
 
 /// Why rules cannot be used.
@@ -193,9 +196,26 @@ impl RuleBook {
     /// The built-in rules, each file replaced by the one of the same theme and name in `folder`, where there is one; further
     /// themes there are added.
     pub fn load(folder: Option<&std::path::Path>) -> Result<Self, Error> {
+        Self::load_without(folder, None)
+    }
+
+    /// The same for a model that lacks a part.
+    pub fn load_without(folder: Option<&std::path::Path>, part: Option<Part>) -> Result<Self, Error> {
         let files = files::all(folder)?;
-        let mut catalogue = Catalogue::new(rows(&files)?)?;
-        let advice: Vec<Vec<Advice>> = files::parsed(&files, files::ADVICE)?;
+        let mut rows = rows(&files)?;
+        for row in rows.values_mut() {
+            if let Some(part) = part {
+                part.leave_out(row);
+            }
+        }
+        let mut book = Self::of_files(&files, rows)?;
+        book.left_out = part;
+        Ok(book)
+    }
+
+    fn of_files(files: &BTreeMap<String, String>, rows: BTreeMap<String, Row>) -> Result<Self, Error> {
+        let mut catalogue = Catalogue::new(rows)?;
+        let advice: Vec<Vec<Advice>> = files::parsed(files, files::ADVICE)?;
         let advice: Vec<_> = advice.into_iter().flatten().collect();
         for advice in &advice {
             known(&catalogue, advice.root, "advice")?;
@@ -208,7 +228,7 @@ impl RuleBook {
                 catalogue.compile(advice.root, text)?;
             }
         }
-        let rules: Vec<Vec<Rule>> = files::parsed(&files, files::MECHANISMS)?;
+        let rules: Vec<Vec<Rule>> = files::parsed(files, files::MECHANISMS)?;
         let rules: Vec<_> = rules.into_iter().flatten().collect();
         check(&rules)?;
         let mut named_facts = BTreeSet::new();
@@ -251,6 +271,7 @@ impl RuleBook {
             by_end: by_condition(&rules, |rule| &rule.until),
             rules,
             named_facts,
+            left_out: None,
         }
     }
 
@@ -275,6 +296,11 @@ impl RuleBook {
     /// Rules that work no more once `condition` has happened.
     pub fn ended_by(&self, condition: Condition) -> &[Arc<Rule>] {
         of(&self.by_end, condition)
+    }
+
+    /// Whether the model lacks this part.
+    pub fn lacks(&self, part: Part) -> bool {
+        self.left_out == Some(part)
     }
 
     /// Whether an expression of a rule asks for this fact.

@@ -11,10 +11,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bus_schema::episode::Episode;
-use bus_schema::incident::{Impact, Role, State, Step};
+use bus_schema::incident::{Candidate, Impact, Role, State, Step};
 use bus_schema::{EventId, Incident, Severity, Timestamp};
 
 use super::View;
+use super::calibration::APPLIED;
 use super::forest::Tree;
 use super::posterior::Posterior;
 use super::{narrative, reject};
@@ -37,10 +38,16 @@ pub(super) fn compose(view: View<'_>, tree: &Tree, cluster: &str, id: EventId) -
         .iter()
         .map(|step| step.last)
         .fold(Timestamp(view.world.now_ns()), Timestamp::max);
-    let confidence = unobserved.as_ref().map_or_else(
+    let held = unobserved.as_ref().map_or_else(
         || confidence(&posterior, &suffered, tree.root),
         |unobserved| unobserved.probability,
     );
+    let confidence = APPLIED.apply(held);
+    let is_told = |candidate: &Candidate| match &unobserved {
+        Some(unobserved) => unobserved.is(candidate),
+        None => candidate.episode == Some(tree.root),
+    };
+    let candidates = candidates::of(view, &posterior, &told, &suffered);
     let rejected = reject::rejected(view, tree, &told);
     let recommendation = match &unobserved {
         Some(unobserved) => Some(advice::of_unobserved(&unobserved.whereabouts(), &rejected)),
@@ -64,7 +71,7 @@ pub(super) fn compose(view: View<'_>, tree: &Tree, cluster: &str, id: EventId) -
         opened_at: now,
         updated_at: now,
         confidence,
-        candidates: candidates::of(view, &posterior, &told, &suffered),
+        candidates: candidates::calibrated(candidates, is_told, held),
         impact: impact(&steps),
         completeness: completeness::of(view, &told),
         recommendation,
@@ -89,7 +96,7 @@ fn suffered(view: View<'_>, told: &Told) -> BTreeSet<EventId> {
     alarms.map(|episode| view.forest.told_as(episode.id)).collect()
 }
 
-/// Mean probability of the root over all that is suffered.
+/// Mean probability of the root, uncalibrated, over all that is suffered.
 #[expect(clippy::cast_precision_loss, reason = "a small count")]
 fn confidence(posterior: &Posterior, suffered: &BTreeSet<EventId>, root: EventId) -> f64 {
     let probabilities = suffered.iter().map(|id| posterior.probability(*id, root));

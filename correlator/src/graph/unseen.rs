@@ -12,6 +12,7 @@ use super::links::{Link, fits};
 use super::world::World;
 use crate::condition::Condition;
 use crate::condition::row::Applies;
+use crate::rules::ablation::Part;
 use crate::rules::path::{CALLS, NAMES, Path, RUNS_ON};
 use crate::rules::{Rule, RuleBook};
 
@@ -51,7 +52,8 @@ pub(super) fn causes<'a>(
     let rules = condition
         .into_iter()
         .flat_map(|condition| book.explaining(condition));
-    let possible = rules.filter(|rule| !rule.joins && fits(book, rule, effect, None));
+    let is_sought = !book.lacks(Part::Unseen);
+    let possible = rules.filter(move |rule| is_sought && !rule.joins && fits(book, rule, effect, None));
     possible.filter_map(move |rule| {
         let is_seen = |cause: Condition| {
             let is_it = |link: &Link| {

@@ -16,7 +16,9 @@ pub(super) use changes::{Changes, Revision};
 
 use super::coverage::Coverage;
 use super::relations::Relations;
+use crate::fold::OTHERS_LISTENING;
 use crate::rules::RuleBook;
+use crate::rules::ablation::Part;
 
 const SECOND_NS: u64 = 1_000_000_000;
 /// An episode that has been quiet for this long is of no more use as evidence that something was over.
@@ -107,7 +109,11 @@ impl World {
         {
             return;
         }
-        let now = Arc::new(episode.clone());
+        let mut now = episode.clone();
+        if book.lacks(Part::Dose) {
+            now.facts.remove(OTHERS_LISTENING);
+        }
+        let now = Arc::new(now);
         self.episodes.insert(episode.id, Arc::clone(&now));
         changes.revised.push(Revision { before, now });
     }

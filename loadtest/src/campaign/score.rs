@@ -1,6 +1,9 @@
 //! What was told about a fault against what is true: pure, from revisions and the users' log to rows.
 
+mod edges;
 mod matching;
+mod order;
+mod standing;
 #[cfg(test)]
 mod tests;
 
@@ -12,7 +15,9 @@ use serde::{Deserialize, Serialize};
 
 use super::scenario::{Kind, Scenario, Truth};
 use super::users::Effect;
+pub use edges::Edges;
 use matching::{advice_is_right, chain_found, concerns, is_of_campaign, is_unobserved_there, verdict};
+pub use order::{Calls, Order};
 
 /// A revision of an incident and when it came.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -89,6 +94,13 @@ pub struct Row {
     pub affected: (usize, usize),
     /// Blameless workloads that were named as a root.
     pub blamed: Vec<String>,
+    /// Those that only suffer, or have nothing to do with it, and are named as a root in the end.
+    pub victims: Vec<String>,
+    /// Edges of the chains against the truth.
+    pub edges: Edges,
+    /// Place of the true root among the candidates of the incident that tells the fault best, from 1, the told root first; nothing
+    /// where it is not among them.
+    pub place: Option<usize>,
     /// Whether the advice would heal; nothing where none would.
     pub advice: Option<bool>,
     /// Probability that was claimed in the end.
@@ -102,6 +114,17 @@ type Histories<'a> = Vec<Vec<&'a Revision>>;
 
 /// The rows of one scenario: one for each independent fault, one for a control.
 pub fn score(scenario: &Scenario, kind: Kind, played: &Played, revisions: &[Revision]) -> Vec<Row> {
+    score_in(&Order::default(), scenario, kind, played, revisions)
+}
+
+/// The same where more is known of the order in which the parts of a truth bring each other about.
+pub fn score_in(
+    order: &Order,
+    scenario: &Scenario,
+    kind: Kind,
+    played: &Played,
+    revisions: &[Revision],
+) -> Vec<Row> {
     let histories = histories(played, revisions);
     if kind == Kind::Control {
         return vec![row(&scenario.name, kind, played, None, &histories)];
@@ -115,7 +138,16 @@ pub fn score(scenario: &Scenario, kind: Kind, played: &Played, revisions: &[Revi
     }
     let truths = scenario.truth.iter().zip(&parts);
     truths
-        .map(|(truth, part)| row(&scenario.name, kind, played, Some(truth), part))
+        .map(|(truth, part)| {
+            let incidents = in_the_end(part);
+            let victims = incidents.iter();
+            let victims = victims.filter_map(|told| standing::victim(truth, &scenario.truth, told));
+            Row {
+                victims: victims.map(str::to_owned).collect(),
+                edges: edges::compare(truth, &scenario.truth, order, &incidents, played.at_ns),
+                ..row(&scenario.name, kind, played, Some(truth), part)
+            }
+        })
         .collect()
 }
 
@@ -221,6 +253,11 @@ fn row(name: &str, kind: Kind, played: &Played, truth: Option<&Truth>, histories
             .map(|root| root.label.clone())
             .filter(|name| blameless.contains(name))
             .collect(),
+        victims: Vec::new(),
+        edges: Edges::default(),
+        place: truth
+            .zip(last)
+            .and_then(|(truth, last)| standing::place_of_root(truth, last, played.at_ns)),
         advice: truth.and_then(|truth| advice_is_right(truth, last)),
         confidence: last.map(|last| last.confidence),
         narratives: histories
@@ -234,6 +271,14 @@ fn row(name: &str, kind: Kind, played: &Played, truth: Option<&Truth>, histories
 fn rules(incident: &Incident) -> BTreeSet<String> {
     let causes = incident.steps.iter().flat_map(|step| &step.caused_by);
     causes.map(|cause| cause.rule.clone()).collect()
+}
+
+/// What each incident says in the end, without those merged into others.
+fn in_the_end<'a>(histories: &Histories<'a>) -> Vec<&'a Incident> {
+    let counted = histories.iter().filter(|history| is_counted(history));
+    counted
+        .filter_map(|history| Some(&history.last()?.incident))
+        .collect()
 }
 
 /// The incident that tells a fault best. More than one costs in the count of incidents.

@@ -10,7 +10,7 @@ use correlator::run::replay::{self, Replay};
 use super::worse::Worse;
 use super::{Case, Recording};
 use crate::campaign::scenario::Scenario;
-use crate::campaign::score::{self, Revision, Row};
+use crate::campaign::score::{self, Order, Revision, Row};
 
 /// Every revision of every incident. It arrives when the message was stored that it follows from.
 ///
@@ -62,6 +62,11 @@ impl Replayed {
 
 /// Rows of a case, as a campaign would have given them.
 pub fn of_case(case: &Case, revisions: &[Revision]) -> Vec<Row> {
+    of_case_in(&Order::default(), case, revisions)
+}
+
+/// The same where more is known of the order in which the parts of its truth bring each other about.
+pub fn of_case_in(order: &Order, case: &Case, revisions: &[Revision]) -> Vec<Row> {
     let scenario = Scenario::of_truth(&case.name, case.truth.clone());
-    score::score(&scenario, case.kind, &case.played, revisions)
+    score::score_in(order, &scenario, case.kind, &case.played, revisions)
 }

@@ -11,8 +11,8 @@ use bus_schema::event::{Body, Event};
 use bus_schema::names::TOPOLOGY_STREAM;
 
 use crate::campaign::scenario::{Kind, Truth};
-use crate::campaign::score::{Row, Verdict};
-use crate::corpus::Case;
+use crate::campaign::score::{Calls, Row, Verdict};
+use crate::corpus::{Case, Recording};
 
 /// Whoever looks for the most recent change looks so far back.
 const LOOK_BACK_NS: u64 = 15 * 60 * 1_000_000_000;
@@ -25,9 +25,11 @@ pub const NAMES: [&str; 4] = [
     "first warning",
 ];
 
-/// What a recording says of changes and failures, in order of time (UNIX ns).
+/// What a recording says of changes, failures and calls, in order of time (UNIX ns).
 #[derive(Debug, Default)]
 pub struct Heard {
+    /// Who called whom.
+    pub calls: Calls,
     changes: Vec<(u64, String)>,
     failures: Vec<Failure>,
     warnings: Vec<(u64, String)>,
@@ -43,6 +45,18 @@ struct Failure {
 }
 
 impl Heard {
+    /// All that a recording says.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn of(recording: &Recording) -> Result<Self> {
+        let (mut heard, mut codec) = (Self::default(), Codec::new()?);
+        for message in recording.messages()?.1 {
+            heard.take(&mut codec, &message)?;
+        }
+        Ok(heard)
+    }
+
     /// Takes a message.
     ///
     /// # Errors
@@ -61,12 +75,16 @@ impl Heard {
         if matches!(event.body, Body::SpecChanged(_) | Body::ExecutableChanged(_)) {
             self.changes.push((time_ns, of.clone()));
         }
+        let callee = event
+            .object
+            .as_ref()
+            .filter(|_| event.body.role() == Some(Role::Client));
+        // who only runs on a node, such as the kubelet, has no callers that could feel what happens to it
+        if let Some(callee) = callee.filter(|_| event.subject.workload.is_some()) {
+            self.calls.hear(&event.subject.label(), &callee.label());
+        }
         let count = failures(&event.body);
         if count > 0 {
-            let callee = event
-                .object
-                .as_ref()
-                .filter(|_| event.body.role() == Some(Role::Client));
             self.failures.push(Failure {
                 time_ns,
                 of: of.clone(),

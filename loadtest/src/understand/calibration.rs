@@ -48,6 +48,16 @@ impl Calibration {
         calibration
     }
 
+    /// Every bin with claims, least sure first.
+    pub fn points(&self) -> impl Iterator<Item = Point> {
+        let bins = self.bins.iter().filter(|bin| bin.claims > 0.0);
+        bins.map(|bin| Point {
+            claimed: bin.sum / bin.claims,
+            right: bin.right / bin.claims,
+            cases: bin.claims,
+        })
+    }
+
     /// Expected calibration error: mean distance between what was claimed and what was right, by bin, weighed by claims
     /// (Naeini, Cooper, Hauskrecht 2015).
     pub fn error(&self) -> f64 {
@@ -55,6 +65,28 @@ impl Calibration {
         let wrong: f64 = self.bins.iter().map(|bin| (bin.sum - bin.right).abs()).sum();
         wrong / claims.max(1.0)
     }
+}
+
+/// What was claimed about as often.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Point {
+    /// Mean of the claims, 0 to 1.
+    pub claimed: f64,
+    /// Share of them that was right, 0 to 1.
+    pub right: f64,
+    /// How many they are.
+    pub cases: f64,
+}
+
+/// Mean square of what was claimed less what was so (Brier 1950): the sharper a true claim, the less.
+pub fn brier(claims: &[(f64, bool)]) -> f64 {
+    let squares = claims.iter().map(|(claimed, is_right)| {
+        let right = f64::from(u8::from(*is_right));
+        (claimed - right).powi(2)
+    });
+    #[expect(clippy::cast_precision_loss, reason = "a few hundred claims")]
+    let count = claims.len().max(1) as f64;
+    squares.sum::<f64>() / count
 }
 
 impl fmt::Display for Calibration {

@@ -11,16 +11,19 @@ use bus_client::bundle::Head;
 use bus_client::codec::Codec;
 use correlator::rules::RuleBook;
 
+use super::Scored;
 use super::baselines::{Baselines, Heard};
-use super::fired::Fired;
 use super::summary::Summary;
 use super::unclear::Unclear;
 use crate::campaign::scenario::Kind;
-use crate::campaign::score::{Revision, Row, Verdict};
+use crate::campaign::score::{Order, Revision, Row, Verdict};
 use crate::corpus::Case;
 use crate::corpus::replayed::{self, Replayed};
 use crate::corpus::worse::Worse;
 use crate::generator::{Family, Generated, Handicaps, Plan, Size, generate, healthy};
+
+/// Name of cases with two faults.
+const TWO_AT_ONCE: &str = "two at once";
 
 /// What is generated.
 #[derive(Debug, Clone, clap::Args)]
@@ -68,61 +71,78 @@ const HANDICAPS: [(&str, Handicaps); 2] = [
     ),
 ];
 
-type Scored = Vec<(Case, Row)>;
-
-/// What is said of generated cases.
+/// What was told of generated cases.
 #[derive(Debug)]
-pub struct Told<'a> {
-    book: &'a Arc<RuleBook>,
-    options: &'a Options,
-    fired: &'a mut Fired,
-    /// A line for each family and size, one for two faults at once of each size, one for controls, and one for healthy hours.
-    pub lines: Vec<Vec<String>>,
-    /// … and of cases whose right answer is that nothing is known, with a head.
-    pub unclear: Vec<Vec<String>>,
-    baselines: BTreeMap<String, Baselines>,
+pub struct Told {
+    groups: Vec<Group>,
+    baselines: BTreeMap<&'static str, Baselines>,
+    /// Of each family and size whose right answer is that nothing is known.
+    unclear: Vec<Unclear>,
+    /// Hours in which nothing breaks, where they are asked for.
+    healthy: Option<(String, Scored)>,
 }
 
-impl<'a> Told<'a> {
-    /// Makes and replays all that is asked for; counts the mechanisms of what is told rightly.
+/// Cases of one family and size, or two faults at once of one size.
+#[derive(Debug)]
+struct Group {
+    family: &'static str,
+    size: Size,
+    scored: Scored,
+}
+
+impl Told {
+    /// Makes and replays all that is asked for.
     ///
     /// # Errors
     /// When a case cannot be made or replayed.
-    pub fn of(book: &'a Arc<RuleBook>, options: &'a Options, fired: &'a mut Fired) -> Result<Self> {
+    pub fn of(book: &Arc<RuleBook>, options: &Options) -> Result<Self> {
         let mut told = Self {
-            book,
-            options,
-            fired,
-            lines: Vec::new(),
-            unclear: vec![Unclear::head()],
+            groups: Vec::new(),
+            unclear: Vec::new(),
             baselines: BTreeMap::new(),
+            healthy: None,
         };
         for family in Family::FAULTS.into_iter().chain([Family::Control]) {
             for size in Size::ALL {
-                let families = std::iter::repeat(family);
-                told.take(family.as_str(), size, plans(options, size, families, false))?;
+                let plans = plans(options, size, std::iter::repeat(family), false);
+                told.take(book, options, (family.as_str(), size), plans)?;
             }
         }
         for size in Size::ALL {
-            let families = Family::IN_PAIRS.into_iter().cycle();
-            told.take("two at once", size, plans(options, size, families, true))?;
+            let plans = plans(options, size, Family::IN_PAIRS.into_iter().cycle(), true);
+            told.take(book, options, (TWO_AT_ONCE, size), plans)?;
         }
         for (family, size) in Family::UNCLEAR
             .into_iter()
             .flat_map(|family| Size::ALL.map(|size| (family, size)))
         {
-            told.unclear(family, size)?;
+            told.take_unclear(book, options, family, size)?;
         }
         for (what, handicaps) in HANDICAPS {
             let families = Family::FAULTS.into_iter().cycle();
             let handicapped =
                 plans(options, Size::Medium, families, false).map(|plan| Plan { handicaps, ..plan });
-            told.take(what, Size::Medium, handicapped)?;
+            told.take(book, options, (what, Size::Medium), handicapped)?;
         }
         if options.healthy_hours > 0.0 {
-            told.lines.push(well(book, options)?);
+            told.healthy = Some(well(book, options)?);
         }
         Ok(told)
+    }
+
+    /// A line of figures for each family and size, one for two faults at once of each size, one for controls, and one for healthy
+    /// hours.
+    pub fn lines(&self, book: &RuleBook) -> Vec<Vec<String>> {
+        let groups = self.groups.iter().map(|group| {
+            let what = format!("{} {}", group.family, group.size.as_str());
+            (what, &group.scored)
+        });
+        let healthy = self.healthy.iter().map(|(what, scored)| (what.clone(), scored));
+        let lines = groups.chain(healthy).map(|(what, scored)| {
+            let summary = Summary::of(book, &Worse::Nothing, scored);
+            summary.called(&what).line()
+        });
+        lines.collect()
     }
 
     /// What rules of thumb name, a line for each family.
@@ -132,39 +152,70 @@ impl<'a> Told<'a> {
             .map(|(family, baselines)| baselines.line(family))
     }
 
-    fn unclear(&mut self, family: Family, size: Size) -> Result<()> {
+    /// Every row with its case by family, two faults at once as one of them; without healthy hours.
+    pub fn by_family(&self) -> Vec<(&'static str, Scored)> {
+        let mut families: Vec<(&'static str, Scored)> = Vec::new();
+        for group in &self.groups {
+            let scored = group.scored.iter().cloned();
+            match families.last_mut().filter(|(family, _)| *family == group.family) {
+                Some((_, known)) => known.extend(scored),
+                None => families.push((group.family, scored.collect())),
+            }
+        }
+        families
+    }
+
+    /// Every row with its case, but those of healthy hours.
+    pub fn scored(&self) -> impl Iterator<Item = &(Case, Row)> {
+        self.groups.iter().flat_map(|group| &group.scored)
+    }
+
+    /// Lines of cases whose right answer is that nothing is known, with a head.
+    pub fn unclear(&self) -> Vec<Vec<String>> {
+        let lines = self.unclear.iter().map(Unclear::line);
+        [Unclear::head()].into_iter().chain(lines).collect()
+    }
+
+    fn take_unclear(
+        &mut self,
+        book: &Arc<RuleBook>,
+        options: &Options,
+        family: Family,
+        size: Size,
+    ) -> Result<()> {
         let mut unclear = Unclear::called(&format!("{} {}", family.as_str(), size.as_str()));
-        for plan in plans(self.options, size, std::iter::repeat(family), false) {
-            let (case, revisions) = revisions_of(self.book, &plan)?;
+        for plan in plans(options, size, std::iter::repeat(family), false) {
+            let (case, revisions) = revisions_of(book, &plan)?;
             let answer = unclear.count(&case, &revisions);
-            if self.options.each {
+            if options.each {
                 say_line(&format!("{plan:<24} {answer:?}"));
             }
         }
-        self.unclear.push(unclear.line());
+        self.unclear.push(unclear);
         Ok(())
     }
 
-    fn take(&mut self, family: &str, size: Size, plans: impl Iterator<Item = Plan>) -> Result<()> {
-        let mut all = Scored::new();
+    fn take(
+        &mut self,
+        book: &Arc<RuleBook>,
+        options: &Options,
+        (family, size): (&'static str, Size),
+        plans: impl Iterator<Item = Plan>,
+    ) -> Result<()> {
+        let mut scored = Scored::new();
         for plan in plans {
-            let (case, rows, heard) = played(self.book, &plan, self.options.without.as_deref())?;
+            let (case, rows, heard) = played(book, &plan, options.without.as_deref())?;
             if case.kind == Kind::Fault {
-                let baselines = self.baselines.entry(family.to_owned()).or_default();
+                let baselines = self.baselines.entry(family).or_default();
                 baselines.count(&heard, &case, &rows);
             }
-            for row in rows {
-                if self.options.each {
-                    say(&row);
-                }
-                self.fired.count(&row);
-                all.push((case.clone(), row));
+            if options.each {
+                rows.iter().for_each(say);
             }
+            scored.extend(rows.into_iter().map(|row| (case.clone(), row)));
         }
-        if !all.is_empty() {
-            let summary = Summary::of(self.book, &Worse::Nothing, &all);
-            let what = format!("{family} {}", size.as_str());
-            self.lines.push(summary.called(&what).line());
+        if !scored.is_empty() {
+            self.groups.push(Group { family, size, scored });
         }
         Ok(())
     }
@@ -229,7 +280,8 @@ fn played(book: &Arc<RuleBook>, plan: &Plan, without: Option<&str>) -> Result<(C
         heard.take(&mut codec, message)?;
     }
     let case = generated.case.clone();
-    let rows = replayed::of_case(&case, &replay(book, generated)?);
+    let order = Order::measured(heard.calls.clone());
+    let rows = replayed::of_case_in(&order, &case, &replay(book, generated)?);
     Ok((case, rows, heard))
 }
 
@@ -252,7 +304,7 @@ pub fn revisions_of(book: &Arc<RuleBook>, plan: &Plan) -> Result<(Case, Vec<Revi
     Ok((case, replay(book, generated)?))
 }
 
-fn well(book: &Arc<RuleBook>, options: &Options) -> Result<Vec<String>> {
+fn well(book: &Arc<RuleBook>, options: &Options) -> Result<(String, Scored)> {
     let mut replayed = Replayed::new(&Head::new(1), book)?;
     let case = healthy(options.healthy_hours, options.seed, |message| {
         replayed.take(message)
@@ -262,9 +314,8 @@ fn well(book: &Arc<RuleBook>, options: &Options) -> Result<Vec<String>> {
         let told = rows.iter().flat_map(|row| &row.narratives);
         told.for_each(|narrative| say_line(narrative));
     }
-    let scored: Scored = rows.into_iter().map(|row| (case.clone(), row)).collect();
-    let what = format!("healthy for {} h", options.healthy_hours);
-    Ok(Summary::of(book, &Worse::Nothing, &scored).called(&what).line())
+    let scored = rows.into_iter().map(|row| (case.clone(), row)).collect();
+    Ok((format!("healthy for {} h", options.healthy_hours), scored))
 }
 
 #[expect(clippy::print_stdout, reason = "what was asked for, case by case")]

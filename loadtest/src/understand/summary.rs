@@ -11,6 +11,8 @@ use crate::corpus::worse::Worse;
 
 /// A wrong name with more than this is a lie; below it, it is a guess.
 const SURE: f64 = 0.5;
+/// So many candidates are read before one is looked into.
+const CANDIDATES: usize = 3;
 
 /// Figures of all cases under one condition.
 #[derive(Debug, Clone)]
@@ -18,6 +20,7 @@ pub struct Summary {
     what: String,
     faults: usize,
     right: usize,
+    in_three: usize,
     object: usize,
     wrong_and_sure: usize,
     incidents: usize,
@@ -62,6 +65,7 @@ impl Summary {
             what: worse.to_string(),
             faults: faults.len(),
             right: count(&is_right),
+            in_three: count(&|row| is_right(row) || row.place.is_some_and(|place| place <= CANDIDATES)),
             object: count(&|row| row.root >= Verdict::Object || is_right(row)),
             wrong_and_sure: count(&|row| row.root == Verdict::Wrong && !is_right(row) && is_sure(row)),
             incidents: faults.iter().map(|row| row.incidents).sum(),
@@ -88,7 +92,8 @@ impl Summary {
         let names = [
             "",
             "faults",
-            "root right",
+            "root right (AS@1)",
+            "AS@3",
             "right object",
             "wrong and sure",
             "incidents a fault",
@@ -100,23 +105,48 @@ impl Summary {
     }
 
     /// The figures.
-    #[expect(clippy::cast_precision_loss, reason = "a few dozen rows")]
     pub fn line(&self) -> Vec<String> {
         if self.faults == 0 && self.controls == 0 {
             return vec![self.what.clone(), "0".to_owned()];
         }
-        let share = |of: usize| format!("{:.0} %", 100.0 * of as f64 / self.faults.max(1) as f64);
         vec![
             self.what.clone(),
             self.faults.to_string(),
-            share(self.right),
-            share(self.object),
-            share(self.wrong_and_sure),
-            format!("{:.2}", self.incidents as f64 / self.faults.max(1) as f64),
+            self.root_right(),
+            self.share(self.in_three),
+            self.share(self.object),
+            self.share(self.wrong_and_sure),
+            self.incidents_a_fault(),
             format!("{} of {}", self.chain.0, self.chain.1),
-            format!("{} in {}", self.false_alarms, self.controls),
-            format!("{:.3}", self.error),
+            self.in_controls(),
+            self.calibration_error(),
         ]
+    }
+
+    /// Share of the faults whose root is told rightly.
+    pub fn root_right(&self) -> String {
+        self.share(self.right)
+    }
+
+    /// How many incidents a fault gives.
+    #[expect(clippy::cast_precision_loss, reason = "a few hundred rows")]
+    pub fn incidents_a_fault(&self) -> String {
+        format!("{:.2}", self.incidents as f64 / self.faults.max(1) as f64)
+    }
+
+    /// How many incidents are told where nothing is broken.
+    pub fn in_controls(&self) -> String {
+        format!("{} in {}", self.false_alarms, self.controls)
+    }
+
+    /// Expected error of what is claimed.
+    pub fn calibration_error(&self) -> String {
+        format!("{:.3}", self.error)
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "a few hundred rows")]
+    fn share(&self, of: usize) -> String {
+        format!("{:.0} %", 100.0 * of as f64 / self.faults.max(1) as f64)
     }
 }
 

@@ -6,6 +6,7 @@ use bus_schema::EventId;
 use bus_schema::incident::{Candidate, Explained, NOT_OBSERVED};
 
 use super::super::View;
+use super::super::calibration::APPLIED;
 use super::super::faults::HAPPENS;
 use super::super::posterior::{Posterior, Root};
 use super::{Told, expected};
@@ -44,13 +45,43 @@ pub(super) fn of(
         (probability >= LEAST).then(|| candidate(view, root, probability, &explained))?
     });
     let mut candidates: Vec<_> = candidates.collect();
+    sort(&mut candidates);
+    candidates.truncate(MOST);
+    candidates
+}
+
+fn sort(candidates: &mut [Candidate]) {
     candidates.sort_by(|one, other| {
         let chance = |candidate: &Candidate| candidate.probability;
         chance(other)
             .total_cmp(&chance(one))
             .then_with(|| (&one.entity, one.episode).cmp(&(&other.entity, other.episode)))
     });
-    candidates.truncate(MOST);
+}
+
+/// The same as people are told of them: the one that is told as the root with its calibrated probability, the others with what that
+/// leaves. `held` is the probability of the root.
+pub(super) fn calibrated(
+    mut candidates: Vec<Candidate>,
+    is_told: impl Fn(&Candidate) -> bool,
+    held: f64,
+) -> Vec<Candidate> {
+    let left = APPLIED.leaves(held);
+    for candidate in &mut candidates {
+        let is_told = is_told(candidate);
+        let of = |probability: f64| {
+            if is_told {
+                APPLIED.apply(probability)
+            } else {
+                (probability * left).min(1.0)
+            }
+        };
+        candidate.probability = of(candidate.probability);
+        for explained in &mut candidate.explains {
+            explained.probability = of(explained.probability);
+        }
+    }
+    sort(&mut candidates);
     candidates
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bus_schema::incident::{CausedBy, NOT_OBSERVED, Role, Step};
+use bus_schema::incident::{Candidate, CausedBy, NOT_OBSERVED, Role, Step};
 use bus_schema::{Entity, EventId, Severity, Timestamp};
 
 use super::super::View;
@@ -14,7 +14,7 @@ pub(super) struct Unobserved {
     place: Entity,
     /// Who suffers from it alone; it may as well be on the way.
     caller: Option<Entity>,
-    /// Mean probability over all that is suffered.
+    /// Mean probability over all that is suffered, uncalibrated.
     pub(super) probability: f64,
 }
 
@@ -132,6 +132,11 @@ impl Unobserved {
             facts: BTreeMap::new(),
             evidence: Vec::new(),
         }
+    }
+
+    /// Whether that candidate is the same.
+    pub(super) fn is(&self, candidate: &Candidate) -> bool {
+        candidate.condition == NOT_OBSERVED && candidate.entity == self.place.key()
     }
 
     /// `in stock`, `between cart and stock`.

@@ -7,7 +7,7 @@ use super::Verdict;
 use crate::campaign::scenario::{Link, Truth};
 
 /// A root may seem to begin this much before the fault: the clock is read before the command that makes it.
-const EARLIER_BY_NS: u64 = 1_000_000_000;
+pub(super) const EARLIER_BY_NS: u64 = 1_000_000_000;
 
 /// Namespaces of what the campaign runs.
 const NAMESPACES: [&str; 3] = ["store", "backoffice", "tapio"];
@@ -50,7 +50,7 @@ pub(super) fn verdict(truth: &Truth, incident: &Incident, at_ns: u64) -> Verdict
 }
 
 /// Where a step is told to be: what nobody saw may be between two.
-fn ends(step: &Step) -> impl Iterator<Item = &Entity> {
+pub(super) fn ends(step: &Step) -> impl Iterator<Item = &Entity> {
     let peer = step.peer.as_ref().filter(|_| step.condition == NOT_OBSERVED);
     [Some(&step.entity), peer].into_iter().flatten()
 }
@@ -73,7 +73,7 @@ pub(super) fn concerns(truth: &Truth, incident: &Incident) -> bool {
     names.any(|name| incident.steps.iter().any(|step| is_at(step, name)))
 }
 
-fn is_at(step: &Step, name: &str) -> bool {
+pub(super) fn is_at(step: &Step, name: &str) -> bool {
     ends(step).any(|end| end.label() == name)
 }
 

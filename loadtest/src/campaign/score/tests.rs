@@ -11,7 +11,7 @@ use crate::campaign::kills::{Kill, without_kills};
 
 const SECOND: u64 = 1_000_000_000;
 /// When the fault of these tests happens.
-const AT: u64 = 1_000 * SECOND;
+pub(super) const AT: u64 = 1_000 * SECOND;
 
 fn step(second: u64, kind: &str, name: &str, condition: &str) -> Step {
     let workload = Workload {
@@ -42,7 +42,7 @@ fn step(second: u64, kind: &str, name: &str, condition: &str) -> Step {
 }
 
 /// A revision that comes half a second after its last step; the first step is the root.
-fn revision(id: u128, number: u32, mut steps: Vec<Step>) -> Revision {
+pub(super) fn revision(id: u128, number: u32, mut steps: Vec<Step>) -> Revision {
     steps[0].role = Role::RootCause;
     let (first, last) = (steps[0].start, steps[steps.len() - 1].start);
     let incident = Incident {
@@ -86,17 +86,17 @@ fn revision(id: u128, number: u32, mut steps: Vec<Step>) -> Revision {
     }
 }
 
-fn deployment(second: u64, name: &str, condition: &str) -> Step {
+pub(super) fn deployment(second: u64, name: &str, condition: &str) -> Step {
     step(second, "Deployment", name, condition)
 }
 
-fn fault(truth: &str) -> Scenario {
+pub(super) fn fault(truth: &str) -> Scenario {
     let text = format!("{{summary: s, inject: 'true', witness: 'true', holds_seconds: 1, truth: {truth}}}");
     Scenario::parse("f", Kind::Fault, &text).unwrap()
 }
 
 /// A release of cart that fails, as its callers notice.
-fn bad_release() -> Scenario {
+pub(super) fn bad_release() -> Scenario {
     fault(
         "{root: {kind: Deployment, namespace: store, name: cart, conditions: [image_changed]}, observed: true,
           chain: [{conditions: [image_changed], name: cart}, {conditions: [http_5xx], name: cart},

@@ -2,7 +2,7 @@
 
 use crate::campaign::cost::{Cost, LagSpan};
 use crate::campaign::scenario::Kind;
-use crate::campaign::score::{Played, Row, Verdict};
+use crate::campaign::score::{Edges, Played, Row, Verdict};
 
 use super::*;
 
@@ -23,6 +23,9 @@ fn row(kind: Kind, root: Verdict, incidents: usize) -> Row {
         blamed: Vec::new(),
         advice: Some(true),
         confidence: Some(0.8),
+        victims: Vec::new(),
+        edges: Edges::default(),
+        place: Some(1),
         unobserved_there: false,
         evidence: Vec::new(),
         rules: std::collections::BTreeSet::new(),

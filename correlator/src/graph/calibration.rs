@@ -1,0 +1,111 @@
+//! From what the model holds for probable to how often that turned out so: Platt scaling (Platt 1999, *Probabilistic outputs for
+//! support vector machines*), two parameters on the log-odds, below a ceiling.
+//!
+//! The shares by which causes are chosen stay as they are; what people are told of a root is calibrated. The map is monotone: what
+//! is likelier before is likelier after.
+
+/// No claim is surer than this: a case in a hundred is one that nobody has thought of.
+const CEILING: f64 = 0.99;
+/// Probabilities nearer to 0 or 1 than this say no more than that.
+const LEAST: f64 = 1e-4;
+
+/// A map from probabilities to probabilities: `CEILING / (1 + exp(-(slope · ln(p / (1 - p)) + offset)))`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Map {
+    /// Below 1 all is less sure than was thought, above 1 surer; above 0.
+    pub slope: f64,
+    /// Above 0 all is more probable than was thought.
+    pub offset: f64,
+}
+
+/// The map of what is told: fitted by `make understand` over the recordings of `correlator/corpus` and one generated case of each family
+/// and size (2026-11-29: 101 claims of 23 families, two of them wrong). By families that were left out of the fit the calibration
+/// error falls from 0.11 to 0.02, the Brier score from 0.045 to 0.024.
+pub const APPLIED: Map = Map {
+    slope: 1.14,
+    offset: 1.50,
+};
+
+impl Map {
+    /// Leaves a probability as it is, but for the ceiling.
+    pub const NONE: Self = Self {
+        slope: 1.0,
+        offset: 0.0,
+    };
+
+    /// The calibrated probability.
+    pub fn apply(self, probability: f64) -> f64 {
+        CEILING * chance(self.slope * log_odds(probability) + self.offset)
+    }
+
+    /// The probability that is calibrated to this one.
+    pub fn invert(self, calibrated: f64) -> f64 {
+        chance((log_odds(calibrated / CEILING) - self.offset) / self.slope)
+    }
+
+    /// What is told of anything else, for each unit of its own probability, where this is calibrated: together they are as much as
+    /// before.
+    pub fn leaves(self, probability: f64) -> f64 {
+        (1.0 - self.apply(probability)) / (1.0 - probability).max(LEAST)
+    }
+
+    /// How fast the calibrated probability grows with slope · log-odds + offset.
+    pub fn steepness(calibrated: f64) -> f64 {
+        calibrated * (1.0 - calibrated / CEILING)
+    }
+}
+
+/// Logarithm of p : (1 - p).
+pub fn log_odds(probability: f64) -> f64 {
+    let probability = probability.clamp(LEAST, 1.0 - LEAST);
+    (probability / (1.0 - probability)).ln()
+}
+
+fn chance(log_odds: f64) -> f64 {
+    1.0 / (1.0 + (-log_odds).exp())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MODEST: Map = Map {
+        slope: 1.5,
+        offset: 0.8,
+    };
+
+    #[test]
+    fn what_is_calibrated_can_be_taken_back() {
+        for percent in 1..100 {
+            let probability = f64::from(percent) / 100.0;
+            let back = MODEST.invert(MODEST.apply(probability));
+            assert!((back - probability).abs() < 1e-6, "{probability} {back}");
+        }
+    }
+
+    #[test]
+    fn what_one_gains_the_others_lose() {
+        let (held, others) = (0.6, [0.25, 0.1, 0.05]);
+        let told = MODEST.apply(held);
+        let left: f64 = others.iter().map(|other| other * MODEST.leaves(held)).sum();
+        assert!(told > held && (told + left - 1.0).abs() < 1e-9, "{told} {left}");
+    }
+
+    #[test]
+    fn order_is_kept_and_nothing_is_certain() {
+        let all = (0..=100).map(|percent| MODEST.apply(f64::from(percent) / 100.0));
+        let all: Vec<_> = all.collect();
+        assert!(
+            all.is_sorted() && all.iter().all(|claim| (0.0..CEILING).contains(claim)),
+            "{all:?}"
+        );
+        let falling = Map {
+            slope: -1.0,
+            ..MODEST
+        };
+        assert!(
+            falling.apply(0.2) > falling.apply(0.8),
+            "a map that no fit may give"
+        );
+    }
+}
