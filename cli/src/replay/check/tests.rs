@@ -1,3 +1,5 @@
+//! What is said of two replays that agree, and of two that do not.
+
 use std::num::NonZeroUsize;
 
 use bus_client::publisher::Outgoing;
