@@ -43,10 +43,15 @@ impl Map {
         chance((log_odds(calibrated / CEILING) - self.offset) / self.slope)
     }
 
-    /// What is told of anything else, for each unit of its own probability, where this is calibrated: together they are as much as
-    /// before.
-    pub fn leaves(self, probability: f64) -> f64 {
-        (1.0 - self.apply(probability)) / (1.0 - probability).max(LEAST)
+    /// The calibrated probability where observers saw so much (0 to 1). The map was fitted on what was seen whole: what nobody
+    /// looked at makes nothing surer.
+    pub fn apply_seen(self, probability: f64, completeness: f64) -> f64 {
+        let calibrated = self.apply(probability);
+        if calibrated > probability {
+            probability + completeness * (calibrated - probability)
+        } else {
+            calibrated
+        }
     }
 
     /// How fast the calibrated probability grows with slope · log-odds + offset.
@@ -59,6 +64,12 @@ impl Map {
 pub fn log_odds(probability: f64) -> f64 {
     let probability = probability.clamp(LEAST, 1.0 - LEAST);
     (probability / (1.0 - probability)).ln()
+}
+
+/// What is told of anything else, for each unit of its own probability, where one is told with another probability than was held:
+/// together they are as much as before.
+pub fn left(held: f64, told: f64) -> f64 {
+    (1.0 - told) / (1.0 - held).max(LEAST)
 }
 
 fn chance(log_odds: f64) -> f64 {
@@ -87,8 +98,24 @@ mod tests {
     fn what_one_gains_the_others_lose() {
         let (held, others) = (0.6, [0.25, 0.1, 0.05]);
         let told = MODEST.apply(held);
-        let left: f64 = others.iter().map(|other| other * MODEST.leaves(held)).sum();
+        let left: f64 = others.iter().map(|other| other * left(held, told)).sum();
         assert!(told > held && (told + left - 1.0).abs() < 1e-9, "{told} {left}");
+    }
+
+    #[test]
+    fn what_nobody_looked_at_makes_nothing_surer() {
+        let told = |completeness| MODEST.apply_seen(0.6, completeness);
+        assert!((told(1.0) - MODEST.apply(0.6)).abs() < 1e-9 && told(1.0) > 0.6);
+        assert!((told(0.0) - 0.6).abs() < 1e-9);
+        assert!(told(0.5) > told(0.2) && told(0.5) < told(1.0));
+        let bold = Map {
+            offset: -0.8,
+            ..MODEST
+        };
+        assert!(
+            (bold.apply_seen(0.6, 0.0) - bold.apply(0.6)).abs() < 1e-9,
+            "less sure in any case"
+        );
     }
 
     #[test]

@@ -42,7 +42,9 @@ pub(super) fn compose(view: View<'_>, tree: &Tree, cluster: &str, id: EventId) -
         || confidence(&posterior, &suffered, tree.root),
         |unobserved| unobserved.probability,
     );
-    let confidence = APPLIED.apply(held);
+    let completeness = completeness::of(view, &told);
+    let calibrated = |probability| APPLIED.apply_seen(probability, completeness.score);
+    let confidence = calibrated(held);
     let is_told = |candidate: &Candidate| match &unobserved {
         Some(unobserved) => unobserved.is(candidate),
         None => candidate.episode == Some(tree.root),
@@ -71,9 +73,9 @@ pub(super) fn compose(view: View<'_>, tree: &Tree, cluster: &str, id: EventId) -
         opened_at: now,
         updated_at: now,
         confidence,
-        candidates: candidates::calibrated(candidates, is_told, held),
+        candidates: candidates::calibrated(candidates, is_told, held, calibrated),
         impact: impact(&steps),
-        completeness: completeness::of(view, &told),
+        completeness,
         recommendation,
         rejected,
         narrative: narrative::sentence(view, &steps, confidence),

@@ -105,6 +105,8 @@ pub struct Row {
     pub advice: Option<bool>,
     /// Probability that was claimed in the end.
     pub confidence: Option<f64>,
+    /// How much observers could see of it, 0 to 1.
+    pub completeness: Option<f64>,
     /// The sentences of its incidents, in the end.
     pub narratives: Vec<String>,
 }
@@ -260,6 +262,7 @@ fn row(name: &str, kind: Kind, played: &Played, truth: Option<&Truth>, histories
             .and_then(|(truth, last)| standing::place_of_root(truth, last, played.at_ns)),
         advice: truth.and_then(|truth| advice_is_right(truth, last)),
         confidence: last.map(|last| last.confidence),
+        completeness: last.map(|last| last.completeness.score),
         narratives: histories
             .iter()
             .filter_map(|history| history.last())

@@ -134,7 +134,8 @@ fn faults_of(plan: &Plan, graph: &mut Graph, dice: &mut Dice) -> Option<Vec<Faul
     if !plan.two {
         return Some(vec![first]);
     }
-    let other = dice.one_of(&Family::IN_PAIRS).copied()?;
+    let families: Vec<_> = Family::in_pairs().collect();
+    let other = dice.one_of(&families).copied()?;
     // Neither is felt by the other, nor does one change of configuration reach both.
     let target = first.target;
     let second = faults::fault(other, graph, dice, |graph, id| {

@@ -47,16 +47,10 @@ impl Family {
         Self::Replica,
     ];
 
-    /// Those of which two happen at once.
-    pub const IN_PAIRS: [Self; 7] = [
-        Self::Release,
-        Self::Slow,
-        Self::Leak,
-        Self::Kill,
-        Self::Unserved,
-        Self::Config,
-        Self::Unseen,
-    ];
+    /// Those of which two happen at once. One bad pod is hard enough to find alone.
+    pub fn in_pairs() -> impl Iterator<Item = Self> + Clone {
+        Self::FAULTS.into_iter().filter(|family| *family != Self::Replica)
+    }
 
     /// Those whose right answer is that nothing is known.
     pub const UNCLEAR: [Self; 2] = [Self::Harmless, Self::Passing];

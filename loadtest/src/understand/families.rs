@@ -71,9 +71,11 @@ fn condition(case: &Case, number: usize) -> Option<&str> {
     conditions.first().map(String::as_str)
 }
 
-/// What the model held for probable, and whether it was so; nothing of what is no fault or was not told.
+/// What the model held for probable, and whether it was so; nothing of what is no fault, was not told, or was not seen whole, for
+/// which the map is not.
 fn claim(row: &Row) -> Option<Claim> {
-    let told = row.confidence.filter(|_| row.kind == Kind::Fault)?;
+    let is_whole = row.completeness.is_some_and(|completeness| completeness >= 1.0);
+    let told = row.confidence.filter(|_| is_whole && row.kind == Kind::Fault)?;
     Some((APPLIED.invert(told), row.root == Verdict::Right))
 }
 

@@ -109,7 +109,7 @@ impl Told {
             }
         }
         for size in Size::ALL {
-            let plans = plans(options, size, Family::IN_PAIRS.into_iter().cycle(), true);
+            let plans = plans(options, size, Family::in_pairs().cycle(), true);
             told.take(book, options, (TWO_AT_ONCE, size), plans)?;
         }
         for (family, size) in Family::UNCLEAR

@@ -6,7 +6,7 @@ use bus_schema::EventId;
 use bus_schema::incident::{Candidate, Explained, NOT_OBSERVED};
 
 use super::super::View;
-use super::super::calibration::APPLIED;
+use super::super::calibration;
 use super::super::faults::HAPPENS;
 use super::super::posterior::{Posterior, Root};
 use super::{Told, expected};
@@ -60,18 +60,19 @@ fn sort(candidates: &mut [Candidate]) {
 }
 
 /// The same as people are told of them: the one that is told as the root with its calibrated probability, the others with what that
-/// leaves. `held` is the probability of the root.
+/// leaves. `held` is the probability of the root before.
 pub(super) fn calibrated(
     mut candidates: Vec<Candidate>,
     is_told: impl Fn(&Candidate) -> bool,
     held: f64,
+    calibrated: impl Fn(f64) -> f64,
 ) -> Vec<Candidate> {
-    let left = APPLIED.leaves(held);
+    let left = calibration::left(held, calibrated(held));
     for candidate in &mut candidates {
         let is_told = is_told(candidate);
         let of = |probability: f64| {
             if is_told {
-                APPLIED.apply(probability)
+                calibrated(probability)
             } else {
                 (probability * left).min(1.0)
             }

@@ -23,6 +23,7 @@ fn row(kind: Kind, root: Verdict, incidents: usize) -> Row {
         blamed: Vec::new(),
         advice: Some(true),
         confidence: Some(0.8),
+        completeness: Some(1.0),
         victims: Vec::new(),
         edges: Edges::default(),
         place: Some(1),
