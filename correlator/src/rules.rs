@@ -285,17 +285,17 @@ impl RuleBook {
 
     /// Rules whose effect is `condition`.
     pub fn explaining(&self, condition: Condition) -> &[Arc<Rule>] {
-        of(&self.by_effect, condition)
+        rules_of(&self.by_effect, condition)
     }
 
     /// Rules of which `condition` is a cause.
     pub fn following(&self, condition: Condition) -> &[Arc<Rule>] {
-        of(&self.by_cause, condition)
+        rules_of(&self.by_cause, condition)
     }
 
     /// Rules that work no more once `condition` has happened.
     pub fn ended_by(&self, condition: Condition) -> &[Arc<Rule>] {
-        of(&self.by_end, condition)
+        rules_of(&self.by_end, condition)
     }
 
     /// Whether the model lacks this part.
@@ -315,7 +315,7 @@ impl RuleBook {
     }
 }
 
-fn of(sorted: &BTreeMap<Condition, Vec<Arc<Rule>>>, condition: Condition) -> &[Arc<Rule>] {
+fn rules_of(sorted: &BTreeMap<Condition, Vec<Arc<Rule>>>, condition: Condition) -> &[Arc<Rule>] {
     sorted.get(&condition).map(Vec::as_slice).unwrap_or_default()
 }
 
