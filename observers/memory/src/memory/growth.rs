@@ -7,10 +7,13 @@ use std::collections::VecDeque;
 const MOST_SAMPLES: usize = 60;
 /// A line through fewer samples is a guess.
 const LEAST_SAMPLES: usize = 5;
-/// Growth that lasts less is a start-up.
+/// Growth that lasts less is a start-up, however near the limit is.
 const LEAST_SPAN_NS: u64 = 1_500_000_000;
-/// The same where there is no limit: nobody is in a hurry, and on a busy machine a start-up takes seconds.
-const LEAST_SPAN_UNLIMITED_NS: u64 = 10_000_000_000;
+/// Where nobody is in a hurry growth has to last as long as this: on a busy machine a start-up takes seconds.
+const PATIENT_SPAN_NS: u64 = 10_000_000_000;
+/// How much of the time that is left to the limit it takes at least to tell growth from a start-up: who waits for it still has
+/// most of that time.
+const SPAN_OF_TIME_LEFT: f64 = 0.25;
 /// Share of the variance that the line must explain.
 const LEAST_FIT: f64 = 0.9;
 /// Growth by less than this share of the limit (or of what was used at first) is breathing.
@@ -88,28 +91,39 @@ fn growth_along(samples: &[(u64, u64)], limit_bytes: Option<u64>) -> Option<Grow
     let ((first_ns, start_bytes), (last_ns, usage_bytes)) = (*samples.first()?, *samples.last()?);
     let grown = to_f64(usage_bytes.saturating_sub(start_bytes));
     let least = (LEAST_SHARE * to_f64(limit_bytes.unwrap_or(start_bytes))).max(LEAST_BYTES);
-    let least_span_ns = limit_bytes.map_or(LEAST_SPAN_UNLIMITED_NS, |_| LEAST_SPAN_NS);
-    if samples.len() < LEAST_SAMPLES || last_ns - first_ns < least_span_ns || grown < least {
+    let span_ns = last_ns - first_ns;
+    if samples.len() < LEAST_SAMPLES || span_ns < LEAST_SPAN_NS || grown < least {
         return None;
     }
     let (rate, fit) = line(samples);
-    let seconds_left = limit_bytes.map(|limit| to_f64(limit.saturating_sub(usage_bytes)) / rate);
-    let matters = seconds_left.is_none_or(|seconds| seconds <= HORIZON_SECONDS);
-    if rate <= 0.0 || fit < LEAST_FIT || !matters {
+    if rate <= 0.0 || fit < LEAST_FIT {
         return None;
     }
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "between 0 and the horizon"
-    )]
-    let time_to_limit_ns = seconds_left.map(|seconds| (seconds * 1e9) as u64);
-    Some(Growth {
+    let seconds_left = limit_bytes.map(|limit| to_f64(limit.saturating_sub(usage_bytes)) / rate);
+    let matters = seconds_left.is_none_or(|seconds| seconds <= HORIZON_SECONDS);
+    let time_to_limit_ns = seconds_left.map(nanoseconds);
+    (matters && span_ns >= least_span_ns(time_to_limit_ns)).then_some(Growth {
         rate_bytes_per_second: rate,
         start_bytes,
         fit,
         time_to_limit_ns,
     })
+}
+
+/// How long growth has to last to be told, where that much time is left to the limit.
+fn least_span_ns(time_to_limit_ns: Option<u64>) -> u64 {
+    time_to_limit_ns.map_or(PATIENT_SPAN_NS, |left_ns| {
+        nanoseconds(SPAN_OF_TIME_LEFT * to_f64(left_ns) / 1e9).clamp(LEAST_SPAN_NS, PATIENT_SPAN_NS)
+    })
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "not negative: a cast ends at the largest"
+)]
+fn nanoseconds(seconds: f64) -> u64 {
+    (seconds * 1e9) as u64
 }
 
 /// Least-squares slope in bytes per second, and its coefficient of determination.
@@ -215,9 +229,18 @@ mod tests {
     #[test]
     fn without_a_limit_a_few_seconds_of_growth_are_a_start_up_and_more_are_none() {
         let grown = |ticks| trend((0..ticks).map(|tick| 8 * MIB + tick * MIB / 2));
-        assert_eq!(grown(20).growth(None), None);
-        assert!(grown(20).growth(LIMIT).is_some(), "it is on its way to a limit");
+        assert_eq!(grown(30).growth(None), None);
+        assert!(grown(30).growth(LIMIT).is_some(), "it is on its way to a limit");
         assert!(grown(45).growth(None).is_some());
+    }
+
+    #[test]
+    fn a_limit_that_is_far_leaves_time_to_tell_growth_from_a_start_up() {
+        // A sixteenth of the limit each second: two seconds of it, with more than ten left.
+        let grown = |ticks| trend((0..ticks).map(|tick| 8 * MIB + tick * MIB));
+        assert_eq!(grown(10).growth(LIMIT), None);
+        let told_after = (0..60).find(|ticks| grown(*ticks).growth(LIMIT).is_some()).unwrap();
+        assert!((11..=16).contains(&told_after), "{told_after} quarters of a second");
     }
 
     #[test]
