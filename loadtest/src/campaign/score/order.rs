@@ -37,23 +37,20 @@ pub struct Calls(BTreeMap<String, BTreeSet<String>>);
 
 impl Calls {
     /// Takes note of a call.
-    pub fn hear(&mut self, caller: &str, called: &str) {
-        let known = self
-            .0
-            .get(caller)
-            .is_some_and(|called_ones| called_ones.contains(called));
+    pub fn hear(&mut self, client: &str, server: &str) {
+        let known = self.0.get(client).is_some_and(|callees| callees.contains(server));
         if !known {
-            let called_ones = self.0.entry(caller.to_owned()).or_default();
-            called_ones.insert(called.to_owned());
+            let callees = self.0.entry(client.to_owned()).or_default();
+            callees.insert(server.to_owned());
         }
     }
 
     /// Whether one calls the other, directly or by others.
-    pub fn reach(&self, caller: &str, called: &str) -> bool {
-        let (mut passed, mut next) = (BTreeSet::new(), vec![caller]);
+    pub fn reach(&self, client: &str, server: &str) -> bool {
+        let (mut passed, mut next) = (BTreeSet::new(), vec![client]);
         while let Some(at) = next.pop() {
             for to in self.0.get(at).into_iter().flatten() {
-                if to == called {
+                if to == server {
                     return true;
                 }
                 if passed.insert(to) {

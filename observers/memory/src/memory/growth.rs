@@ -239,8 +239,13 @@ mod tests {
         // A sixteenth of the limit each second: two seconds of it, with more than ten left.
         let grown = |ticks| trend((0..ticks).map(|tick| 8 * MIB + tick * MIB));
         assert_eq!(grown(10).growth(LIMIT), None);
-        let told_after = (0..60).find(|ticks| grown(*ticks).growth(LIMIT).is_some()).unwrap();
-        assert!((11..=16).contains(&told_after), "{told_after} quarters of a second");
+        let told_after = (0..60)
+            .find(|ticks| grown(*ticks).growth(LIMIT).is_some())
+            .unwrap();
+        assert!(
+            (11..=16).contains(&told_after),
+            "{told_after} quarters of a second"
+        );
     }
 
     #[test]
