@@ -14,51 +14,57 @@ use loadtest::{campaign, corpus, scale, understand};
 use tokio_util::sync::CancellationToken;
 
 #[derive(Debug, Parser)]
-#[command(version, about = "Measures the bus and the pipeline on this machine")]
+#[command(
+    version,
+    about = "Measures the bus and the pipeline on this machine",
+    args_conflicts_with_subcommands = true
+)]
 struct Cli {
     #[command(subcommand)]
     what: Option<What>,
     #[command(flatten)]
-    load: LoadArgs,
-    #[arg(long, global = true, help = "print one line of JSON")]
-    json: bool,
+    rates: RatesArgs,
+}
+
+/// How rates are measured.
+#[derive(Debug, Clone, clap::Args)]
+struct RatesArgs {
+    #[arg(long, default_value_t = 2_000_000, value_parser = clap::value_parser!(u64).range(1000..), help = "events to send")]
+    events: u64,
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..=256), help = "events of one message")]
+    batch: u64,
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u64).range(1..), help = "workloads they speak of")]
+    workloads: u64,
+    #[arg(long, default_value_t = 2, help = "workloads that fail")]
+    failing: u64,
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..), help = "nodes that send")]
+    nodes: u64,
     #[arg(
         long,
-        global = true,
-        value_name = "FILE",
-        help = "write the results into this file too"
-    )]
-    record: Option<PathBuf>,
-    #[arg(
-        long,
-        global = true,
         value_name = "FOLDER",
         default_value = "target/criterion",
         help = "where the benches of the primitives have left their results"
     )]
     criterion: PathBuf,
+    #[command(flatten)]
+    output: Output,
 }
 
-#[derive(Debug, clap::Args)]
-struct LoadArgs {
-    #[arg(long, global = true, default_value_t = 2_000_000, value_parser = clap::value_parser!(u64).range(1000..), help = "events to send")]
-    events: u64,
-    #[arg(long, global = true, default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..=256), help = "events of one message")]
-    batch: u64,
-    #[arg(long, global = true, default_value_t = 200, value_parser = clap::value_parser!(u64).range(1..), help = "workloads they speak of")]
-    workloads: u64,
-    #[arg(long, global = true, default_value_t = 2, help = "workloads that fail")]
-    failing: u64,
-    #[arg(long, global = true, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..), help = "nodes that send")]
-    nodes: u64,
+/// How results are told.
+#[derive(Debug, Clone, clap::Args)]
+struct Output {
+    #[arg(long, help = "print one line of JSON")]
+    json: bool,
+    #[arg(long, value_name = "FILE", help = "write the results into this file too")]
+    record: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Subcommand)]
 enum What {
     /// JetStream's own limit for the same bytes
-    Raw,
+    Raw(RatesArgs),
     /// Events through observers' publishers, enricher and correlator
-    Pipeline,
+    Pipeline(RatesArgs),
     /// The whole pipeline on this host under a steady load: exits 1 when the memory of a process is not flat (as root)
     Soak {
         #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..), help = "how long")]
@@ -67,6 +73,8 @@ enum What {
         shops: u32,
         #[arg(long, default_value_t = 25, help = "requests a second of each shop")]
         rate: u32,
+        #[command(flatten)]
+        output: Output,
     },
     /// Real faults on the lab's Kubernetes, and what is told about each; deploy/lab/campaign makes all that it needs
     Campaign(campaign::Options),
@@ -75,7 +83,12 @@ enum What {
     /// How well the correlator understands the corpus
     Understand(understand::Options),
     /// Changes in a cluster of many nodes and pods; deploy/lab/scale makes all that it needs
-    Scale(scale::Options),
+    Scale {
+        #[command(flatten)]
+        options: scale::Options,
+        #[command(flatten)]
+        output: Output,
+    },
 }
 
 #[tokio::main]
@@ -87,24 +100,29 @@ async fn main() -> Result<ExitCode> {
     }
     let measured = async {
         match cli.what {
-            Some(What::Soak { minutes, shops, rate }) => {
-                steadiness(&cli, Duration::from_secs(60 * minutes), shops, rate).await
-            }
-            Some(What::Scale(ref options)) => {
-                let outcome = scale::run(options).await?;
-                tell(&cli, "scale", &outcome.table(), &outcome)?;
+            Some(What::Soak {
+                minutes,
+                shops,
+                rate,
+                output,
+            }) => steadiness(&output, Duration::from_secs(60 * minutes), shops, rate).await,
+            Some(What::Scale { options, output }) => {
+                let outcome = scale::run(&options).await?;
+                tell(&output, "scale", &outcome.table(), &outcome)?;
                 Ok(ExitCode::SUCCESS)
             }
-            Some(What::Corpus(ref options)) => {
-                let (cases, bytes) = corpus::make(options)?;
+            Some(What::Corpus(options)) => {
+                let (cases, bytes) = corpus::make(&options)?;
                 say(&format!("{cases} cases in {bytes} bytes\n"));
                 Ok(ExitCode::SUCCESS)
             }
-            Some(What::Understand(ref options)) => {
-                say(&understand::run(options)?);
+            Some(What::Understand(options)) => {
+                say(&understand::run(&options)?);
                 Ok(ExitCode::SUCCESS)
             }
-            Some(What::Raw | What::Pipeline | What::Campaign(_)) | None => rates(&cli).await,
+            Some(What::Raw(args)) => rates(&args, &[Path::Raw]).await,
+            Some(What::Pipeline(args)) => rates(&args, &[Path::Pipeline]).await,
+            Some(What::Campaign(_)) | None => rates(&cli.rates, &[Path::Raw, Path::Pipeline]).await,
         }
     };
     stop.run_until_cancelled(Box::pin(measured))
@@ -112,9 +130,9 @@ async fn main() -> Result<ExitCode> {
         .unwrap_or_else(|| bail!("stopped before the end: nothing was measured"))
 }
 
-async fn steadiness(cli: &Cli, length: Duration, shops: u32, rate: u32) -> Result<ExitCode> {
+async fn steadiness(output: &Output, length: Duration, shops: u32, rate: u32) -> Result<ExitCode> {
     let memory = soak(length, shops, rate).await?;
-    tell(cli, "soak", &report::memory(&memory), &memory)?;
+    tell(output, "soak", &report::memory(&memory), &memory)?;
     let flat = memory.iter().all(Memory::is_flat);
     Ok(ExitCode::from(u8::from(!flat)))
 }
@@ -132,25 +150,32 @@ async fn explanations(options: &campaign::Options, stop: &CancellationToken) -> 
     Ok(ExitCode::from(u8::from(failed)))
 }
 
-async fn rates(cli: &Cli) -> Result<ExitCode> {
+/// What events are sent through.
+#[derive(Debug, Clone, Copy)]
+enum Path {
+    Raw,
+    Pipeline,
+}
+
+async fn rates(args: &RatesArgs, paths: &[Path]) -> Result<ExitCode> {
     let load = Load {
-        events: cli.load.events,
+        events: args.events,
         shape: Shape {
-            nodes: cli.load.nodes,
-            workloads: cli.load.workloads,
-            failing: cli.load.failing,
-            events_per_batch: cli.load.batch,
+            nodes: args.nodes,
+            workloads: args.workloads,
+            failing: args.failing,
+            events_per_batch: args.batch,
         },
     };
     let mut rates = Vec::new();
-    if !matches!(cli.what, Some(What::Pipeline)) {
-        rates.push(raw(load).await?);
+    for path in paths {
+        rates.push(match path {
+            Path::Raw => raw(load).await?,
+            Path::Pipeline => pipeline(load).await?,
+        });
     }
-    if !matches!(cli.what, Some(What::Raw)) {
-        rates.push(pipeline(load).await?);
-    }
-    let primitives = report::criterion::read(&cli.criterion);
-    tell(cli, "rates", &report::rates(&primitives, &rates), &rates)?;
+    let primitives = report::criterion::read(&args.criterion);
+    tell(&args.output, "rates", &report::rates(&primitives, &rates), &rates)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -160,13 +185,13 @@ fn say(text: &str) {
 }
 
 #[expect(clippy::print_stdout, reason = "the result of the measurement")]
-fn tell(cli: &Cli, section: &str, text: &str, value: &impl serde::Serialize) -> Result<()> {
-    if cli.json {
+fn tell(output: &Output, section: &str, text: &str, value: &impl serde::Serialize) -> Result<()> {
+    if output.json {
         println!("{}", serde_json::to_string(value)?);
     } else {
         print!("{text}");
     }
-    match &cli.record {
+    match &output.record {
         Some(file) => report::record(file, section, text),
         None => Ok(()),
     }
@@ -181,5 +206,24 @@ mod tests {
     #[test]
     fn the_command_line_contradicts_itself_nowhere() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn who_does_not_measure_rates_takes_none_of_their_options() {
+        let is_taken = |words: &str| Cli::try_parse_from(words.split(' ')).is_ok();
+        for words in [
+            "tapio-loadtest --events 1000",
+            "tapio-loadtest raw --events 1000",
+            "tapio-loadtest scale --record results.md",
+        ] {
+            assert!(is_taken(words), "{words}");
+        }
+        for words in [
+            "tapio-loadtest understand --events 1000",
+            "tapio-loadtest scale --batch 2",
+            "tapio-loadtest --events 1000 soak",
+        ] {
+            assert!(!is_taken(words), "{words}");
+        }
     }
 }
