@@ -1,38 +1,29 @@
 //! Sends traces and log records to an OTLP endpoint.
 
-use std::time::Duration;
-
 use bus_schema::Incident;
-use opentelemetry_otlp::{LogExporter, SpanExporter, WithExportConfig, WithTonicConfig};
+use opentelemetry_otlp::{LogExporter, SpanExporter, WithTonicConfig};
 use opentelemetry_sdk::error::OTelSdkError;
 use opentelemetry_sdk::logs::{LogBatch, LogExporter as _};
 use opentelemetry_sdk::trace::SpanExporter as _;
 use tonic::Code;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Channel;
 
+use crate::endpoint::{self, Settings};
 use crate::{logs, trace};
 
-/// Longest wait for one export.
-const EXPORT_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// A connection to one OTLP endpoint. Cheap to clone.
+/// Connections to the backend. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Exporter {
-    channel: Channel,
+    traces: Channel,
+    logs: Channel,
 }
 
 /// Why an incident was not exported.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The endpoint is no URL.
-    #[error("OTLP endpoint {endpoint:?} is not a URL such as http://localhost:4317")]
-    Endpoint {
-        /// What was given.
-        endpoint: String,
-        /// What is wrong with it.
-        #[source]
-        source: tonic::transport::Error,
-    },
+    /// The endpoint cannot be used.
+    #[error(transparent)]
+    Endpoint(#[from] endpoint::Error),
     /// The exporter could not be set up.
     #[error("OTLP exporter could not be set up")]
     Setup(#[source] opentelemetry_otlp::ExporterBuildError),
@@ -55,25 +46,23 @@ impl Error {
                 source: OTelSdkError::InternalFailure(why),
                 ..
             } => is_status(why, Code::InvalidArgument) || is_status(why, Code::ResourceExhausted),
-            Self::Export { .. } | Self::Endpoint { .. } | Self::Setup(_) => false,
+            Self::Export { .. } | Self::Endpoint(_) | Self::Setup(_) => false,
         }
     }
 }
 
 impl Exporter {
-    /// An exporter to `endpoint` (gRPC). Connects when it is first used, and again when the connection is lost.
-    pub fn new(endpoint: &str) -> Result<Self, Error> {
-        let parsed = Endpoint::from_shared(endpoint.to_owned());
-        let parsed = parsed.map_err(|source| Error::Endpoint {
-            endpoint: endpoint.to_owned(),
-            source,
-        })?;
-        Ok(Self {
-            channel: parsed
-                .timeout(EXPORT_TIMEOUT)
-                .connect_timeout(EXPORT_TIMEOUT)
-                .connect_lazy(),
-        })
+    /// An exporter with these settings, and those of the environment that the library reads. Connects when it is first used, and
+    /// again when the connection is lost.
+    pub fn new(settings: &Settings) -> Result<Self, Error> {
+        let exporter = Self {
+            traces: settings.traces()?,
+            logs: settings.logs()?,
+        };
+        // What the library finds wrong is wrong from the start.
+        exporter.spans()?;
+        exporter.records()?;
+        Ok(exporter)
     }
 
     /// Sends one revision: its spans, resource by resource, and its evidence.
@@ -113,19 +102,19 @@ impl Exporter {
     }
 
     fn spans(&self) -> Result<SpanExporter, Error> {
-        let builder = SpanExporter::builder()
-            .with_tonic()
-            .with_channel(self.channel.clone())
-            .with_timeout(EXPORT_TIMEOUT);
-        builder.build().map_err(Error::Setup)
+        let builder = SpanExporter::builder().with_tonic();
+        builder
+            .with_channel(self.traces.clone())
+            .build()
+            .map_err(Error::Setup)
     }
 
     fn records(&self) -> Result<LogExporter, Error> {
-        let builder = LogExporter::builder()
-            .with_tonic()
-            .with_channel(self.channel.clone())
-            .with_timeout(EXPORT_TIMEOUT);
-        builder.build().map_err(Error::Setup)
+        let builder = LogExporter::builder().with_tonic();
+        builder
+            .with_channel(self.logs.clone())
+            .build()
+            .map_err(Error::Setup)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Exports each incident revision as one OpenTelemetry trace, emitted whole, with its evidence as log records.
 #![forbid(unsafe_code)]
 
+pub mod endpoint;
 pub mod export;
 pub mod ids;
 pub mod logs;

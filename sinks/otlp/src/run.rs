@@ -11,6 +11,7 @@ use bus_stage::process::chain;
 use bus_stage::{Process, checkpoint, exit};
 use clap::Parser;
 
+use crate::endpoint::Settings;
 use crate::export::Exporter;
 
 /// Default port of the health pages.
@@ -29,13 +30,8 @@ const OPEN_RETRY: Duration = Duration::from_secs(1);
 pub struct Cli {
     #[command(flatten)]
     pub common: bus_stage::Args,
-    #[arg(
-        long,
-        env = "OTEL_EXPORTER_OTLP_ENDPOINT",
-        default_value = "http://127.0.0.1:4317",
-        help = "OTLP/gRPC endpoint"
-    )]
-    pub endpoint: String,
+    #[command(flatten)]
+    pub to: Settings,
 }
 
 /// The process `tapio-sink-otlp`: reads its command line and runs until it is stopped.
@@ -44,13 +40,13 @@ pub async fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return bus_stage::config::refuse(&error),
     };
-    let endpoint = cli.endpoint;
+    let settings = cli.to;
     let run =
         bus_stage::process::run(
             "sink-otlp",
             cli.common,
             PORT,
-            async |process: Process| match Exporter::new(&endpoint) {
+            async |process: Process| match Exporter::new(&settings) {
                 Ok(exporter) => {
                     run(&process, &exporter).await;
                     ExitCode::SUCCESS

@@ -16,6 +16,7 @@ use opentelemetry_proto::tonic::collector::trace::v1::{
     ExportTraceServiceRequest, ExportTraceServiceResponse,
 };
 use opentelemetry_proto::tonic::trace::v1::Span;
+use sink_otlp::endpoint::Settings;
 use sink_otlp::export::{Error, Exporter};
 use tokio::sync::mpsc;
 use tonic::{Code, Request, Response, Status};
@@ -137,7 +138,7 @@ async fn export(receiver: Receiver, incident: &Incident) -> Result<(), Error> {
         .add_service(TraceServiceServer::new(receiver.clone()))
         .add_service(LogsServiceServer::new(receiver));
     let server = tokio::spawn(router.serve_with_incoming(incoming));
-    let exported = Exporter::new(&format!("http://{address}"))
+    let exported = Exporter::new(&Settings::to(&format!("http://{address}")))
         .unwrap()
         .export(incident)
         .await;
@@ -289,11 +290,11 @@ async fn what_is_refused_for_good_is_told_from_what_may_be_taken_later() {
 
 #[tokio::test]
 async fn a_backend_that_is_away_is_an_error_that_says_so() {
-    let error = Exporter::new("http://127.0.0.1:1")
+    let error = Exporter::new(&Settings::to("http://127.0.0.1:1"))
         .unwrap()
         .export(&incident(1))
         .await
         .unwrap_err();
     assert!(matches!(error, Error::Export { signal: "trace", .. }), "{error}");
-    assert!(Exporter::new("no url").is_err());
+    assert!(Exporter::new(&Settings::to("no url")).is_err());
 }
