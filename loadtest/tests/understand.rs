@@ -6,11 +6,12 @@ use std::sync::Arc;
 use anyhow::Result;
 use correlator::rules::RuleBook;
 use loadtest::campaign::scenario::Kind;
-use loadtest::campaign::score::{Row, Verdict};
+use loadtest::campaign::score::{Edges, Order, Row, Verdict};
 use loadtest::corpus::replayed::{self, Replayed};
 use loadtest::corpus::worse::Worse;
 use loadtest::corpus::{Case, Recording};
 use loadtest::generator::{Family, Handicaps, Plan, Size};
+use loadtest::understand::baselines::Heard;
 use loadtest::understand::generated;
 use loadtest::understand::unclear::Answer;
 
@@ -33,7 +34,8 @@ fn every_recorded_fault_has_its_root_and_no_control_an_incident() {
     let mut rows = Vec::new();
     for recording in Recording::all(&corpus).unwrap() {
         let revisions = replayed::revisions(&recording, &book, &Worse::Nothing).unwrap();
-        let of_case = |case| replayed::of_case(case, &revisions);
+        let order = Order::line(Heard::of(&recording).unwrap().calls);
+        let of_case = |case| replayed::of_case_in(&order, case, &revisions);
         rows.extend(recording.cases.iter().flat_map(of_case));
     }
     let faults = rows.iter().filter(|row| row.kind == Kind::Fault).count();
@@ -45,6 +47,18 @@ fn every_recorded_fault_has_its_root_and_no_control_an_incident() {
         "{incidents} incidents of {faults} faults"
     );
     assert_eq!(alarms, [""; 0]);
+
+    let mut edges = Edges::default();
+    rows.into_iter().for_each(|row| edges += row.edges);
+    let told = edges.right + edges.wrong + edges.inverted;
+    assert_eq!(edges.inverted, 0, "{:?}", edges.mistakes);
+    assert!(edges.right * 100 >= told * 95, "of {told}: {:?}", edges.mistakes);
+    assert!(
+        edges.found * 100 >= edges.of * 80,
+        "{} of {}",
+        edges.found,
+        edges.of
+    );
 }
 
 #[test]
