@@ -27,17 +27,25 @@ fn judged(rows: &[Row]) -> (Vec<&str>, usize, Vec<&str>) {
     )
 }
 
-#[test]
-fn every_recorded_fault_has_its_root_and_no_control_an_incident() {
-    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../correlator/corpus");
+/// Rows of all recordings in a folder.
+fn recorded(folder: &str) -> Vec<Row> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../correlator")
+        .join(folder);
     let book = Arc::new(RuleBook::embedded().unwrap());
     let mut rows = Vec::new();
-    for recording in Recording::all(&corpus).unwrap() {
+    for recording in Recording::all(&folder).unwrap() {
         let revisions = replayed::revisions(&recording, &book, &Worse::Nothing).unwrap();
         let order = Order::line(Heard::of(&recording).unwrap().calls);
         let of_case = |case| replayed::of_case_in(&order, case, &revisions);
         rows.extend(recording.cases.iter().flat_map(of_case));
     }
+    rows
+}
+
+#[test]
+fn every_recorded_fault_has_its_root_and_no_control_an_incident() {
+    let rows = recorded();
     let faults = rows.iter().filter(|row| row.kind == Kind::Fault).count();
     assert!(faults >= 37, "{faults}");
     let (wrong, incidents, alarms) = judged(&rows);

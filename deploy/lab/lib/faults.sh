@@ -61,3 +61,9 @@ oom_kills() { # NAMESPACE APP
   done
   echo "$sum"
 }
+
+# Keeps an object as it is for its undo, in a file of its name, without what only the API server may write.
+saved() { # KIND NAMESPACE NAME
+  kubectl -n "$2" get "$1" "$3" -o json |
+    jq 'del(.metadata.uid, .metadata.resourceVersion, .metadata.creationTimestamp, .metadata.managedFields, .metadata.generation, .status)' > "$STATE/$3.json"
+}
