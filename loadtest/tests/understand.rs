@@ -27,11 +27,9 @@ fn judged(rows: &[Row]) -> (Vec<&str>, usize, Vec<&str>) {
     )
 }
 
-/// Rows of all recordings in a folder.
-fn recorded(folder: &str) -> Vec<Row> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../correlator")
-        .join(folder);
+/// Rows of all recordings.
+fn recorded() -> Vec<Row> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../correlator/corpus");
     let book = Arc::new(RuleBook::embedded().unwrap());
     let mut rows = Vec::new();
     for recording in Recording::all(&folder).unwrap() {
