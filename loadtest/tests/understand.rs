@@ -28,22 +28,22 @@ fn judged(rows: &[Row]) -> (Vec<&str>, usize, Vec<&str>) {
 }
 
 /// Rows of all recordings.
-fn recorded() -> Vec<Row> {
+fn recorded() -> Result<Vec<Row>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../correlator/corpus");
-    let book = Arc::new(RuleBook::embedded().unwrap());
+    let book = Arc::new(RuleBook::embedded()?);
     let mut rows = Vec::new();
-    for recording in Recording::all(&folder).unwrap() {
-        let revisions = replayed::revisions(&recording, &book, &Worse::Nothing).unwrap();
-        let order = Order::line(Heard::of(&recording).unwrap().calls);
+    for recording in Recording::all(&folder)? {
+        let revisions = replayed::revisions(&recording, &book, &Worse::Nothing)?;
+        let order = Order::line(Heard::of(&recording)?.calls);
         let of_case = |case| replayed::of_case_in(&order, case, &revisions);
         rows.extend(recording.cases.iter().flat_map(of_case));
     }
-    rows
+    Ok(rows)
 }
 
 #[test]
 fn every_recorded_fault_has_its_root_and_no_control_an_incident() {
-    let rows = recorded();
+    let rows = recorded().unwrap();
     let faults = rows.iter().filter(|row| row.kind == Kind::Fault).count();
     assert!(faults >= 37, "{faults}");
     let (wrong, incidents, alarms) = judged(&rows);
@@ -55,7 +55,9 @@ fn every_recorded_fault_has_its_root_and_no_control_an_incident() {
     assert_eq!(alarms, [""; 0]);
 
     let mut edges = Edges::default();
-    rows.into_iter().for_each(|row| edges += row.edges);
+    for row in rows {
+        edges += row.edges;
+    }
     let told = edges.right + edges.wrong + edges.inverted;
     assert_eq!(edges.inverted, 0, "{:?}", edges.mistakes);
     assert!(edges.right * 100 >= told * 95, "of {told}: {:?}", edges.mistakes);
