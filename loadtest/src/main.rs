@@ -120,9 +120,9 @@ async fn main() -> Result<ExitCode> {
                 say(&understand::run(&options)?);
                 Ok(ExitCode::SUCCESS)
             }
-            Some(What::Raw(args)) => rates(&args, &[Path::Raw]).await,
-            Some(What::Pipeline(args)) => rates(&args, &[Path::Pipeline]).await,
-            Some(What::Campaign(_)) | None => rates(&cli.rates, &[Path::Raw, Path::Pipeline]).await,
+            Some(What::Raw(args)) => rates(&args, &[Target::Raw]).await,
+            Some(What::Pipeline(args)) => rates(&args, &[Target::Pipeline]).await,
+            Some(What::Campaign(_)) | None => rates(&cli.rates, &[Target::Raw, Target::Pipeline]).await,
         }
     };
     stop.run_until_cancelled(Box::pin(measured))
@@ -152,12 +152,12 @@ async fn explanations(options: &campaign::Options, stop: &CancellationToken) -> 
 
 /// What events are sent through.
 #[derive(Debug, Clone, Copy)]
-enum Path {
+enum Target {
     Raw,
     Pipeline,
 }
 
-async fn rates(args: &RatesArgs, paths: &[Path]) -> Result<ExitCode> {
+async fn rates(args: &RatesArgs, targets: &[Target]) -> Result<ExitCode> {
     let load = Load {
         events: args.events,
         shape: Shape {
@@ -168,10 +168,10 @@ async fn rates(args: &RatesArgs, paths: &[Path]) -> Result<ExitCode> {
         },
     };
     let mut rates = Vec::new();
-    for path in paths {
-        rates.push(match path {
-            Path::Raw => raw(load).await?,
-            Path::Pipeline => pipeline(load).await?,
+    for target in targets {
+        rates.push(match target {
+            Target::Raw => raw(load).await?,
+            Target::Pipeline => pipeline(load).await?,
         });
     }
     let primitives = report::criterion::read(&args.criterion);

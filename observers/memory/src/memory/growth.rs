@@ -11,9 +11,9 @@ const LEAST_SAMPLES: usize = 5;
 const LEAST_SPAN_NS: u64 = 1_500_000_000;
 /// Where nobody is in a hurry growth has to last as long as this: on a busy machine a start-up takes seconds.
 const PATIENT_SPAN_NS: u64 = 10_000_000_000;
-/// How much of the time that is left to the limit it takes at least to tell growth from a start-up: who waits for it still has
-/// most of that time.
-const SPAN_OF_TIME_LEFT: f64 = 0.25;
+/// Growth is told from a start-up when it has lasted for this part of the time that is left to the limit: most of that time
+/// is still there to act.
+const PART_OF_TIME_LEFT: u64 = 4;
 /// Share of the variance that the line must explain.
 const LEAST_FIT: f64 = 0.9;
 /// Growth by less than this share of the limit (or of what was used at first) is breathing.
@@ -101,7 +101,12 @@ fn growth_along(samples: &[(u64, u64)], limit_bytes: Option<u64>) -> Option<Grow
     }
     let seconds_left = limit_bytes.map(|limit| to_f64(limit.saturating_sub(usage_bytes)) / rate);
     let matters = seconds_left.is_none_or(|seconds| seconds <= HORIZON_SECONDS);
-    let time_to_limit_ns = seconds_left.map(nanoseconds);
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "not negative: a cast ends at the largest"
+    )]
+    let time_to_limit_ns = seconds_left.map(|seconds| (seconds * 1e9) as u64);
     (matters && span_ns >= least_span_ns(time_to_limit_ns)).then_some(Growth {
         rate_bytes_per_second: rate,
         start_bytes,
@@ -113,17 +118,8 @@ fn growth_along(samples: &[(u64, u64)], limit_bytes: Option<u64>) -> Option<Grow
 /// How long growth has to last to be told, where that much time is left to the limit.
 fn least_span_ns(time_to_limit_ns: Option<u64>) -> u64 {
     time_to_limit_ns.map_or(PATIENT_SPAN_NS, |left_ns| {
-        nanoseconds(SPAN_OF_TIME_LEFT * to_f64(left_ns) / 1e9).clamp(LEAST_SPAN_NS, PATIENT_SPAN_NS)
+        (left_ns / PART_OF_TIME_LEFT).clamp(LEAST_SPAN_NS, PATIENT_SPAN_NS)
     })
-}
-
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "not negative: a cast ends at the largest"
-)]
-fn nanoseconds(seconds: f64) -> u64 {
-    (seconds * 1e9) as u64
 }
 
 /// Least-squares slope in bytes per second, and its coefficient of determination.

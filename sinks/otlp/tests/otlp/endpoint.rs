@@ -1,31 +1,24 @@
 //! How a backend is reached: with TLS where it is asked for, and never without.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::io::Read;
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 
 use bus_schema::Incident;
-use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{
-    TraceService, TraceServiceServer,
-};
-use opentelemetry_proto::tonic::collector::trace::v1::{
-    ExportTraceServiceRequest, ExportTraceServiceResponse,
-};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use sink_otlp::endpoint::Settings;
 use sink_otlp::export::Exporter;
 use tokio::sync::mpsc;
-use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
-use tonic::{Request, Response, Status};
+
+use super::backend::Backend;
 
 /// What a TLS handshake record begins with (RFC 8446, section 5.1).
 const HANDSHAKE: u8 = 22;
 
 /// What the correlator tells.
 fn incident() -> Incident {
-    let text = include_str!("../../../cli/tests/incident.json");
+    let text = include_str!("../../../../cli/tests/incident.json");
     serde_json::from_str(text).unwrap()
 }
 
@@ -68,19 +61,6 @@ async fn each_signal_may_have_an_endpoint_of_its_own() {
     assert_eq!(traces.await, HANDSHAKE);
 }
 
-struct Receiver(mpsc::Sender<ExportTraceServiceRequest>);
-
-#[tonic::async_trait]
-impl TraceService for Receiver {
-    async fn export(
-        &self,
-        request: Request<ExportTraceServiceRequest>,
-    ) -> Result<Response<ExportTraceServiceResponse>, Status> {
-        self.0.send(request.into_inner()).await.unwrap();
-        Ok(Response::new(ExportTraceServiceResponse::default()))
-    }
-}
-
 type Authority = CertifiedIssuer<'static, KeyPair>;
 
 fn authority() -> Authority {
@@ -109,18 +89,20 @@ async fn exported(authority: &Authority, settings: Settings) -> usize {
     let tls = ServerTlsConfig::new()
         .identity(Identity::from_pem(certificate, key))
         .client_ca_root(Certificate::from_pem(authority.pem()));
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
     let (traces, mut requests) = mpsc::channel(4);
-    let mut server = Server::builder().tls_config(tls).unwrap();
-    let router = server.add_service(TraceServiceServer::new(Receiver(traces)));
-    let server = tokio::spawn(router.serve_with_incoming(TcpIncoming::from(listener)));
+    let (logs, _log_requests) = mpsc::channel(4);
+    let backend = Backend {
+        traces,
+        logs,
+        refuses: None,
+    };
+    let (port, serving) = backend.serve(Server::builder().tls_config(tls).unwrap()).await;
     let to = Settings {
         endpoint: format!("https://localhost:{port}"),
         ..settings
     };
     let is_taken = Exporter::new(&to).unwrap().export(&incident()).await.is_ok();
-    server.abort();
+    serving.abort();
     let mut count = 0;
     while requests.try_recv().is_ok() {
         count += 1;

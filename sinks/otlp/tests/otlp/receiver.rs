@@ -1,57 +1,19 @@
 //! A real OTLP receiver takes an incident: what a backend would see.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 
 use bus_schema::entity::{Entity, Pod, Workload};
 use bus_schema::incident::{CausedBy, Completeness, Impact, Role, State, Step};
 use bus_schema::{EventId, Incident, Severity, Timestamp};
-use opentelemetry_proto::tonic::collector::logs::v1::logs_service_server::{LogsService, LogsServiceServer};
-use opentelemetry_proto::tonic::collector::logs::v1::{ExportLogsServiceRequest, ExportLogsServiceResponse};
-use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{
-    TraceService, TraceServiceServer,
-};
-use opentelemetry_proto::tonic::collector::trace::v1::{
-    ExportTraceServiceRequest, ExportTraceServiceResponse,
-};
+use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use sink_otlp::endpoint::Settings;
 use sink_otlp::export::{Error, Exporter};
 use tokio::sync::mpsc;
-use tonic::{Code, Request, Response, Status};
+use tonic::Code;
+use tonic::transport::Server;
 
-#[derive(Clone)]
-struct Receiver {
-    traces: mpsc::Sender<ExportTraceServiceRequest>,
-    logs: mpsc::Sender<ExportLogsServiceRequest>,
-    refuses: Option<Code>,
-}
-
-#[tonic::async_trait]
-impl TraceService for Receiver {
-    async fn export(
-        &self,
-        request: Request<ExportTraceServiceRequest>,
-    ) -> Result<Response<ExportTraceServiceResponse>, Status> {
-        if let Some(code) = self.refuses {
-            return Err(Status::new(code, "no"));
-        }
-        self.traces.send(request.into_inner()).await.unwrap();
-        Ok(Response::new(ExportTraceServiceResponse::default()))
-    }
-}
-
-#[tonic::async_trait]
-impl LogsService for Receiver {
-    async fn export(
-        &self,
-        request: Request<ExportLogsServiceRequest>,
-    ) -> Result<Response<ExportLogsServiceResponse>, Status> {
-        self.logs.send(request.into_inner()).await.unwrap();
-        Ok(Response::new(ExportLogsServiceResponse::default()))
-    }
-}
+use super::backend::Backend;
 
 const START: u64 = 1_700_000_000_000_000_000;
 const MILLI: u64 = 1_000_000;
@@ -127,35 +89,25 @@ fn incident(revision: u32) -> Incident {
     }
 }
 
-/// Exports to this receiver.
-async fn export(receiver: Receiver, incident: &Incident) -> Result<(), Error> {
-    let listener = tokio::net::TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0)))
-        .await
-        .unwrap();
-    let address = listener.local_addr().unwrap();
-    let incoming = tonic::transport::server::TcpIncoming::from(listener);
-    let router = tonic::transport::Server::builder()
-        .add_service(TraceServiceServer::new(receiver.clone()))
-        .add_service(LogsServiceServer::new(receiver));
-    let server = tokio::spawn(router.serve_with_incoming(incoming));
-    let exported = Exporter::new(&Settings::to(&format!("http://{address}")))
-        .unwrap()
-        .export(incident)
-        .await;
-    server.abort();
-    exported
+/// Exports to this backend.
+async fn export(backend: Backend, incident: &Incident) -> Result<(), Error> {
+    let (port, serving) = backend.serve(Server::builder()).await;
+    let exporter = Exporter::new(&Settings::to(&format!("http://127.0.0.1:{port}"))).unwrap();
+    let result = exporter.export(incident).await;
+    serving.abort();
+    result
 }
 
 /// Spans by resource, and log records.
 async fn received(incident: &Incident) -> (BTreeMap<String, Vec<Span>>, Vec<ExportLogsServiceRequest>) {
     let (traces, mut trace_requests) = mpsc::channel(16);
     let (logs, mut log_requests) = mpsc::channel(16);
-    let receiver = Receiver {
+    let backend = Backend {
         traces,
         logs,
         refuses: None,
     };
-    export(receiver, incident).await.unwrap();
+    export(backend, incident).await.unwrap();
     let mut spans: BTreeMap<String, Vec<Span>> = BTreeMap::new();
     while let Ok(request) = trace_requests.try_recv() {
         for resource_spans in request.resource_spans {
@@ -278,12 +230,12 @@ async fn what_is_refused_for_good_is_told_from_what_may_be_taken_later() {
     let (traces, _trace_requests) = mpsc::channel(1);
     let (logs, _log_requests) = mpsc::channel(1);
     for (code, is_final) in [(Code::InvalidArgument, true), (Code::PermissionDenied, false)] {
-        let receiver = Receiver {
+        let backend = Backend {
             traces: traces.clone(),
             logs: logs.clone(),
             refuses: Some(code),
         };
-        let error = export(receiver, &incident(1)).await.unwrap_err();
+        let error = export(backend, &incident(1)).await.unwrap_err();
         assert_eq!(error.is_final(), is_final, "{code:?}");
     }
 }
