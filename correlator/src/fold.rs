@@ -18,7 +18,7 @@ mod storm;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bus_schema::entity::{ADDRESSES_KIND, PROGRAM_KIND, UNIT_KIND, Workload};
+use bus_schema::entity::{ADDRESSES_KIND, Cgroup, PROGRAM_KIND, UNIT_KIND, Workload};
 use bus_schema::episode::{Blindness, Edge, Fact, Report};
 use bus_schema::event::network::Role;
 use bus_schema::event::{Body, Event};
@@ -158,6 +158,7 @@ impl Folder {
         let event = in_crowd.as_ref().unwrap_or(event);
         report.blindness.extend(blindness(event, node));
         report.edges.extend(affected(event));
+        report.edges.extend(limited(event));
         if let Body::Listening(listening) = &event.body {
             self.listen(event, listening.open);
         }
@@ -329,6 +330,31 @@ fn affected(event: &Event) -> impl Iterator<Item = Edge> {
         until_ns: None,
     };
     change.iter().map(edge)
+}
+
+/// Under whose memory limit the subject stands, as the event itself says.
+fn limited(event: &Event) -> Option<Edge> {
+    let path = match &event.body {
+        Body::MemoryGrowth(growth) => &growth.limited_cgroup,
+        Body::OomKill(kill) => &kill.limited_cgroup,
+        _ => return None,
+    };
+    let group = Entity {
+        cgroup: Some(Cgroup {
+            id: 0,
+            path: path.clone(),
+        }),
+        node: event.subject.node.clone(),
+        ..Entity::default()
+    };
+    (!path.is_empty()).then(|| Edge {
+        relation: "limited_by".to_owned(),
+        from: event.subject.clone(),
+        to: group,
+        first_ns: event.time_ns,
+        last_ns: event.time_ns,
+        until_ns: None,
+    })
 }
 
 /// Kubelet's name, as a process and as a unit.

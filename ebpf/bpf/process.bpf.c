@@ -137,6 +137,7 @@ static __always_inline int signal(int number, struct kernel_siginfo *info, struc
 		return 0;
 	fill_current(&record->sender);
 	fill_task(&record->target, target, direct);
+	fill_parent(&record->parent, target, direct);
 	fill_origin(record, info);
 	record->signal = number;
 	record->result = result;

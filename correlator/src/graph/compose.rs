@@ -25,8 +25,8 @@ pub(super) use steps::Told;
 /// The first revision of an incident; the caller knows about earlier ones.
 pub(super) fn compose(view: View<'_>, tree: &Tree, cluster: &str, id: EventId) -> Incident {
     let told = Told::of(view, tree);
-    let posterior = Posterior::of(view, told.members().chain([tree.root, tree.alarm]));
     let suffered = suffered(view, &told);
+    let posterior = Posterior::of(view, suffered.iter().copied());
     let unobserved = unobserved::likelier(view, &posterior, tree, &suffered);
     let mut steps = told.steps(view);
     if let Some(unobserved) = &unobserved {

@@ -33,7 +33,11 @@ pub(super) enum Root {
 /// Probabilities of the roots of some episodes, and of all that may have caused them.
 #[derive(Debug, Default)]
 pub(super) struct Posterior {
-    roots: BTreeMap<EventId, BTreeMap<Root, f64>>,
+    /// Every root once.
+    roots: Vec<Root>,
+    numbers: BTreeMap<Root, usize>,
+    /// The roots of each episode, by their place in `roots`.
+    shares: BTreeMap<EventId, BTreeMap<usize, f64>>,
 }
 
 impl Posterior {
@@ -47,55 +51,73 @@ impl Posterior {
     }
 
     fn weigh(&mut self, view: View<'_>, id: EventId, further: usize) {
-        if self.roots.contains_key(&id) {
+        if self.shares.contains_key(&id) {
             return;
         }
         let Some(node) = view.forest.node(id) else {
             return;
         };
         // Meanwhile it is its own root: where candidates go round in a circle, the way ends here.
-        self.roots.insert(id, own_roots(node, id, 1.0));
+        let own = self.own_shares(node, id, 1.0);
+        self.shares.insert(id, own);
         let alone = if node.is_part() { 0.0 } else { node.alone };
-        let mut roots = own_roots(node, id, alone);
-        for missed in &node.missed {
-            let unseen = Root::Unseen(missed.place.clone(), missed.label.clone());
-            *roots.entry(unseen).or_default() += missed.share;
+        let mut shares = self.own_shares(node, id, alone);
+        for missed in node
+            .missed
+            .iter()
+            .filter(|missed| missed.share >= LEAST_PROBABILITY)
+        {
+            let unseen = self.number(Root::Unseen(missed.place.clone(), missed.label.clone()));
+            *shares.entry(unseen).or_default() += missed.share;
         }
-        for link in node.causes() {
+        for link in node.causes().filter(|link| link.share >= LEAST_PROBABILITY) {
             if let Some(further) = further.checked_sub(1) {
                 self.weigh(view, link.cause, further);
             }
-            let itself = BTreeMap::from([(Root::Seen(link.cause), 1.0)]);
-            let of_cause = self.roots.get(&link.cause).unwrap_or(&itself);
+            let itself = BTreeMap::from([(self.number(Root::Seen(link.cause)), 1.0)]);
+            let of_cause = self.shares.get(&link.cause).unwrap_or(&itself);
             for (root, probability) in of_cause {
-                *roots.entry(root.clone()).or_default() += link.share * probability;
+                *shares.entry(*root).or_default() += link.share * probability;
             }
         }
-        roots.retain(|_, probability| *probability >= LEAST_PROBABILITY);
-        self.roots.insert(id, roots);
+        shares.retain(|_, probability| *probability >= LEAST_PROBABILITY);
+        self.shares.insert(id, shares);
+    }
+
+    /// Where an episode began with this probability, of which no cause was seen.
+    fn own_shares(&mut self, node: &Node, id: EventId, probability: f64) -> BTreeMap<usize, f64> {
+        match node.cause_at.clone() {
+            None => BTreeMap::from([(self.number(Root::Seen(id)), probability)]),
+            Some((place, label)) => BTreeMap::from([
+                (
+                    self.number(Root::Unseen(place, label)),
+                    probability * WHERE_IT_SHOWS,
+                ),
+                (self.number(Root::Elsewhere), probability * (1.0 - WHERE_IT_SHOWS)),
+            ]),
+        }
+    }
+
+    /// The place of a root in `roots`.
+    fn number(&mut self, root: Root) -> usize {
+        let Self { roots, numbers, .. } = self;
+        *numbers.entry(root).or_insert_with_key(|root| {
+            roots.push(root.clone());
+            roots.len() - 1
+        })
     }
 
     /// Probability that `root` is the root of `id`.
     pub(super) fn probability(&self, id: EventId, root: EventId) -> f64 {
-        let roots = self.roots.get(&id);
-        let root = roots.and_then(|roots| roots.get(&Root::Seen(root)));
-        root.copied().unwrap_or(0.0)
+        let number = self.numbers.get(&Root::Seen(root));
+        let shares = self.shares.get(&id);
+        let share = number.and_then(|number| shares?.get(number));
+        share.copied().unwrap_or(0.0)
     }
 
     /// Every root of `id` with its probability.
     pub(super) fn roots_of(&self, id: EventId) -> impl Iterator<Item = (&Root, f64)> {
-        let roots = self.roots.get(&id).into_iter().flatten();
-        roots.map(|(root, probability)| (root, *probability))
-    }
-}
-
-/// Where an episode began with this probability, of which no cause was seen.
-fn own_roots(node: &Node, id: EventId, probability: f64) -> BTreeMap<Root, f64> {
-    match node.cause_at.clone() {
-        None => BTreeMap::from([(Root::Seen(id), probability)]),
-        Some((place, label)) => BTreeMap::from([
-            (Root::Unseen(place, label), probability * WHERE_IT_SHOWS),
-            (Root::Elsewhere, probability * (1.0 - WHERE_IT_SHOWS)),
-        ]),
+        let shares = self.shares.get(&id).into_iter().flatten();
+        shares.filter_map(|(number, probability)| Some((self.roots.get(*number)?, *probability)))
     }
 }

@@ -70,6 +70,8 @@ mirror! {
         sender: Task,
         /// Whom it is for.
         target: Task,
+        /// The parent of whom it is for.
+        parent: Task,
         /// Its number.
         signal: u32,
         /// `si_code`, two's complement; 0 (also) where lockdown hides it.

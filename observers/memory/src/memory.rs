@@ -107,7 +107,7 @@ impl Sampler {
             }
             let usage = version.read(&mount, &group.path);
             if let Ok(usage) = &usage {
-                drafts.extend(group.take(*usage, now_ns));
+                drafts.extend(group.take(usage, now_ns));
             }
             // What cannot be read at the moment may be read at the next.
             !usage.is_err_and(|error| error.kind() == ErrorKind::NotFound)
@@ -181,16 +181,17 @@ impl Group {
     }
 
     /// Adds a sample; growth is told once a second while it lasts.
-    fn take(&mut self, usage: Usage, now_ns: u64) -> Option<Draft> {
+    fn take(&mut self, usage: &Usage, now_ns: u64) -> Option<Draft> {
         self.sampled_ns = now_ns;
-        self.trend.add(now_ns, usage.working_set_bytes);
-        if self.trend.is_moving(usage.limit_bytes) {
+        let limit_bytes = usage.limit.as_ref().map(|limit| limit.bytes);
+        self.trend.add(now_ns, usage.kept_bytes);
+        if self.trend.is_moving(limit_bytes) {
             self.fast_until_ns = now_ns + FAST_FOR_NS;
         }
         if now_ns < self.told_ns + SECOND_NS {
             return None;
         }
-        let growth = self.trend.growth(usage.limit_bytes)?;
+        let growth = self.trend.growth(limit_bytes)?;
         self.told_ns = now_ns;
         Some(Draft::new(
             now_ns,
@@ -201,12 +202,17 @@ impl Group {
     }
 }
 
-fn body(growth: Growth, usage: Usage) -> MemoryGrowth {
+fn body(growth: Growth, usage: &Usage) -> MemoryGrowth {
     MemoryGrowth {
-        usage_bytes: usage.working_set_bytes,
+        usage_bytes: usage.kept_bytes,
         start_bytes: growth.start_bytes,
         rate_bytes_per_second: growth.rate_bytes_per_second,
-        limit_bytes: usage.limit_bytes,
+        limit_bytes: usage.limit.as_ref().map(|limit| limit.bytes),
+        limited_cgroup: usage
+            .limit
+            .as_ref()
+            .map(|limit| limit.group.clone())
+            .unwrap_or_default(),
         time_to_limit_ns: growth.time_to_limit_ns,
         fit: growth.fit,
     }

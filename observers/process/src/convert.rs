@@ -8,7 +8,7 @@ use ebpf::raw;
 use observer_base::task::{process, subject};
 use observer_base::{Context, Draft};
 
-use crate::signals::services::{Change, ProcessId};
+use crate::signals::services::{Change, End, ProcessId};
 
 /// Number and start time of a task, in whole clock ticks: `/proc` knows no more.
 pub fn id(task: &raw::Task) -> ProcessId {
@@ -19,14 +19,32 @@ pub fn id(task: &raw::Task) -> ProcessId {
     }
 }
 
-/// The end of a process.
-pub fn exited(record: &raw::Exit, main: bool, context: &Context) -> Draft {
+/// What the kernel does to a process for its own faults; and SIGABRT, which is a fault that the program has found itself.
+const FAULTS: [u32; 7] = [4, 5, 6, 7, 8, 11, 31];
+
+/// Whether it ended by a fault of its own.
+pub fn faulted(record: &raw::Exit) -> bool {
+    record.signal().is_some_and(|signal| FAULTS.contains(&signal))
+}
+
+/// Whether it ended otherwise than by itself with 0, or as who is asked to stop does.
+pub fn failed(record: &raw::Exit) -> bool {
+    match record.signal() {
+        Some(signal) => ![2, 15].contains(&signal),
+        None => record.code().is_none_or(|code| ![0, 130, 143].contains(&code)),
+    }
+}
+
+/// The end of a process, which somebody has `asked` for or not.
+pub fn exited(record: &raw::Exit, end: &End, asked: bool, context: &Context) -> Draft {
     let number = |value: Option<u32>| value.and_then(|value| i32::try_from(value).ok()).unwrap_or(0);
     let exit = ProcessExited {
         code: number(record.code()),
         signal: number(record.signal()),
         core_dumped: record.dumped_core(),
-        main,
+        main: end.is_main,
+        asked,
+        never_served: end.never_served,
     };
     let severity = if exit.code == 0 && exit.signal == 0 {
         Severity::Info

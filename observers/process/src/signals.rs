@@ -2,9 +2,10 @@
 
 pub mod executable;
 pub mod services;
+pub mod sockets;
+mod stops;
 
-use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use ebpf::Loaded;
 use ebpf::raw::{self, Record};
@@ -15,7 +16,8 @@ use observer_base::kernel::{self, Handler};
 use observer_base::{Context, Observer};
 
 use crate::convert;
-use services::{Change, Origin, ProcessId, Services};
+use services::{Change, Origin, ProcessId, Services, Sight};
+use stops::Stops;
 
 const PROC: &str = "/proc";
 /// Whether processes still live is looked at this often.
@@ -34,7 +36,7 @@ impl Observer for Signals {
             let mut state = State {
                 context: context.clone(),
                 services: Services::default(),
-                tasks: HashMap::new(),
+                stops: Stops::default(),
                 now_ns: 0,
                 seconds: 0,
             };
@@ -48,8 +50,7 @@ impl Observer for Signals {
 struct State {
     context: Context,
     services: Services,
-    /// Main processes and those that stand by, for the event about a change.
-    tasks: HashMap<ProcessId, raw::Task>,
+    stops: Stops,
     /// Newest kernel time seen, ns since boot.
     now_ns: u64,
     seconds: u64,
@@ -72,16 +73,16 @@ impl Handler for State {
     fn second(&mut self, _loaded: &mut Loaded, _running: Option<u32>, _now_ns: u64) {
         self.seconds += 1;
         if self.seconds.is_multiple_of(LOOK_SECONDS) {
-            for gone in self.services.forget_gone(lives, self.now_ns) {
-                self.tasks.remove(&gone);
-            }
+            self.services.forget_gone(lives, self.now_ns);
         }
     }
 
     fn tick(&mut self) {
         self.now_ns = self.now_ns.max(self.context.clock.boot_ns());
-        for change in self.services.pass_time(self.now_ns) {
-            self.tell(&change);
+        for change in self.services.pass_time(self.now_ns, sight) {
+            if let Some((task, _)) = running(change.process.pid) {
+                self.tell(&change, &task);
+            }
         }
     }
 }
@@ -111,55 +112,101 @@ impl State {
         } else {
             Origin::Outside
         };
-        if origin == Origin::Inside && !self.tasks.contains_key(&id) {
+        let path = raw::text(&exec.filename);
+        // What helps inside is looked at when it has gone on for a while.
+        let executable = if origin == Origin::Inside && !self.services.follows(&service, id) {
+            executable::at(&path)
+        } else {
+            executable::of_process(Path::new(PROC), id.pid, &path)
+        };
+        if origin != Origin::Inside && executable::is_runtime(&executable) {
             return;
         }
-        let executable = executable::of_process(Path::new(PROC), id.pid, &raw::text(&exec.filename));
-        if executable::is_runtime(&executable) {
-            return;
-        }
-        self.tasks.insert(id, exec.task);
         self.services
             .execd(&service, id, origin, executable, exec.head.time_ns);
     }
 
     fn exited(&mut self, exit: &raw::Exit) {
         let id = convert::id(&exit.task);
+        let asked = self.stops.ended(id, exit.head.time_ns);
         let Some(service) = self.service(&exit.task) else {
             return;
         };
-        let (was_main, change) = self.services.exited(&service, id, exit.head.time_ns);
-        if let Some(change) = change {
-            self.tell(&change);
+        let failed = !asked && convert::failed(exit);
+        let parent = convert::id(&exit.parent);
+        let end = self
+            .services
+            .exited(&service, id, parent, failed, exit.head.time_ns);
+        if let Some(change) = &end.change {
+            self.tell(change, &exit.task);
         }
-        self.tasks.remove(&id);
-        if was_main {
-            self.context
-                .emitter
-                .emit(convert::exited(exit, true, &self.context));
+        if end.is_main || end.is_worker && convert::faulted(exit) {
+            let event = convert::exited(exit, &end, asked, &self.context);
+            self.context.emitter.emit(event);
+        }
+        if end.is_main && self.services.is_left_alone(&service) {
+            self.follow_what_forked_away(&service);
         }
     }
 
-    /// Signals between processes matter when they reach the main process of a service.
-    fn signalled(&self, signal: &raw::Signal) {
+    /// A daemon forks and leaves its first process; whatever is left of it is older than what is started next.
+    fn follow_what_forked_away(&mut self, service: &str) {
+        let left = self
+            .members(service)
+            .filter_map(running)
+            .min_by_key(|(task, _)| task.start_ns);
+        if let Some((task, _)) = left {
+            self.find(service, &task, Origin::Outside);
+        }
+    }
+
+    /// Pids in a control group.
+    fn members(&self, service: &str) -> impl Iterator<Item = u32> {
+        let hierarchy = self.context.identity.hierarchy();
+        let folder = hierarchy.map(|hierarchy| hierarchy.mount.join(service.trim_start_matches('/')));
+        let members = folder.and_then(|folder| std::fs::read_to_string(folder.join("cgroup.procs")).ok());
+        let pids: Vec<u32> = members
+            .iter()
+            .flat_map(|members| members.lines())
+            .filter_map(|pid| pid.parse().ok())
+            .collect();
+        pids.into_iter()
+    }
+
+    /// Signals between processes matter when they reach one that serves. What a service does to its own workers is its business,
+    /// and what a process does to itself is no signal of another.
+    fn signalled(&mut self, signal: &raw::Signal) {
         let (target, time_ns) = (convert::id(&signal.target), signal.head.time_ns);
-        let is_main = self
-            .service(&signal.target)
-            .is_some_and(|service| self.services.is_main(&service, target, time_ns));
-        if is_main && signal.from_kernel == 0 {
+        if signal.sender.tgid == signal.target.tgid && signal.from_kernel == 0 {
+            return;
+        }
+        self.stops.note(target, signal, time_ns);
+        if signal.from_kernel == 1 {
+            return;
+        }
+        let Some(service) = self.service(&signal.target) else {
+            return;
+        };
+        let from_inside = signal.sender.cgroup_id == signal.target.cgroup_id;
+        let nobody = target;
+        let parent = if from_inside {
+            nobody
+        } else {
+            convert::id(&signal.parent)
+        };
+        if self.services.is_serving(&service, target, parent, time_ns) {
             self.context.emitter.emit(convert::signal(signal, &self.context));
         }
     }
 
-    fn tell(&self, change: &Change) {
-        if let Some(task) = self.tasks.get(&change.process) {
-            self.context
-                .emitter
-                .emit(convert::changed(change, task, &self.context));
-        }
+    fn tell(&self, change: &Change, task: &raw::Task) {
+        self.context
+            .emitter
+            .emit(convert::changed(change, task, &self.context));
     }
 
-    /// What runs already is no change. The main process of a service is the one whose parent is elsewhere.
+    /// What runs already is no change. The main process of a service is the one whose parent is elsewhere; what runs another
+    /// program than its parent has exec'd.
     fn find_running(&mut self) {
         let pids = std::fs::read_dir(PROC).into_iter().flatten().flatten();
         let mut pids: Vec<u32> = pids
@@ -167,23 +214,44 @@ impl State {
             .collect();
         pids.sort_unstable();
         for (task, parent) in pids.into_iter().filter_map(running) {
-            let Some(service) = self
-                .service(&task)
-                .filter(|_| cgroup_id_of(parent) != Some(task.cgroup_id))
-            else {
+            let Some(service) = self.service(&task) else {
                 continue;
             };
-            let id = convert::id(&task);
-            self.tasks.insert(id, task);
-            let origin = if is_guest(id.pid) {
+            let is_inside = cgroup_id_of(parent) == Some(task.cgroup_id);
+            if is_inside && program_of(task.tgid) == program_of(parent) {
+                continue;
+            }
+            let origin = if is_inside {
+                Origin::Inside
+            } else if is_guest(task.tgid) {
                 Origin::Guest
             } else {
                 Origin::Outside
             };
-            let executable = executable::of_process(Path::new(PROC), id.pid, "");
-            self.services.found(&service, id, origin, executable);
+            self.find(&service, &task, origin);
         }
     }
+
+    fn find(&mut self, service: &str, task: &raw::Task, origin: Origin) {
+        let id = convert::id(task);
+        if let Some(sight) = sight(id) {
+            self.services.found(service, id, origin, sight, self.now_ns);
+        }
+    }
+}
+
+/// What a living process runs, and whether it listens.
+fn sight(id: ProcessId) -> Option<Sight> {
+    let proc = Path::new(PROC);
+    let executable = executable::of_process(proc, id.pid, "");
+    (!executable.path.is_empty()).then(|| Sight {
+        executable,
+        listens: sockets::listens(proc, id.pid),
+    })
+}
+
+fn program_of(pid: u32) -> Option<PathBuf> {
+    std::fs::read_link(format!("{PROC}/{pid}/exe")).ok()
 }
 
 /// Whether a process dies with the first one of its pid namespace, and is another.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct MemoryGrowth {
-    /// Memory charged to the group now, without page cache that can be dropped.
+    /// Memory charged to the group now, without page cache and slabs that can be taken back.
     pub usage_bytes: u64,
     /// Where the growth began.
     pub start_bytes: u64,
@@ -14,6 +14,9 @@ pub struct MemoryGrowth {
     pub rate_bytes_per_second: f64,
     /// Limit of the group or of its nearest limited ancestor; `None` when unlimited.
     pub limit_bytes: Option<u64>,
+    /// Path of the group whose limit that is.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub limited_cgroup: String,
     /// Time until the limit at this rate, ns.
     pub time_to_limit_ns: Option<u64>,
     /// How well a line fits the samples, 0 to 1 (coefficient of determination).

@@ -48,6 +48,10 @@ pub struct ProcessExited {
     pub signal: i32,
     /// Whether a core was dumped.
     pub core_dumped: bool,
-    /// Whether it was the process that the service's supervisor started, not one of its children.
+    /// Whether it was the process that the service's supervisor started, or served by itself; else it was a worker of one.
     pub main: bool,
+    /// Whether another process had asked it to stop (SIGTERM, SIGINT), however it ended then.
+    pub asked: bool,
+    /// Whether nothing of its name has listened in its service or gone on for half a minute: a job, or what fails at its start.
+    pub never_served: bool,
 }

@@ -57,6 +57,7 @@ pub fn body(kind: Kind) -> Body {
             start_bytes: 1,
             rate_bytes_per_second: 1.5,
             limit_bytes: Some(64),
+            limited_cgroup: "/a".into(),
             time_to_limit_ns: Some(7),
             fit: 0.5,
         }),
@@ -73,6 +74,8 @@ pub fn body(kind: Kind) -> Body {
             signal: 9,
             core_dumped: false,
             main: true,
+            asked: false,
+            never_served: false,
         }),
         Kind::OomKill => Body::OomKill(OomKill {
             trigger: Process::default(),

@@ -111,8 +111,9 @@ impl Pair {
             texts("kind_of_object", &["NetworkPolicy", "Service", "ConfigMap"]),
         ]
         .concat();
+        let effects = [texts("reason", &reasons), texts("how", &["exit status 137"])].concat();
         for (name, fact) in causes {
-            for reason in reasons {
+            for (of_effect, left) in &effects {
                 let holds = book.catalogue.holds(
                     when,
                     &Arc::new(self.effect.clone()),
@@ -121,9 +122,7 @@ impl Pair {
                 if holds {
                     return;
                 }
-                self.effect
-                    .facts
-                    .insert("reason".into(), Fact::Text(reason.into()));
+                self.effect.facts.insert((*of_effect).into(), left.clone());
                 self.cause.facts.insert(name.into(), fact.clone());
             }
         }

@@ -151,6 +151,7 @@ impl World {
             signal: exit.signal,
             core_dumped: exit.signal == SIGSEGV,
             main: true,
+            ..ProcessExited::default()
         });
         let told = Told::new(self.now_ns + MILLI / 5, severity, subject, body);
         self.tell(pod, Observer::ProcessSignals, told);
@@ -205,6 +206,7 @@ impl World {
                 limit_bytes: Some(bytes(limit)),
                 time_to_limit_ns: Some(ns((limit - usage) / rate)),
                 fit: GROWTH_FIT,
+                ..MemoryGrowth::default()
             });
             let told = Told::new(self.now_ns, Severity::Warning, replica.cast.pod.clone(), body);
             self.tell(pod, Observer::Memory, told);

@@ -1,15 +1,25 @@
 //! What a control group uses and may use, from cgroupfs of either version.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::{fs, io};
 
 /// Memory of one control group.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Usage {
-    /// Charged memory without the page cache that the kernel would drop first: what a limit kills for.
-    pub working_set_bytes: u64,
+    /// Charged memory that the kernel cannot take back without swap: not the page cache, used lately or not, and not the slabs
+    /// that can be shrunk. What a limit kills for.
+    pub kept_bytes: u64,
     /// Least limit of the group and its ancestors; `None` when there is none.
-    pub limit_bytes: Option<u64>,
+    pub limit: Option<Limit>,
+}
+
+/// A limit, and whose it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limit {
+    /// Bytes.
+    pub bytes: u64,
+    /// Path of the group that has it, with a leading slash.
+    pub group: String,
 }
 
 /// The file names of one cgroup version.
@@ -17,21 +27,21 @@ pub struct Usage {
 pub struct Version {
     usage: &'static str,
     limit: &'static str,
-    /// Key in `memory.stat` of the inactive file pages of the whole subtree.
-    inactive_file: &'static str,
+    /// Keys in `memory.stat` of what can be taken back from the whole subtree. Pages of tmpfs are none of these.
+    reclaimable: &'static [&'static str],
 }
 
 /// The unified hierarchy.
 pub const V2: Version = Version {
     usage: "memory.current",
     limit: "memory.max",
-    inactive_file: "inactive_file",
+    reclaimable: &["inactive_file", "active_file", "slab_reclaimable"],
 };
 /// The memory controller of cgroup v1.
 pub const V1: Version = Version {
     usage: "memory.usage_in_bytes",
     limit: "memory.limit_in_bytes",
-    inactive_file: "total_inactive_file",
+    reclaimable: &["total_inactive_file", "total_active_file"],
 };
 
 /// v1 says "no limit" with the largest number of pages; anything near it is none.
@@ -55,24 +65,25 @@ impl Version {
         let folder = mount.join(path.trim_start_matches('/'));
         let charged = number(&fs::read_to_string(folder.join(self.usage))?);
         let stat = fs::read_to_string(folder.join("memory.stat"))?;
-        let droppable = field(&stat, self.inactive_file).unwrap_or(0);
-        let limit_bytes = self.least_limit(mount, &folder);
+        let reclaimable: u64 = self.reclaimable.iter().filter_map(|key| field(&stat, key)).sum();
         Ok(Usage {
-            working_set_bytes: charged.unwrap_or(0).saturating_sub(droppable),
-            limit_bytes,
+            kept_bytes: charged.unwrap_or(0).saturating_sub(reclaimable),
+            limit: self.least_limit(mount, &folder),
         })
     }
 
-    fn least_limit(self, mount: &Path, folder: &Path) -> Option<u64> {
-        let groups = folder
-            .ancestors()
-            .take_while(|group| *group != mount)
-            .map(Path::to_path_buf);
-        let limits = groups.filter_map(|group: PathBuf| fs::read_to_string(group.join(self.limit)).ok());
-        limits
-            .filter_map(|text| number(&text))
-            .filter(|limit| *limit < UNLIMITED_BYTES)
-            .min()
+    fn least_limit(self, mount: &Path, folder: &Path) -> Option<Limit> {
+        let groups = folder.ancestors().take_while(|group| *group != mount);
+        let limits = groups.filter_map(|group| {
+            let text = fs::read_to_string(group.join(self.limit)).ok()?;
+            let bytes = number(&text).filter(|limit| *limit < UNLIMITED_BYTES)?;
+            let below_mount = group.strip_prefix(mount).ok()?;
+            Some(Limit {
+                bytes,
+                group: format!("/{}", below_mount.display()),
+            })
+        });
+        limits.min_by_key(|limit| limit.bytes)
     }
 }
 
@@ -93,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_least_limit_of_all_ancestors_counts_and_droppable_cache_does_not() {
+    fn the_least_limit_of_all_ancestors_counts_and_what_can_be_taken_back_does_not() {
         let root = tempfile::tempdir().unwrap();
         let child = root.path().join("pod/app");
         fs::create_dir_all(&child).unwrap();
@@ -103,7 +114,7 @@ mod tests {
         fs::write(child.join("memory.current"), "900\n").unwrap();
         fs::write(
             child.join("memory.stat"),
-            "anon 500\ninactive_file 300\nactive_file 100\n",
+            "anon 400\nshmem 100\ninactive_file 300\nactive_file 50\nslab_reclaimable 50\nslab_unreclaimable 0\n",
         )
         .unwrap();
         let version = Version::of_mount(root.path());
@@ -111,8 +122,11 @@ mod tests {
         assert_eq!(
             version.read(root.path(), "/pod/app").unwrap(),
             Usage {
-                working_set_bytes: 600,
-                limit_bytes: Some(1000)
+                kept_bytes: 500,
+                limit: Some(Limit {
+                    bytes: 1000,
+                    group: "/pod".to_owned()
+                })
             }
         );
         assert_eq!(
@@ -128,13 +142,17 @@ mod tests {
         fs::create_dir(&group).unwrap();
         fs::write(group.join("memory.limit_in_bytes"), "9223372036854771712\n").unwrap();
         fs::write(group.join("memory.usage_in_bytes"), "10\n").unwrap();
-        fs::write(group.join("memory.stat"), "total_inactive_file 4\n").unwrap();
+        fs::write(
+            group.join("memory.stat"),
+            "total_inactive_file 4\ntotal_active_file 1\n",
+        )
+        .unwrap();
         let usage = Version::of_mount(root.path()).read(root.path(), "/app").unwrap();
         assert_eq!(
             usage,
             Usage {
-                working_set_bytes: 6,
-                limit_bytes: None
+                kept_bytes: 5,
+                limit: None
             }
         );
     }

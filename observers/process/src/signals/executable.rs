@@ -19,11 +19,21 @@ pub fn of_process(proc: &Path, pid: u32, fallback: &str) -> Executable {
         |_| fallback.to_owned(),
         |path| path.to_string_lossy().into_owned(),
     );
-    let mut executable = of_file(&link);
-    path.trim_end_matches(" (deleted)")
-        .clone_into(&mut executable.path);
-    executable.label = file_name(&executable.path);
-    executable
+    let executable = of_file(&link);
+    Executable {
+        build_id: executable.build_id,
+        content_hash: executable.content_hash,
+        ..at(path.trim_end_matches(" (deleted)"))
+    }
+}
+
+/// One of which only the path is known.
+pub fn at(path: &str) -> Executable {
+    Executable {
+        path: path.to_owned(),
+        label: file_name(path),
+        ..Executable::default()
+    }
 }
 
 /// Whether it is a container runtime on its way into a container, where another program is to run: it is in the group first,
@@ -106,6 +116,13 @@ fn file_name(path: &str) -> String {
     Path::new(path)
         .file_name()
         .map_or_else(|| path.to_owned(), |name| name.to_string_lossy().into_owned())
+}
+
+/// The file's name without a version at its end: `python` of `/usr/bin/python3.11`.
+pub fn program_name(path: &str) -> String {
+    let name = file_name(path);
+    let bare = name.trim_end_matches(|letter: char| letter.is_ascii_digit() || "._-".contains(letter));
+    if bare.is_empty() { name } else { bare.to_owned() }
 }
 
 fn short(identity: &str) -> String {

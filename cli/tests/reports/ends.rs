@@ -1,0 +1,77 @@
+//! How processes end without having crashed.
+
+use rustix::process::Signal;
+
+use crate::host::{PYTHON, program};
+use crate::scene::{Scene, root};
+
+#[tokio::test]
+#[ignore = "needs CAP_BPF"]
+async fn a_job_that_ends_with_1_is_no_incident() {
+    let scene = Scene::new("job").await;
+    let check = scene.service("check");
+    for _ in 0..3 {
+        check
+            .run(&["grep", "-q", "no such word", "/etc/hostname"])
+            .ends()
+            .await;
+    }
+    scene.is_quiet().await;
+}
+
+#[tokio::test]
+#[ignore = "needs CAP_BPF"]
+async fn an_abort_is_nobody_elses_signal() {
+    let scene = Scene::new("abort").await;
+    let app = scene.service("app");
+    app.run(&[PYTHON, "-c", "import os, time; time.sleep(3); os.abort()"])
+        .ends()
+        .await;
+    let is_crash = |incident: &_| root(incident).condition == "process_crashed";
+    scene.is_told_once("app crashed by SIGABRT", is_crash).await;
+}
+
+#[tokio::test]
+#[ignore = "needs CAP_BPF"]
+async fn a_crash_handler_that_raises_the_signal_again_is_no_sender() {
+    let scene = Scene::new("raised-again").await;
+    let app = scene.service("app");
+    let script =
+        "import faulthandler, ctypes, time; faulthandler.enable(); time.sleep(3); ctypes.string_at(0)";
+    app.run(&[PYTHON, "-c", script]).ends().await;
+    let is_crash = |incident: &_| root(incident).condition == "process_crashed";
+    scene.is_told_once("app crashed by SIGSEGV", is_crash).await;
+}
+
+#[tokio::test]
+#[ignore = "needs CAP_BPF"]
+async fn what_a_shell_passes_on_of_an_oom_kill_is_that_oom_kill() {
+    let scene = Scene::new("passed-on").await;
+    let app = scene.service("app");
+    app.group.limit(64 << 20).unwrap();
+    let script = format!("{PYTHON} {}; exit $?", program("grow.py"));
+    app.run(&["sh", "-c", &script]).ends().await;
+    let is_one = |incident: &bus_schema::Incident| {
+        let tells = |condition| incident.steps.iter().any(|step| step.condition == condition);
+        tells("oom_kill") && root(incident).condition != "process_crashed"
+    };
+    scene
+        .is_told_once(
+            "memory grew, OOM kill of app, and app ended (exit status 137)",
+            is_one,
+        )
+        .await;
+}
+
+#[tokio::test]
+#[ignore = "needs CAP_BPF"]
+async fn a_stop_that_was_asked_for_is_a_stop_whatever_the_exit_status() {
+    let scene = Scene::new("stopped").await;
+    let worker = scene.service("worker");
+    let script = "import signal, sys, time; signal.signal(15, lambda *a: sys.exit(1)); time.sleep(600)";
+    let process = worker.run(&[PYTHON, "-c", script]);
+    tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+    process.signal(Signal::TERM);
+    process.ends().await;
+    scene.is_quiet().await;
+}
