@@ -8,6 +8,7 @@
     reason = "a test fails by panicking, in its helpers too, and says what it saw"
 )]
 
+mod calls;
 mod ends;
 mod host;
 mod memory;

@@ -97,17 +97,23 @@ impl Scene {
     }
 
     /// All that is told of these services is one incident, with this in it.
-    pub(crate) async fn is_told_once(mut self, right: &str, fits: impl Fn(&Incident) -> bool) {
+    pub(crate) async fn is_told_once(self, right: &str, fits: impl Fn(&Incident) -> bool) {
+        let is_right = |told: &[Incident]| matches!(told, [incident] if fits(incident));
+        self.tells(right, is_right).await;
+    }
+
+    /// This is told of these services, among other things.
+    pub(crate) async fn is_told(self, right: &str, fits: impl Fn(&Incident) -> bool) {
+        self.tells(right, |told| told.iter().any(&fits)).await;
+    }
+
+    async fn tells(mut self, right: &str, is_right: impl Fn(&[Incident]) -> bool) {
         self.settles().await;
         // a later revision may say more
-        comes_true(async || matches!(self.told().as_slice(), [incident] if fits(incident))).await;
+        comes_true(async || is_right(&self.told())).await;
         let told = self.told();
         self.report(&told, right);
-        assert!(
-            matches!(told.as_slice(), [incident] if fits(incident)),
-            "{}",
-            self.said(&told)
-        );
+        assert!(is_right(&told), "{}", self.said(&told));
         self.ends().await;
     }
 

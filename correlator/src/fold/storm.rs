@@ -1,7 +1,8 @@
 //! Retry storms: a service that asks its callees more often per request than it does in good times.
 //!
 //! A service that is asked itself is measured by attempts per inbound request; one that nobody asks (a job, a user) by its
-//! rate of attempts. Both are compared with their own baseline of the seconds in which nothing failed.
+//! rate of attempts. Both are compared with their own baseline of the seconds in which nothing failed. What is tried again has
+//! failed before: of a second's attempts at most as many are retries as failed, and the rest is traffic, however much it is.
 
 mod table;
 
@@ -136,7 +137,7 @@ impl Storms {
         if second.has_failed() {
             let storm = baseline
                 .expected(per)
-                .and_then(|expected| Storm::of(attempts, expected, per));
+                .and_then(|expected| Storm::of(&second, expected, per));
             let normal = *baseline;
             episodes.merge_all(storm.and_then(|storm| storm.sighting(table, number, second, normal)));
         } else {
@@ -188,6 +189,12 @@ impl Second {
         self.counts.iter().any(|count| count.failed > 0)
     }
 
+    /// Attempts that did not fail, in their connection or afterwards.
+    fn succeeded(&self) -> u64 {
+        let failed: u64 = self.counts.iter().map(|count| count.failed).sum();
+        self.attempts().saturating_sub(failed)
+    }
+
     fn remember(&mut self, failed: u64, seen: &Seen<'_>) {
         if failed > 0 && self.subject.is_none() {
             self.subject = Some(seen.event.subject.clone());
@@ -223,8 +230,9 @@ struct Storm {
 
 #[expect(clippy::cast_precision_loss, reason = "counts per second")]
 impl Storm {
-    fn of(attempts: u64, expected: f64, per: u64) -> Option<Self> {
-        let attempts = attempts as f64;
+    fn of(second: &Second, expected: f64, per: u64) -> Option<Self> {
+        let attempts = second.attempts() as f64;
+        let expected = expected.max(second.succeeded() as f64);
         let amplification = attempts / expected.max(f64::MIN_POSITIVE);
         let deviations = (attempts - expected) / expected.max(1.0).sqrt();
         let is_storm = attempts >= LEAST_ATTEMPTS

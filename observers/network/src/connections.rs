@@ -4,13 +4,14 @@ use bus_schema::event::Body;
 use bus_schema::event::network::TcpStats;
 use bus_schema::{Entity, Severity};
 use ebpf::Loaded;
-use ebpf::raw::Record;
+use ebpf::raw::{ConnectFailed, Record};
 use futures_util::future::BoxFuture;
 use observer_base::family::Error;
 use observer_base::kernel::{self, Handler, WINDOW_NS};
 use observer_base::{Context, Draft, Observer};
 
 use crate::convert;
+use crate::families::Families;
 use crate::listeners::{self, Found};
 
 /// Listeners are told again this often, for readers that came later.
@@ -26,6 +27,7 @@ impl Observer for Connections {
             let mut loaded = kernel::load(ebpf::Family::Network, &context)?;
             let mut state = State {
                 context: context.clone(),
+                families: Families::default(),
                 retransmits: None,
                 seconds: 0,
                 listening: Vec::new(),
@@ -39,6 +41,7 @@ impl Observer for Connections {
 
 struct State {
     context: Context,
+    families: Families,
     retransmits: Option<u64>,
     seconds: u64,
     /// Who listened when last looked.
@@ -48,10 +51,11 @@ struct State {
 impl Handler for State {
     fn record(&mut self, record: &Record) {
         match record {
-            Record::ConnectFailed(failed) => self
-                .context
-                .emitter
-                .emit(convert::connect_failed(failed, &self.context)),
+            Record::ConnectFailed(failed) => {
+                let second = second_of(self.context.clock.unix_ns(failed.head.time_ns));
+                let told = self.families.hold(failed, second);
+                self.tell_failures(told);
+            }
             Record::Listen(listen) => self
                 .context
                 .emitter
@@ -66,7 +70,9 @@ impl Handler for State {
     }
 
     fn second(&mut self, loaded: &mut Loaded, running: Option<u32>, now_ns: u64) {
-        let drained = loaded.drain_edges(running);
+        let mut drained = loaded.drain_edges(running);
+        let told = self.families.settle(&mut drained, running);
+        self.tell_failures(told);
         for draft in convert::edges(&drained, &self.context) {
             self.context.emitter.emit(draft);
         }
@@ -81,6 +87,14 @@ impl Handler for State {
 }
 
 impl State {
+    fn tell_failures(&self, failures: impl IntoIterator<Item = ConnectFailed>) {
+        for failed in failures {
+            self.context
+                .emitter
+                .emit(convert::connect_failed(&failed, &self.context));
+        }
+    }
+
     fn tell_tcp(&mut self, loaded: &Loaded, established: u64, now_ns: u64) {
         let total = loaded.retransmits_total().ok().flatten();
         let retransmits = total.map(|total| {
@@ -111,4 +125,10 @@ impl State {
             self.context.emitter.emit(found.draft(&self.context, true));
         }
     }
+}
+
+/// The UNIX second as rows know it, modulo 2^32.
+#[expect(clippy::cast_possible_truncation, reason = "that is what modulo means")]
+fn second_of(time_ns: u64) -> u32 {
+    (time_ns / WINDOW_NS) as u32
 }

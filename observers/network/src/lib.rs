@@ -3,6 +3,7 @@
 
 pub mod connections;
 pub mod convert;
+pub mod families;
 pub mod listeners;
 pub mod status;
 

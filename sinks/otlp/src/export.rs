@@ -41,11 +41,20 @@ pub enum Error {
 impl Error {
     /// Whether the backend would refuse the same incident for ever.
     pub fn is_final(&self) -> bool {
+        self.is_answer(Code::InvalidArgument)
+    }
+
+    /// Whether the backend has had too much: in all, and then it takes the same later, or of this incident.
+    pub fn is_exhausted(&self) -> bool {
+        self.is_answer(Code::ResourceExhausted)
+    }
+
+    fn is_answer(&self, code: Code) -> bool {
         match self {
             Self::Export {
                 source: OTelSdkError::InternalFailure(why),
                 ..
-            } => is_status(why, Code::InvalidArgument) || is_status(why, Code::ResourceExhausted),
+            } => is_status(why, code),
             Self::Export { .. } | Self::Endpoint(_) | Self::Setup(_) => false,
         }
     }

@@ -10,6 +10,7 @@ use bus_schema::names::INCIDENTS_STREAM;
 use bus_stage::process::chain;
 use bus_stage::{Process, checkpoint, exit};
 use clap::Parser;
+use tokio::time::Instant;
 
 use crate::endpoint::Settings;
 use crate::export::Exporter;
@@ -17,6 +18,9 @@ use crate::export::Exporter;
 /// Default port of the health pages.
 pub const PORT: u16 = 9482;
 const STAGE: &str = "sink-otlp";
+/// Whoever limits a rate does so for seconds or minutes. What is refused as too much for longer is itself too much: the library
+/// waits as long as the backend says, and does not pass on whether it said so.
+const TOO_MUCH_AFTER: Duration = Duration::from_secs(10 * 60);
 /// First and longest delay before an export is tried again. Nobody waits for a trace, and whoever is refused often is an
 /// incident by itself.
 const RETRY_DELAY: (Duration, Duration) = (Duration::from_secs(15), Duration::from_secs(60));
@@ -123,9 +127,10 @@ async fn export(process: &Process, exporter: &Exporter, message: &Incoming) -> b
         }
     };
     let (mut delay, longest) = RETRY_DELAY;
+    let begun = Instant::now();
     while let Err(error) = exporter.export(&incident).await {
         process.metrics.error("export");
-        if error.is_final() {
+        if error.is_final() || error.is_exhausted() && begun.elapsed() > TOO_MUCH_AFTER {
             process.metrics.drop_events("refused", 1);
             tracing::error!(incident = %incident.id, revision = incident.revision, error = chain(&error), "refused for good, skipped");
             return true;

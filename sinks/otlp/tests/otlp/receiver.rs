@@ -229,7 +229,12 @@ async fn two_pods_of_a_workload_are_two_resources_with_their_own_names() {
 async fn what_is_refused_for_good_is_told_from_what_may_be_taken_later() {
     let (traces, _trace_requests) = mpsc::channel(1);
     let (logs, _log_requests) = mpsc::channel(1);
-    for (code, is_final) in [(Code::InvalidArgument, true), (Code::PermissionDenied, false)] {
+    let answers = [
+        (Code::InvalidArgument, true, false),
+        (Code::ResourceExhausted, false, true),
+        (Code::PermissionDenied, false, false),
+    ];
+    for (code, is_final, is_exhausted) in answers {
         let backend = Backend {
             traces: traces.clone(),
             logs: logs.clone(),
@@ -237,6 +242,7 @@ async fn what_is_refused_for_good_is_told_from_what_may_be_taken_later() {
         };
         let error = export(backend, &incident(1)).await.unwrap_err();
         assert_eq!(error.is_final(), is_final, "{code:?}");
+        assert_eq!(error.is_exhausted(), is_exhausted, "{code:?}");
     }
 }
 

@@ -1,0 +1,90 @@
+//! Which failed calls are lost ones, and which calls are repeated ones.
+
+use std::time::Duration;
+
+use rustix::process::Signal;
+
+use crate::host::{PYTHON, program};
+use crate::scene::Scene;
+
+/// Somebody connects to a name with two addresses, and the server of the first stops; that of the second too where
+/// `both` do.
+async fn two_families(name: &str, both: bool) -> Scene {
+    let scene = Scene::new(name).await;
+    let (api, job, port) = (scene.service("api"), scene.service("job"), Scene::port());
+    let number = port.number().to_string();
+    let listens = |address: &str| api.run(&[PYTHON, &program("serve.py"), &number, address]);
+    let (six, four) = (listens("::1"), listens("127.0.0.1"));
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let client = job.run(&[PYTHON, &program("connect.py"), "::1,127.0.0.1", &number, "12"]);
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    six.signal(Signal::TERM);
+    if both {
+        four.signal(Signal::TERM);
+    }
+    client.ends().await;
+    scene
+}
+
+#[tokio::test]
+#[ignore = "needs CAP_BPF"]
+async fn what_succeeds_by_the_other_family_is_no_failure() {
+    two_families("families", false).await.is_quiet().await;
+}
+
+#[tokio::test]
+#[ignore = "needs CAP_BPF"]
+async fn what_fails_by_both_families_is_one() {
+    let is_refusal = |incident: &bus_schema::Incident| {
+        let mut steps = incident.steps.iter();
+        steps.any(|step| step.condition == "connect_refused")
+    };
+    let scene = two_families("no-family", true).await;
+    scene
+        .is_told("SIGTERM sent to api, refused connections of job", is_refusal)
+        .await;
+}
+
+#[tokio::test]
+#[ignore = "needs CAP_BPF"]
+async fn more_users_and_a_few_errors_are_no_retries() {
+    let scene = Scene::new("more-users").await;
+    let (api, users, port) = (scene.service("api"), scene.service("users"), Scene::port());
+    let _server = api.serves(port.number());
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let _morning = users.asks(port.number(), "/", 20, 18);
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    let _crowd: Vec<_> = (0..4).map(|_| users.asks(port.number(), "/", 20, 12)).collect();
+    users.asks(port.number(), "/500", 4, 10).ends().await;
+    let is_error = |incident: &bus_schema::Incident| {
+        let tells = |condition| incident.steps.iter().any(|step| step.condition == condition);
+        tells("http_5xx") && !tells("retry_storm")
+    };
+    scene
+        .is_told_once("HTTP 500s from api, and no retries", is_error)
+        .await;
+}
+
+#[tokio::test]
+#[ignore = "needs CAP_BPF"]
+async fn who_tries_again_what_failed_is_a_storm() {
+    let scene = Scene::new("retries").await;
+    let (api, user, port) = (scene.service("api"), scene.service("user"), Scene::port());
+    let server = api.serves(port.number());
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let client = user.run(&[
+        PYTHON,
+        &program("retry.py"),
+        &port.number().to_string(),
+        "20",
+        "16",
+    ]);
+    tokio::time::sleep(Duration::from_secs(8)).await;
+    server.signal(Signal::KILL);
+    client.ends().await;
+    let is_storm =
+        |incident: &bus_schema::Incident| incident.steps.iter().any(|step| step.condition == "retry_storm");
+    scene
+        .is_told("SIGKILL sent to api, and user tries again", is_storm)
+        .await;
+}
