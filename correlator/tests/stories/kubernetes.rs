@@ -52,10 +52,16 @@ impl Log {
     }
 
     pub(crate) fn image(&mut self, at: u64, of: &str) {
+        self.image_of(at, of, false);
+    }
+
+    /// Another image, which the pods get unless the rollout is `held` back.
+    fn image_of(&mut self, at: u64, of: &str, held: bool) {
         let change = ImageChanged {
             container: of.into(),
             old_image: format!("{of}:1"),
             new_image: format!("{of}:2"),
+            held,
             ..ImageChanged::default()
         };
         let subject = deployment(of);
@@ -349,4 +355,17 @@ fn an_incident_that_turns_out_to_be_two_is_parted() {
             "{steps:?}"
         );
     }
+}
+
+#[test]
+fn an_image_that_no_pod_runs_is_no_cause() {
+    let root_with = |held| {
+        let mut log = Log::default();
+        log.healthy(0, 60);
+        log.image_of(10 * SECOND, "gateway", held);
+        log.errors_of(20 * SECOND, &pod("gateway", 1), 20);
+        root(&log.replay()[0])
+    };
+    assert_eq!(root_with(false), "gateway image_changed");
+    assert_ne!(root_with(true), "gateway image_changed");
 }

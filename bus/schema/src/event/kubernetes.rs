@@ -24,6 +24,10 @@ pub struct ImageChanged {
     pub manager: String,
     /// Whether the template equals one that ran before.
     pub rollback: bool,
+    /// Whether the rollout is held back: paused, left to people, or partitioned before the first pod. It is told again when it
+    /// goes on.
+    #[serde(skip_serializing_if = "is_false")]
+    pub held: bool,
     /// Whether it was made while nobody watched, and is told later.
     #[serde(skip_serializing_if = "is_false")]
     pub late: bool,
@@ -51,6 +55,10 @@ pub struct SpecChanged {
     /// Whether the pods of the subject are replaced by others because of it.
     #[serde(skip_serializing_if = "is_false")]
     pub replaces_pods: bool,
+    /// Whether its pods stay as they are although their template differs, for the rollout is held back; it is told again when it
+    /// goes on.
+    #[serde(skip_serializing_if = "is_false")]
+    pub held: bool,
     /// Whether it was made while nobody watched, and is told later.
     #[serde(skip_serializing_if = "is_false")]
     pub late: bool,

@@ -92,6 +92,7 @@ pub fn body(kind: Kind) -> Body {
             generation: 2,
             manager: "kubectl-set".into(),
             rollback: false,
+            held: false,
             late: false,
         }),
         Kind::SpecChanged => Body::SpecChanged(SpecChanged {
@@ -106,6 +107,7 @@ pub fn body(kind: Kind) -> Body {
             generation: 2,
             manager: "kubectl-set".into(),
             rollback: true,
+            held: false,
             action: Action::Created,
             replaces_pods: true,
             late: true,

@@ -158,6 +158,7 @@ impl World {
             manager: "kubectl-set".into(),
             rollback,
             late: false,
+            ..ImageChanged::default()
         });
         let subject = entities::deployment(&self.graph.services[service]);
         self.of_api(subject, body);

@@ -32,7 +32,7 @@ pub(super) enum What {
 pub(super) enum Pods {
     /// Nothing.
     Same,
-    /// New ones will be of another template, which may be a former one.
+    /// They stay, and new ones will be of another template, which may be a former one: the rollout is held back.
     OfAnotherTemplate,
     /// They are replaced by such ones.
     Replaced,
@@ -76,6 +76,7 @@ impl Seen for Change {
 impl Change {
     /// The event that tells it.
     pub(super) fn draft(self) -> Draft {
+        let held = self.pods == Pods::OfAnotherTemplate;
         let Subject {
             kind,
             namespace,
@@ -103,6 +104,7 @@ impl Change {
                 generation: self.generation,
                 manager: self.manager,
                 rollback: self.is_rollback,
+                held,
                 late: self.is_late,
             }),
             What::Spec {
@@ -118,6 +120,7 @@ impl Change {
                 rollback: self.is_rollback,
                 action,
                 replaces_pods: self.pods == Pods::Replaced,
+                held,
                 late: self.is_late,
                 affected,
             }),

@@ -24,6 +24,8 @@ pub(super) struct State {
     pub(super) marks: Marks,
     /// Hashes of the templates that were seen before its own, the newest last.
     pub(super) former_templates: Vec<u64>,
+    /// What its pods run where a rollout is held back: as it was when the templates of both were last the same.
+    rolled: Option<Box<Content>>,
     /// All who have written it.
     pub(super) signed: Signed,
     /// Whether a controller makes and removes it.
@@ -44,6 +46,7 @@ impl State {
             content: (kind.read)(object),
             marks,
             former_templates: Vec::new(),
+            rolled: None,
             signed: writer::signed(meta),
             is_controlled: controller(meta).is_some(),
             is_leaving: false,
@@ -66,10 +69,14 @@ impl State {
         meta.uid.as_deref().unwrap_or_default() == &*self.uid
     }
 
-    /// Takes over which templates `before`, the state that it replaces, had.
+    /// Takes over which templates `before`, the state that it replaces, had, and which its pods run.
     pub(super) fn follows(&mut self, before: &Self) {
         if self.uid != before.uid {
             return;
+        }
+        let runs = before.rolled.as_deref().unwrap_or(&before.content);
+        if !self.content.rolls && self.content.template != runs.template {
+            self.rolled = Some(Box::new(runs.clone()));
         }
         self.former_templates.clone_from(&before.former_templates);
         if self.content.template != before.content.template {
@@ -127,11 +134,12 @@ impl State {
 
     /// What is different in `now`, an object of the same name with these metadata.
     pub(super) fn changed(&self, now: &Self, meta: &ObjectMeta) -> Vec<What> {
+        let before = self.compared_with(now);
         let (mut old, mut new) = (
-            Cow::Borrowed(&self.content.entries),
+            Cow::Borrowed(&before.entries),
             Cow::Borrowed(&now.content.entries),
         );
-        let (former, images) = (&self.content.images, &now.content.images);
+        let (former, images) = (&before.images, &now.content.images);
         let mut what = Vec::new();
         for (container, image) in images {
             match former.get(container) {
@@ -150,7 +158,7 @@ impl State {
         let (differences, omitted) = old.differences(&new);
         let is_other = || {
             self.uid != now.uid
-                || self.content.template != now.content.template
+                || before.template != now.content.template
                 || self.marks.were_edited(&now.marks, meta)
         };
         if !differences.is_empty() || (what.is_empty() && is_other()) {
@@ -164,9 +172,17 @@ impl State {
         what
     }
 
+    /// What `now` is compared with: a rollout that goes on brings all that was held back.
+    fn compared_with(&self, now: &Self) -> &Content {
+        let held_back = self.rolled.as_deref();
+        held_back
+            .filter(|_| now.content.rolls && self.uid == now.uid)
+            .unwrap_or(&self.content)
+    }
+
     /// What becomes of the pods of this one when it is as `now`.
     pub(super) fn pods(&self, now: &Self) -> Pods {
-        let is_same = self.content.template == now.content.template && self.uid == now.uid;
+        let is_same = self.compared_with(now).template == now.content.template && self.uid == now.uid;
         match (is_same, now.content.rolls) {
             (true, _) => Pods::Same,
             (false, false) => Pods::OfAnotherTemplate,

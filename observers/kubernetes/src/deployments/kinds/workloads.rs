@@ -51,7 +51,7 @@ fn rollout(spec: &Value) -> Content {
     let mut content = Content::default();
     let has = |path: &str, value: &str| spec.pointer(path).and_then(Value::as_str) == Some(value);
     let is_paused = spec.get("paused").and_then(Value::as_bool) == Some(true);
-    content.rolls = !is_paused && !has("/updateStrategy/type", "OnDelete");
+    content.rolls = !is_paused && !has("/updateStrategy/type", "OnDelete") && !is_partitioned(spec);
     for (field, value) in fields(spec) {
         match field.as_str() {
             "replicas" => content.entries.flatten(Aspect::Replicas, "", "", value),
@@ -62,6 +62,14 @@ fn rollout(spec: &Value) -> Content {
         }
     }
     content
+}
+
+/// Whether no pod of a `StatefulSet` has a number that is updated.
+fn is_partitioned(spec: &Value) -> bool {
+    let number = |path: &str| spec.pointer(path).and_then(Value::as_i64);
+    let replicas = number("/replicas").unwrap_or(1);
+    number("/updateStrategy/rollingUpdate/partition")
+        .is_some_and(|partition| partition > 0 && partition >= replicas)
 }
 
 fn of_job(content: &mut Content, spec: &Value, prefix: &str) {
@@ -129,6 +137,13 @@ mod tests {
         assert!(!rolls("Deployment", r#"{"paused": true}"#));
         assert!(!rolls("DaemonSet", r#"{"updateStrategy": {"type": "OnDelete"}}"#));
         assert!(!rolls("Job", "{}"));
+        let from = |partition: u32| {
+            format!(
+                r#"{{"replicas": 3, "updateStrategy": {{"rollingUpdate": {{"partition": {partition}}}}}}}"#
+            )
+        };
+        assert!(!rolls("StatefulSet", &from(3)));
+        assert!(rolls("StatefulSet", &from(2)) && rolls("StatefulSet", &from(0)));
     }
 
     #[test]

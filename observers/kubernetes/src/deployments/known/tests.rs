@@ -393,3 +393,36 @@ fn after_an_interruption_what_happened_meanwhile_is_late() {
         "it goes on"
     );
 }
+
+#[test]
+fn what_is_held_back_is_told_again_when_it_goes_on() {
+    let deployment = |generation: u32, image: &str, paused: bool| {
+        format!(
+            r#"{{"metadata": {{"name": "redis", "namespace": "shop", "uid": "1", "generation": {generation}}}, "spec": {{"paused": {paused},
+                "template": {{"spec": {{"containers": [{{"name": "c", "image": "{image}"}}]}}}}}}}}"#
+        )
+    };
+    let mut watched = Watched::new("Deployment");
+    watched.see(&deployment(1, "redis:6", true));
+    let held = watched.changes(&deployment(2, "redis:7", true));
+    assert_eq!(
+        held.iter().map(told).collect::<Vec<_>>(),
+        ["Image c redis:6 -> redis:7"]
+    );
+    assert!(held.iter().all(|change| change.pods == Pods::OfAnotherTemplate));
+    assert_eq!(
+        watched.see(&deployment(3, "redis:7", false)),
+        [
+            "Image c redis:6 -> redis:7 pods",
+            "Changed [Rollout  paused: true -> false] pods"
+        ]
+    );
+    watched.see(&deployment(4, "redis:7", true));
+    watched.see(&deployment(5, "redis:8", true));
+    watched.see(&deployment(6, "redis:7", true));
+    assert_eq!(
+        watched.see(&deployment(7, "redis:7", false)),
+        ["Changed [Rollout  paused: true -> false]"],
+        "it was taken back before"
+    );
+}
