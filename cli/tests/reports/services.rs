@@ -70,3 +70,42 @@ async fn who_killed_what_a_shell_supervises_is_told() {
         .is_told_once("SIGKILL sent to app by reports", is_signal)
         .await;
 }
+
+#[tokio::test]
+#[ignore = "needs CAP_BPF"]
+async fn who_killed_a_daemon_that_forked_away_is_told() {
+    let scene = Scene::new("daemon").await;
+    let (app, gateway, port) = (scene.service("app"), scene.service("gw"), Scene::port());
+    let number = port.number().to_string();
+    app.run(&[PYTHON, &program("daemon.py"), &number]).ends().await;
+    tokio::time::sleep(SETTLES).await;
+    let _client = gateway.asks(port.number(), "/", 20, 30);
+    tokio::time::sleep(SETTLES).await;
+    for pid in app.running("python3") {
+        rustix::process::kill_process(pid, Signal::KILL).unwrap();
+    }
+    let is_signal = |incident: &_| root(incident).condition == "signal_sent" && root(incident).label == "app";
+    scene
+        .is_told_once("SIGKILL sent to app by reports", is_signal)
+        .await;
+}
+
+#[tokio::test]
+#[ignore = "needs CAP_BPF"]
+async fn of_two_programs_in_one_group_the_one_that_ended_is_told_and_none_is_new() {
+    let scene = Scene::new("together").await;
+    let (app, one, other) = (scene.service("app"), Scene::port(), Scene::port());
+    let serve = |port: u16| format!("{PYTHON} {} {port}", program("serve.py"));
+    let both = format!(
+        "{} & {} & wait; sleep 100",
+        serve(one.number()),
+        serve(other.number())
+    );
+    let _shell = app.run(&["sh", "-c", &both]);
+    tokio::time::sleep(SETTLES).await;
+    ask(one.number(), "/exit");
+    let is_crash = |incident: &_| root(incident).condition == "process_crashed";
+    scene
+        .is_told_once("a program of app ended with 1, and nothing was changed", is_crash)
+        .await;
+}
