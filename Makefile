@@ -1,6 +1,6 @@
 # Every target is one script or one cargo command; `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench understand kernels e2e chart scale image clean
+.PHONY: help setup demo test check bench understand reports kernels e2e chart scale image clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,6 +26,10 @@ bench: setup ## benches of the primitives, then the whole pipeline against the r
 
 understand: ## replay the recordings of real faults in correlator/corpus, and score what is told about each
 	cargo run --quiet --release -p loadtest -- understand --plot loadtest/understanding.svg
+
+reports: setup ## small programs that have misled other systems: what is said of each, beside what is right (as root)
+	cargo build --workspace --bins --tests
+	PATH="$(CURDIR)/target/tools:$$PATH" cargo test --workspace --test reports -- --include-ignored --nocapture --test-threads=3
 
 kernels: setup ## load and run the eBPF programs on every supported kernel, in virtual machines
 	deploy/lab/kernel-matrix

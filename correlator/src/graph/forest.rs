@@ -280,6 +280,11 @@ impl Forest {
         self.nodes.get(&id)
     }
 
+    /// Whether an episode was linked.
+    pub(super) fn knows(&self, id: EventId) -> bool {
+        self.nodes.contains_key(&id)
+    }
+
     /// The end of the chain of most probable causes.
     pub(super) fn root_of(&self, id: EventId) -> EventId {
         let mut root = id;

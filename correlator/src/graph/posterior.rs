@@ -12,8 +12,8 @@ use super::forest::Node;
 
 /// Chains of candidates are followed this far; what is beyond counts as a root.
 const LONGEST_CHAIN: usize = 64;
-/// A root with less than this changes no figure that anybody is told.
-const LEAST_PROBABILITY: f64 = 1e-6;
+/// A cause or a root with less than this is left out: hundreds of such change no figure that anybody is told.
+const LEAST_PROBABILITY: f64 = 1e-5;
 
 /// Of causes that no observer tells of, so many are where they are first suffered; the others are further on, where nobody looks:
 /// an assumption.
@@ -30,14 +30,16 @@ pub(super) enum Root {
     Elsewhere,
 }
 
+/// Roots by their place among all, in that order, each with its probability.
+type Shares = Vec<(usize, f64)>;
+
 /// Probabilities of the roots of some episodes, and of all that may have caused them.
 #[derive(Debug, Default)]
 pub(super) struct Posterior {
     /// Every root once.
     roots: Vec<Root>,
     numbers: BTreeMap<Root, usize>,
-    /// The roots of each episode, by their place in `roots`.
-    shares: BTreeMap<EventId, BTreeMap<usize, f64>>,
+    shares: BTreeMap<EventId, Shares>,
 }
 
 impl Posterior {
@@ -60,42 +62,51 @@ impl Posterior {
         // Meanwhile it is its own root: where candidates go round in a circle, the way ends here.
         let own = self.own_shares(node, id, 1.0);
         self.shares.insert(id, own);
+        let links: Vec<_> = node
+            .causes()
+            .filter(|link| link.share >= LEAST_PROBABILITY)
+            .collect();
+        if let Some(further) = further.checked_sub(1) {
+            links
+                .iter()
+                .for_each(|link| self.weigh(view, link.cause, further));
+        }
         let alone = if node.is_part() { 0.0 } else { node.alone };
-        let mut shares = self.own_shares(node, id, alone);
-        for missed in node
-            .missed
+        let mut own = self.own_shares(node, id, alone);
+        own.extend(self.missed_shares(node));
+        for link in links.iter().filter(|link| !view.forest.knows(link.cause)) {
+            own.push((self.number(Root::Seen(link.cause)), link.share));
+        }
+        let of_causes = links
             .iter()
-            .filter(|missed| missed.share >= LEAST_PROBABILITY)
-        {
-            let unseen = self.number(Root::Unseen(missed.place.clone(), missed.label.clone()));
-            *shares.entry(unseen).or_default() += missed.share;
-        }
-        for link in node.causes().filter(|link| link.share >= LEAST_PROBABILITY) {
-            if let Some(further) = further.checked_sub(1) {
-                self.weigh(view, link.cause, further);
-            }
-            let itself = BTreeMap::from([(self.number(Root::Seen(link.cause)), 1.0)]);
-            let of_cause = self.shares.get(&link.cause).unwrap_or(&itself);
-            for (root, probability) in of_cause {
-                *shares.entry(*root).or_default() += link.share * probability;
-            }
-        }
-        shares.retain(|_, probability| *probability >= LEAST_PROBABILITY);
+            .filter_map(|link| Some((link.share, self.shares.get(&link.cause)?)));
+        let shares = sum(self.roots.len(), [(1.0, &own)].into_iter().chain(of_causes));
         self.shares.insert(id, shares);
     }
 
     /// Where an episode began with this probability, of which no cause was seen.
-    fn own_shares(&mut self, node: &Node, id: EventId, probability: f64) -> BTreeMap<usize, f64> {
+    fn own_shares(&mut self, node: &Node, id: EventId, probability: f64) -> Shares {
         match node.cause_at.clone() {
-            None => BTreeMap::from([(self.number(Root::Seen(id)), probability)]),
-            Some((place, label)) => BTreeMap::from([
+            None => vec![(self.number(Root::Seen(id)), probability)],
+            Some((place, label)) => vec![
                 (
                     self.number(Root::Unseen(place, label)),
                     probability * WHERE_IT_SHOWS,
                 ),
                 (self.number(Root::Elsewhere), probability * (1.0 - WHERE_IT_SHOWS)),
-            ]),
+            ],
         }
+    }
+
+    /// Where it began, as far as an observer may have missed it.
+    fn missed_shares(&mut self, node: &Node) -> Shares {
+        let missed = node.missed.iter();
+        let likely = missed.filter(|missed| missed.share >= LEAST_PROBABILITY);
+        let shares = likely.map(|missed| {
+            let root = Root::Unseen(missed.place.clone(), missed.label.clone());
+            (self.number(root), missed.share)
+        });
+        shares.collect()
     }
 
     /// The place of a root in `roots`.
@@ -109,10 +120,11 @@ impl Posterior {
 
     /// Probability that `root` is the root of `id`.
     pub(super) fn probability(&self, id: EventId, root: EventId) -> f64 {
-        let number = self.numbers.get(&Root::Seen(root));
-        let shares = self.shares.get(&id);
-        let share = number.and_then(|number| shares?.get(number));
-        share.copied().unwrap_or(0.0)
+        let root = Root::Seen(root);
+        let mut roots = self.roots_of(id);
+        roots
+            .find(|(of, _)| **of == root)
+            .map_or(0.0, |(_, probability)| probability)
     }
 
     /// Every root of `id` with its probability.
@@ -120,4 +132,21 @@ impl Posterior {
         let shares = self.shares.get(&id).into_iter().flatten();
         shares.filter_map(|(number, probability)| Some((self.roots.get(*number)?, *probability)))
     }
+}
+
+/// The roots of several parts, each with its share; `count` is how many roots there are in all. Many causes have the same roots,
+/// and a place for each is found sooner than an entry.
+fn sum<'a>(count: usize, parts: impl Iterator<Item = (f64, &'a Shares)>) -> Shares {
+    let mut sums = vec![0.0_f64; count];
+    for (share, roots) in parts {
+        for (number, probability) in roots {
+            if let Some(sum) = sums.get_mut(*number) {
+                *sum += share * probability;
+            }
+        }
+    }
+    let numbered = sums.into_iter().enumerate();
+    numbered
+        .filter(|(_, probability)| *probability >= LEAST_PROBABILITY)
+        .collect()
 }
