@@ -6,6 +6,7 @@
 #include "http.bpf.h"
 
 #define PF_EXITING 0x4
+#define MOST_VECTORS 4 /* parts of a message that are gathered */
 
 /* A system call's number and arguments, also at its exit. */
 #if defined(__TARGET_ARCH_x86)
@@ -26,9 +27,13 @@ static __always_inline void identify(struct tapio_sum_key *key, struct sock *sk)
 	fill_current_name(key->comm);
 }
 
-static __always_inline void fill_owner(struct tapio_task *out, struct sock *sk)
+static __always_inline void fill_owner(struct tapio_task *out, struct sock *sk, const struct tapio_sum_key *key,
+				       const bool is_current)
 {
-	fill_current(out);
+	if (is_current)
+		return fill_current(out);
+	out->cgroup_id = key->cgroup_id;
+	__builtin_memcpy(out->comm, key->comm, TAPIO_COMM);
 }
 
 static __always_inline bool is_exiting(void)
@@ -45,34 +50,75 @@ static __always_inline bool read_part(const struct payload *payload, __u64 from,
 	return !bpf_probe_read_user(to, size, payload->in + from);
 }
 
-static __always_inline enum tapio_payload kind_at(const void *buffer, __u64 length, __u8 line[MINIMUM])
+/* The beginning of a message, gathered from its parts. */
+struct head {
+	__u8 line[2 * LINE]; /* twice: no verifier has to know that parts add up to no more than one */
+	__u64 length;        /* of what was gathered */
+	struct payload payload; /* the first part that is not empty */
+};
+
+static __always_inline enum tapio_payload kind_of_head(const struct head *head)
 {
-	if (length < MINIMUM || bpf_probe_read_user(line, MINIMUM, buffer))
-		return OTHER;
-	return kind_of(line);
+	return head->length < SHORTEST ? OTHER : kind_of(head->line, head->length);
 }
 
-/* The first non-empty of the first two parts. */
-static __always_inline const void *first_part(const struct iovec *parts, __u64 count, __u64 *length)
+static __always_inline bool read_plain(struct head *head, const void *buffer, __u64 length)
 {
+	if (length < SHORTEST || bpf_probe_read_user(head->line, length < LINE ? SHORTEST : LINE, buffer))
+		return false;
+	head->length = length < LINE ? SHORTEST : LINE;
+	head->payload.in = (void *)buffer;
+	head->payload.length = length;
+	return true;
+}
+
+/* Adds a part of a message, of which so many bytes are still wanted. */
+static __always_inline bool add_part(struct head *head, const struct iovec *at, __u64 length)
+{
+	__u64 have = head->length & (LINE - 1), size;
 	struct iovec part;
 
-	if (!count || bpf_probe_read_user(&part, sizeof(part), parts))
-		return 0;
-	if (!part.iov_len && count > 1 && bpf_probe_read_user(&part, sizeof(part), parts + 1))
-		return 0;
-	if (part.iov_len < *length)
-		*length = part.iov_len;
-	return part.iov_base;
+	if (bpf_probe_read_user(&part, sizeof(part), at))
+		return false;
+	if (!part.iov_len)
+		return true;
+	if (!head->payload.in) {
+		head->payload.in = part.iov_base;
+		head->payload.length = part.iov_len < length ? part.iov_len : length;
+	}
+	size = length < LINE ? length - have : LINE - have;
+	if (part.iov_len < size)
+		size = part.iov_len;
+	asm volatile("" : "+r"(size)); /* older verifiers see its bounds only where they are checked */
+	if (size > LINE || bpf_probe_read_user(head->line + have, size, part.iov_base))
+		return false;
+	head->length = have + size;
+	return true;
 }
 
-static __always_inline const void *first_of_message(const void *message, __u64 *length)
+/* A head may be handed over in parts: method, path, version; a status line in two. */
+static __always_inline bool read_parts(struct head *head, const struct iovec *parts, __u64 count, __u64 length)
+{
+	__u64 wanted = length < LINE ? length : LINE;
+	int i;
+
+#pragma unroll
+	for (i = 0; i < MOST_VECTORS; i++) {
+		if (i >= count || head->length >= wanted)
+			break;
+		if (!add_part(head, parts + i, length))
+			return false;
+	}
+	return head->payload.in;
+}
+
+static __always_inline bool read_message_parts(struct head *head, const void *message, __u64 length)
 {
 	struct user_msghdr header;
 
 	if (bpf_probe_read_user(&header, sizeof(header), message))
-		return 0;
-	return first_part(header.msg_iov, header.msg_iovlen, length);
+		return false;
+	return read_parts(head, header.msg_iov, header.msg_iovlen, length);
 }
 
 #endif

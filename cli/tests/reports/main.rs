@@ -9,6 +9,7 @@
 )]
 
 mod ends;
+mod exchanges;
 mod host;
 mod memory;
 mod pipeline;

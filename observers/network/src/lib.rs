@@ -5,6 +5,7 @@ pub mod connections;
 pub mod convert;
 pub mod listeners;
 pub mod status;
+mod unread;
 
 use observer_base::{Family, Observer};
 

@@ -1,0 +1,177 @@
+//! Heads that are handed over in parts, and those that nobody can read.
+
+use std::io::{self, IoSlice, Read as _, Write as _};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::process::Command;
+use std::thread;
+use std::time::Duration;
+
+use ebpf::raw::Role;
+use ebpf::{Family, Loaded};
+
+use crate::status::{counted, entries_at};
+use crate::support::attached;
+
+/// Sends all parts by one system call.
+fn send(stream: &mut TcpStream, parts: &[&[u8]]) -> io::Result<()> {
+    let slices: Vec<_> = parts.iter().map(|part| IoSlice::new(part)).collect();
+    let sent = stream.write_vectored(&slices)?;
+    assert_eq!(sent, parts.concat().len());
+    Ok(())
+}
+
+fn connection() -> (TcpStream, TcpStream, u16) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let at = listener.local_addr().unwrap();
+    let client = TcpStream::connect(at).unwrap();
+    (client, listener.accept().unwrap().0, at.port())
+}
+
+fn take(stream: &mut TcpStream, length: usize) {
+    stream.read_exact(&mut vec![0; length]).unwrap();
+}
+
+#[test]
+#[ignore = "needs CAP_BPF"]
+fn a_head_in_several_buffers_is_read() {
+    let requests: [&[&[u8]]; 3] = [
+        &[b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"],
+        &[b"GET", b" /", b" HTTP/1.1\r\n", b"Host: x\r\n\r\n"],
+        &[b"", b"G", b"ET /a/longer/path", b" HTTP/1.1\r\nHost: x\r\n\r\n"],
+    ];
+    let responses: [&[&[u8]]; 3] = [
+        &[b"HTTP/1.1 500 ", b"Internal Server Error", b"\r\n", b"Content-Length: 0\r\n\r\n"],
+        &[b"HTTP", b"/1.1 ", b"500", b" Error\r\nContent-Length: 0\r\n\r\n"],
+        &[b"", b"HTTP/1.1 500 Error\r\nContent-Length: 0\r\n\r\n"],
+    ];
+    let mut loaded = attached(Family::Status);
+    for request in requests {
+        for response in responses {
+            let (mut client, mut server, port) = connection();
+            send(&mut client, request).unwrap();
+            take(&mut server, request.concat().len());
+            send(&mut server, response).unwrap();
+            take(&mut client, response.concat().len());
+            let entries = entries_at(&mut loaded, port);
+            for role in [Role::Client, Role::Server] {
+                assert_eq!(counted(&entries, role, 500), 1, "{role:?} {request:?} {response:?}");
+            }
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs CAP_BPF"]
+fn a_status_line_that_is_sent_by_itself_is_read_and_a_word_that_begins_like_one_is_not() {
+    let mut loaded = attached(Family::Status);
+    for (first, rest, errors) in [
+        (&b"HTTP/1.1 500 "[..], &b"Internal Server Error\r\nContent-Length: 0\r\n\r\n"[..], 1),
+        (b"http is old ", b"and this is no answer in it\r\n\r\n", 0),
+    ] {
+        let (mut client, mut server, port) = connection();
+        client.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+        take(&mut server, 27);
+        server.write_all(first).unwrap();
+        take(&mut client, first.len());
+        server.write_all(rest).unwrap();
+        take(&mut client, rest.len());
+        let entries = entries_at(&mut loaded, port);
+        for role in [Role::Client, Role::Server] {
+            assert_eq!(counted(&entries, role, 500), errors, "{role:?}");
+        }
+    }
+}
+
+/// Two exchanges of one connection are over before the kernel's clock ticks.
+#[test]
+#[ignore = "needs CAP_BPF"]
+fn an_error_right_behind_a_success_is_an_error() {
+    let mut loaded = attached(Family::Status);
+    let (mut client, mut server, port) = connection();
+    let request = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+    for _ in 0..20 {
+        for status in ["200 OK", "500 No"] {
+            client.write_all(request).unwrap();
+            take(&mut server, request.len());
+            let response = format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n");
+            server.write_all(response.as_bytes()).unwrap();
+            take(&mut client, response.len());
+        }
+        thread::park_timeout(Duration::from_nanos(2 * ebpf::TICK_NS));
+    }
+    let entries = entries_at(&mut loaded, port);
+    for role in [Role::Client, Role::Server] {
+        let of = |status| counted(&entries, role, status);
+        assert_eq!((of(200), of(500)), (20, 20), "{role:?}");
+    }
+}
+
+/// A server of one request, which answers it with 500 in the way of that name, and its client.
+const SERVER: &str = r#"
+import ctypes, mmap, os, socket, struct, sys, threading
+answer = b"HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n"
+
+def by_send(connection):
+    connection.sendall(answer)
+
+def by_sendfile(connection):
+    file = os.memfd_create("answer")
+    os.write(file, answer)
+    os.sendfile(connection.fileno(), file, 0, len(answer))
+
+def by_io_uring(connection):
+    call, parameters = ctypes.CDLL(None).syscall, ctypes.create_string_buffer(120)
+    ring = call(425, 4, parameters)
+    tail, array = (struct.unpack_from("I", parameters, 40 + 4 * i)[0] for i in (1, 6))
+    queue = mmap.mmap(ring, array + 16, offset=0)
+    entries = mmap.mmap(ring, 4 * 64, offset=0x10000000)
+    kept = ctypes.create_string_buffer(answer, len(answer))
+    struct.pack_into("BBHiQQI", entries, 0, 26, 0, 0, connection.fileno(), 0, ctypes.addressof(kept), len(answer))
+    struct.pack_into("I", queue, tail, 1)
+    call(426, ring, 1, 1, 1, None, 0)
+
+def ask(address):
+    connection = socket.create_connection(address)
+    connection.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    received = connection.recv(100)
+    assert received == answer, received
+
+listener = socket.create_server(("127.0.0.1", int(sys.argv[2])))
+client = threading.Thread(target=ask, args=(listener.getsockname(),))
+client.start()
+connection, _ = listener.accept()
+connection.recv(100)
+globals()[sys.argv[1]](connection)
+client.join()
+"#;
+
+/// Whether only the socket's own tracepoints see all system calls alike.
+fn sees_every_call(loaded: &Loaded) -> bool {
+    let mut reports = loaded.reports().iter();
+    reports.any(|report| report.hook == "sock_send_length" && report.rung.is_some() && !report.superseded)
+}
+
+#[test]
+#[ignore = "needs CAP_BPF"]
+fn an_answer_that_nobody_can_read_is_counted_as_such_and_its_status_is_not_guessed() {
+    let mut loaded = attached(Family::Status);
+    if !sees_every_call(&loaded) {
+        return;
+    }
+    for (way, is_unread) in [("by_send", false), ("by_sendfile", true), ("by_io_uring", true)] {
+        let kept = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let port = kept.local_addr().unwrap().port();
+        drop(kept);
+        let before = loaded.unread_total().unwrap();
+        let server = Command::new("/usr/bin/python3")
+            .args(["-c", SERVER, way, &port.to_string()])
+            .output()
+            .unwrap();
+        assert!(server.status.success(), "{way}: {server:?}");
+        let entries = entries_at(&mut loaded, port);
+        let of = |role| counted(&entries, role, 500);
+        assert_eq!(of(Role::Client), 1, "{way}: its client reads it in any case");
+        assert_eq!(of(Role::Server), u64::from(!is_unread), "{way}");
+        assert_eq!(loaded.unread_total().unwrap() > before, is_unread, "{way}");
+    }
+}
