@@ -3,14 +3,13 @@
 use std::io::{self, IoSlice, Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::process::Command;
-use std::thread;
 use std::time::Duration;
 
 use ebpf::raw::Role;
 use ebpf::{Family, Loaded};
 
 use crate::status::{counted, entries_at};
-use crate::support::attached;
+use crate::support::{attached, wait};
 
 /// Sends all parts by one system call.
 fn send(stream: &mut TcpStream, parts: &[&[u8]]) -> io::Result<()> {
@@ -40,7 +39,12 @@ fn a_head_in_several_buffers_is_read() {
         &[b"", b"G", b"ET /a/longer/path", b" HTTP/1.1\r\nHost: x\r\n\r\n"],
     ];
     let responses: [&[&[u8]]; 3] = [
-        &[b"HTTP/1.1 500 ", b"Internal Server Error", b"\r\n", b"Content-Length: 0\r\n\r\n"],
+        &[
+            b"HTTP/1.1 500 ",
+            b"Internal Server Error",
+            b"\r\n",
+            b"Content-Length: 0\r\n\r\n",
+        ],
         &[b"HTTP", b"/1.1 ", b"500", b" Error\r\nContent-Length: 0\r\n\r\n"],
         &[b"", b"HTTP/1.1 500 Error\r\nContent-Length: 0\r\n\r\n"],
     ];
@@ -54,7 +58,11 @@ fn a_head_in_several_buffers_is_read() {
             take(&mut client, response.concat().len());
             let entries = entries_at(&mut loaded, port);
             for role in [Role::Client, Role::Server] {
-                assert_eq!(counted(&entries, role, 500), 1, "{role:?} {request:?} {response:?}");
+                assert_eq!(
+                    counted(&entries, role, 500),
+                    1,
+                    "{role:?} {request:?} {response:?}"
+                );
             }
         }
     }
@@ -65,7 +73,11 @@ fn a_head_in_several_buffers_is_read() {
 fn a_status_line_that_is_sent_by_itself_is_read_and_a_word_that_begins_like_one_is_not() {
     let mut loaded = attached(Family::Status);
     for (first, rest, errors) in [
-        (&b"HTTP/1.1 500 "[..], &b"Internal Server Error\r\nContent-Length: 0\r\n\r\n"[..], 1),
+        (
+            &b"HTTP/1.1 500 "[..],
+            &b"Internal Server Error\r\nContent-Length: 0\r\n\r\n"[..],
+            1,
+        ),
         (b"http is old ", b"and this is no answer in it\r\n\r\n", 0),
     ] {
         let (mut client, mut server, port) = connection();
@@ -97,7 +109,7 @@ fn an_error_right_behind_a_success_is_an_error() {
             server.write_all(response.as_bytes()).unwrap();
             take(&mut client, response.len());
         }
-        thread::park_timeout(Duration::from_nanos(2 * ebpf::TICK_NS));
+        wait(Duration::from_nanos(2 * ebpf::TICK_NS));
     }
     let entries = entries_at(&mut loaded, port);
     for role in [Role::Client, Role::Server] {

@@ -4,14 +4,13 @@ use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::process::Command;
-use std::thread;
 use std::time::Duration;
 
 use ebpf::raw::{HttpError, NO_RESPONSE, Role};
 use ebpf::{Family, Loaded};
 
 use crate::status::{counted, entries_at, errors_at};
-use crate::support::{attached, own_cgroup_id, records_until};
+use crate::support::{attached, own_cgroup_id, records_until, wait};
 
 const REQUEST: &[u8] = b"GET /slow HTTP/1.1\r\nHost: localhost\r\n\r\n";
 const RESPONSE: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
@@ -71,7 +70,7 @@ fn a_client_that_closes_after_it_has_waited_has_given_up() {
     let listener = listener();
     for before in 0..2 {
         let (client, server) = asked(&listener, before);
-        thread::park_timeout(PATIENCE);
+        wait(PATIENCE);
         drop(client);
         assert_eq!(drain(server), REQUEST, "the server saw the request, and the end");
         assert_eq!(unanswered(&mut loaded, &listener), 1, "after {before} answers");
@@ -85,7 +84,7 @@ fn a_client_that_has_sent_its_last_and_closes_after_it_has_waited_has_given_up()
     let listener = listener();
     let (client, server) = asked(&listener, 0);
     client.shutdown(Shutdown::Write).unwrap();
-    thread::park_timeout(PATIENCE);
+    wait(PATIENCE);
     drop(client);
     drop(server);
     assert_eq!(unanswered(&mut loaded, &listener), 1);
@@ -103,7 +102,11 @@ fn a_client_that_closes_at_once_wants_no_answer() {
     drop(server);
     let entries = entries_at(&mut loaded, listener.local_addr().unwrap().port());
     assert_eq!(counted(&entries, Role::Client, NO_RESPONSE), 0);
-    assert_eq!(counted(&entries, Role::Server, 200), 1, "it was answered all the same");
+    assert_eq!(
+        counted(&entries, Role::Server, 200),
+        1,
+        "it was answered all the same"
+    );
 }
 
 fn is_told_of_the_client(loaded: &mut Loaded, listener: &TcpListener) -> HttpError {
@@ -199,7 +202,7 @@ fn what_is_sent_on_after_an_early_answer_is_no_request() {
     server.write_all(early).unwrap();
     take(&mut client, early);
     client.write_all(&[b'x'; 1024]).unwrap();
-    thread::park_timeout(PATIENCE);
+    wait(PATIENCE);
     drop(server);
     assert_eq!(drain(client), b"");
     let entries = entries_at(&mut loaded, listener.local_addr().unwrap().port());
@@ -219,7 +222,7 @@ fn a_client_with_the_beginning_of_an_answer_or_no_life_left_has_an_answer_or_wan
         }
         server.write_all(b"HTTP/1.1 ").unwrap();
         take(&mut client, b"HTTP/1.1 "); // too little for a status line
-        thread::park_timeout(PATIENCE);
+        wait(PATIENCE);
         drop(client);
     }
     // an answer that nobody has taken before the connection ends
@@ -227,7 +230,7 @@ fn a_client_with_the_beginning_of_an_answer_or_no_life_left_has_an_answer_or_wan
     take(&mut server, REQUEST);
     server.write_all(RESPONSE).unwrap();
     drop(server);
-    thread::park_timeout(PATIENCE);
+    wait(PATIENCE);
     drop(client);
 
     let (client, mut server) = asked(&listener, 0);
@@ -237,18 +240,14 @@ fn a_client_with_the_beginning_of_an_answer_or_no_life_left_has_an_answer_or_wan
         .spawn()
         .unwrap();
     take(&mut server, REQUEST);
-    thread::park_timeout(PATIENCE);
+    wait(PATIENCE);
     child.kill().unwrap();
     child.wait().unwrap();
     drain(server);
 
     assert_eq!(unanswered(&mut loaded, &listener), 0);
     let (client, _server) = asked(&listener, 0);
-    thread::park_timeout(PATIENCE);
+    wait(PATIENCE);
     drop(client);
-    assert_eq!(
-        unanswered(&mut loaded, &listener),
-        1,
-        "it would have been seen"
-    );
+    assert_eq!(unanswered(&mut loaded, &listener), 1, "it would have been seen");
 }
