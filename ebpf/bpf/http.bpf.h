@@ -11,7 +11,7 @@
 
 DESCRIBE(tapio_http_error);
 
-#define LINE 16              /* bytes of a message that are looked at: "GET / HTTP/1.1" with its CR LF */
+#define LINE TAPIO_LINE
 #define SHORTEST 12          /* "HTTP/1.1 500": a status line may be handed over in parts */
 #define CONTINUE_BYTES 25    /* "HTTP/1.1 100 Continue" and two CR LF: nobody adds a header to it */
 #define SHORTEST_RESPONSE 17 /* "HTTP/1.1 200 " and two CR LF */

@@ -62,51 +62,51 @@ static __always_inline enum tapio_payload kind_of_head(const struct head *head)
 	return head->length < SHORTEST ? OTHER : kind_of(head->line, head->length);
 }
 
-static __always_inline bool read_plain(struct head *head, const void *buffer, __u64 length)
+/* Adds a part of a message to its beginning, of which so many bytes are wanted. */
+static __always_inline bool add_part(struct head *head, void *from, __u64 length, __u64 wanted)
 {
-	if (length < SHORTEST || bpf_probe_read_user(head->line, length < LINE ? SHORTEST : LINE, buffer))
-		return false;
-	head->length = length < LINE ? SHORTEST : LINE;
-	head->payload.in = (void *)buffer;
-	head->payload.length = length;
-	return true;
-}
+	__u64 have = head->length & (LINE - 1), size = wanted - have;
 
-/* Adds a part of a message, of which so many bytes are still wanted. */
-static __always_inline bool add_part(struct head *head, const struct iovec *at, __u64 length)
-{
-	__u64 have = head->length & (LINE - 1), size;
-	struct iovec part;
-
-	if (bpf_probe_read_user(&part, sizeof(part), at))
-		return false;
-	if (!part.iov_len)
-		return true;
 	if (!head->payload.in) {
-		head->payload.in = part.iov_base;
-		head->payload.length = part.iov_len < length ? part.iov_len : length;
+		head->payload.in = from;
+		head->payload.length = length;
 	}
-	size = length < LINE ? length - have : LINE - have;
-	if (part.iov_len < size)
-		size = part.iov_len;
+	if (length < size)
+		size = length;
 	asm volatile("" : "+r"(size)); /* older verifiers see its bounds only where they are checked */
-	if (size > LINE || bpf_probe_read_user(head->line + have, size, part.iov_base))
+	if (size > LINE || bpf_probe_read_user(head->line + have, size, from))
 		return false;
 	head->length = have + size;
 	return true;
 }
 
+/* What is wanted of a message when some of its first line came before. */
+static __always_inline __u64 wanted_of(const struct head *head, __u64 length)
+{
+	return length < LINE - (head->length & (LINE - 1)) ? head->length + length : LINE;
+}
+
+static __always_inline bool read_plain(struct head *head, const void *buffer, __u64 length)
+{
+	return add_part(head, (void *)buffer, length, wanted_of(head, length));
+}
+
 /* A head may be handed over in parts: method, path, version; a status line in two. */
 static __always_inline bool read_parts(struct head *head, const struct iovec *parts, __u64 count, __u64 length)
 {
-	__u64 wanted = length < LINE ? length : LINE;
+	__u64 wanted = wanted_of(head, length);
+	struct iovec part;
 	int i;
 
 #pragma unroll
 	for (i = 0; i < MOST_VECTORS; i++) {
 		if (i >= count || head->length >= wanted)
 			break;
-		if (!add_part(head, parts + i, length))
+		if (bpf_probe_read_user(&part, sizeof(part), parts + i))
+			return false;
+		if (part.iov_len > length)
+			part.iov_len = length;
+		if (part.iov_len && !add_part(head, part.iov_base, part.iov_len, wanted))
 			return false;
 	}
 	return head->payload.in;

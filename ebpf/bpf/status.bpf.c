@@ -131,6 +131,29 @@ static __always_inline void read_head(struct head *head, struct pt_regs *regs, _
 		read_message_parts(head, given, length);
 }
 
+/* Some send a line word by word. What another message began is taken up, if it went the same way. */
+static __always_inline void take_up(struct head *head, struct tapio_conversation *at, __u32 direction)
+{
+	if (!at->begun_way)
+		return;
+	if (at->begun_way == direction) {
+		__builtin_memcpy(head->line, at->begun, LINE);
+		head->length = at->begun_bytes & (LINE - 1);
+	}
+	at->begun_way = 0;
+}
+
+/* Whether it may be the beginning of a line, which is to be gone on with. */
+static __always_inline bool put_by(const struct head *head, struct tapio_conversation *at, __u32 direction)
+{
+	if (!head->length || head->length >= LINE || head->line[0] < 'A' || head->line[0] > 'Z')
+		return false;
+	__builtin_memcpy(at->begun, head->line, LINE);
+	at->begun_bytes = head->length;
+	at->begun_way = direction;
+	return true;
+}
+
 /* The rest of the first request's head: who looks for HTTP/2's preface first reads its 24 bytes by themselves. */
 static __always_inline void go_on(struct tapio_conversation *at, struct sock *sk, const struct payload *rest,
 				  __u32 direction)
@@ -174,13 +197,14 @@ static __always_inline void read_message(struct tapio_conversation *at, struct s
 		return;
 	if (is_io_uring || !is_readable(number))
 		return pass_unread(at, sk, is_io_uring, direction);
+	take_up(&head, at, direction);
 	read_head(&head, regs, length);
 	kind = kind_of_head(&head);
 	if (kind == RESPONSE)
 		finish(at, sk, head.line, &head.payload, direction, true);
 	else if (kind == REQUEST)
 		begin(at, sk, &head.payload, direction, true);
-	else
+	else if (!put_by(&head, at, direction))
 		go_on(at, sk, &head.payload, direction);
 }
 
@@ -206,7 +230,7 @@ static __always_inline int transfer(struct sock *sk, int moved, __u32 direction)
 {
 	struct tapio_conversation *at;
 
-	if (moved < SHORTEST || !is_tcp(sk, true))
+	if (moved <= 0 || !is_tcp(sk, true))
 		return 0;
 	at = conversation_of(sk);
 	if (!at)

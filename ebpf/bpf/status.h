@@ -7,6 +7,8 @@
 
 #define TAPIO_SLOTS 24 /* slot i: [2^i, 2^(i+1)) microseconds; the first also holds less, the last also more */
 
+#define TAPIO_LINE 16 /* bytes of a message that are looked at: "GET / HTTP/1.1" with its CR LF */
+
 #define TAPIO_HTTP_ERROR 3
 
 struct tapio_http_error {
@@ -46,7 +48,10 @@ struct tapio_conversation {
 	__u32 head_open;  /* 1: more of the first request's head may come, and tell whether it is a health check */
 	__u32 is_doubted; /* 1: what waits may be no request, but the rest of one that was answered before it had ended */
 	__u32 by_checker; /* 1: its client does nothing but test servers */
+	__u32 begun_way;  /* which way a line went that has only begun; 0: none has */
+	__u32 begun_bytes;
 	__u32 pad;
+	__u8 begun[TAPIO_LINE];
 };
 
 #endif

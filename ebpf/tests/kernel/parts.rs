@@ -94,6 +94,44 @@ fn a_status_line_that_is_sent_by_itself_is_read_and_a_word_that_begins_like_one_
     }
 }
 
+#[test]
+#[ignore = "needs CAP_BPF"]
+fn a_head_that_is_sent_word_by_word_is_read_and_an_empty_line_before_it_is_none_of_its_words() {
+    let mut loaded = attached(Family::Status);
+    if !sees_every_call(&loaded) {
+        return;
+    }
+    let (mut client, mut server, port) = connection();
+    client.set_nodelay(true).unwrap();
+    server.set_nodelay(true).unwrap();
+    let say = |from: &mut TcpStream, to: &mut TcpStream, words: &[&str]| {
+        for word in words {
+            from.write_all(word.as_bytes()).unwrap();
+            take(to, word.len());
+        }
+    };
+    let request = ["GET", " ", "/", " HTTP/1.1\r\n", "Host: x\r\n\r\n"];
+    for status in ["500", "503"] {
+        say(&mut client, &mut server, &request);
+        say(
+            &mut server,
+            &mut client,
+            &["HTTP/1.1 ", status, " ", "No\r\n", "Content-Length: 0\r\n\r\n"],
+        );
+    }
+    say(
+        &mut client,
+        &mut server,
+        &["\r\n", "GET / HTTP/1.1\r\nHost: x\r\n\r\n"],
+    );
+    say(&mut server, &mut client, &["HTTP/1.1 502 No\r\n\r\n"]);
+    let entries = entries_at(&mut loaded, port);
+    for role in [Role::Client, Role::Server] {
+        let of = |status| counted(&entries, role, status);
+        assert_eq!((of(500), of(503), of(502)), (1, 1, 1), "{role:?}");
+    }
+}
+
 /// Two exchanges of one connection are over before the kernel's clock ticks.
 #[test]
 #[ignore = "needs CAP_BPF"]
