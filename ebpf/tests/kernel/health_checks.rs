@@ -1,15 +1,15 @@
 //! Kubelet's and load balancers' tests of a server are told from its users' requests.
 
+use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::process::Command;
 use std::thread;
 
 use ebpf::Family;
 use ebpf::raw::{Http, Role, SumKey};
 
 use crate::status::{entries_at, errors_at};
-use crate::support::{attached, records_until};
+use crate::support::{attached, attached_alone, records_until};
 
 const NOT_READY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n";
 
@@ -128,36 +128,21 @@ fn a_server_that_reads_the_first_bytes_by_themselves_is_tested_all_the_same() {
     }
 }
 
-/// A request that says nothing of its sender, by a process of that name.
-const ASK: &str = r#"
-import socket, sys
-with open("/proc/self/comm", "w") as name:
-    name.write(sys.argv[1])
-connection = socket.create_connection(("127.0.0.1", int(sys.argv[2])))
-for _ in range(2):
-    connection.sendall(b"GET /ready HTTP/1.1\r\nHost: x\r\nUser-Agent: curl/8.5.0\r\n\r\n")
-    assert connection.recv(1000).startswith(b"HTTP/1.1 503 ")
-"#;
+/// Gives this process a name, which all its threads' connections have.
+fn is_called(name: &str) {
+    fs::write("/proc/self/comm", name).unwrap();
+}
 
 #[test]
 #[ignore = "needs CAP_BPF"]
-fn what_kubelet_asks_is_a_health_check_on_both_sides_whatever_it_calls_itself() {
-    let mut loaded = attached(Family::Status);
+fn what_kubelet_asks_is_a_health_check_on_both_sides_whatever_it_says_of_itself() {
+    let mut loaded = attached_alone(Family::Status, 1);
+    let own = fs::read_to_string("/proc/self/comm").unwrap();
+    let user = || request("/ready", "User-Agent: curl/8.5.0");
     for (name, is_check) in [("kubelet", true), ("kubelets", false), ("curl", false)] {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let server = thread::spawn(move || {
-            let (mut stream, _) = listener.accept().unwrap();
-            while stream.read(&mut [0; 2048]).unwrap() > 0 {
-                stream.write_all(NOT_READY).unwrap();
-            }
-        });
-        let client = Command::new("/usr/bin/python3")
-            .args(["-c", ASK, name, &port.to_string()])
-            .output()
-            .unwrap();
-        assert!(client.status.success(), "{client:?}");
-        server.join().unwrap();
+        is_called(name);
+        let port = ask(&[user(), user()]);
+        is_called(own.trim_end());
         let entries = entries_at(&mut loaded, port);
         let expected = if is_check { (2, 0) } else { (0, 2) };
         for role in [Role::Client, Role::Server] {
