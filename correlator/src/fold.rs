@@ -245,6 +245,9 @@ impl Folder {
             let others = state.instances.others(&sighting.subject, sighting.time_ns);
             sighting.remaining(others);
         }
+        if state.ratios.is_usual(&sighting) {
+            return;
+        }
         state.ratios.count_early(&sighting);
         state.episodes.merge(sighting);
     }

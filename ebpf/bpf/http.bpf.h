@@ -1,17 +1,30 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /* HTTP/1.x exchanges from the first bytes of what a TCP socket sends and receives: from the first of a request to the
- * first of its response, or to the client's giving up. The files that include this find the bytes. */
+ * first of its response, or to the end of the wait for it. The files that include this find the bytes. */
 #ifndef TAPIO_HTTP_BPF_H
 #define TAPIO_HTTP_BPF_H
 
+#include "checkers.bpf.h"
 #include "health_check.bpf.h"
 #include "rows.bpf.h"
 #include "status.h"
 
 DESCRIBE(tapio_http_error);
 
-#define MINIMUM 16 /* shorter payloads hold neither "GET / HTTP/1.1" with its CR LF nor a status line */
+#define LINE TAPIO_LINE
+#define SHORTEST 12          /* "HTTP/1.1 500": a status line may be handed over in parts */
+#define CONTINUE_BYTES 25    /* "HTTP/1.1 100 Continue" and two CR LF: nobody adds a header to it */
+#define SHORTEST_RESPONSE 17 /* "HTTP/1.1 200 " and two CR LF */
+
+/* Nobody waits for an answer less than this: who wants none closes at once, or sets a timeout of 1 to 10 ms, which a
+ * slow clock ends a tick later. */
+#define LEAST_WAIT_NS 20000000ULL
+
+/* Responses of a connection that are read in one tick of the kernel's clock. */
+#define SAMPLES 8
+
 #define WINDOW_NS 100000000ULL
+#define CONTINUE 100
 #define SWITCHING_PROTOCOLS 101
 #define NO_RESPONSE 0
 #define SHUTDOWN_MASK 3 /* neither sends nor receives any more */
@@ -24,9 +37,10 @@ static __always_inline __u64 moved_at(struct tcp_sock *tcp, const bool direct);
 /* Whether the programs need a kernel from 5.12 on anyway, see claimed(). */
 static __always_inline bool is_recent(void);
 
-/* Whose socket it is. */
+/* Whose socket it is. What the peer does is seen while any task may run. */
 static __always_inline void identify(struct tapio_sum_key *key, struct sock *sk);
-static __always_inline void fill_owner(struct tapio_task *out, struct sock *sk);
+static __always_inline void fill_owner(struct tapio_task *out, struct sock *sk, const struct tapio_sum_key *key,
+				       const bool is_current);
 
 /* Whether the current task closes its files because it dies. */
 static __always_inline bool is_exiting(void);
@@ -98,6 +112,8 @@ static __always_inline void introduce(struct tapio_conversation *at, struct sock
 	key->netns = netns_of(sk, direct);
 	key->port = role == TAPIO_SERVER ? local_port_of(sk, direct) : peer_port_of(sk, direct);
 	peer_of(sk, key->peer, direct);
+	at->by_checker = is_checkers_connection(sk, role, direct) ||
+			 (role == TAPIO_CLIENT && is_checkers_name(key->comm));
 }
 
 static __always_inline void wait_from_now(struct tapio_conversation *at, struct sock *sk, const bool direct)
@@ -107,7 +123,8 @@ static __always_inline void wait_from_now(struct tapio_conversation *at, struct 
 	if (!tcp)
 		return;
 	at->since_ns = moved_at(tcp, direct);
-	at->received = GET(direct, tcp, bytes_received);
+	at->taken = GET(direct, tcp, copied_seq);
+	at->is_doubted = 0;
 }
 
 /* The first request tells whether a connection is there for health checks. Where it is, each request is asked again: a
@@ -122,7 +139,7 @@ static __always_inline void begin(struct tapio_conversation *at, struct sock *sk
 	if (!asks(at, direction))
 		return;
 	if (is_first || at->key.health_check)
-		at->key.health_check = is_health_check(request);
+		at->key.health_check = at->by_checker || is_health_check(request);
 	at->head_open = is_first && !at->key.health_check && request->length < MOST_PARTS * PART_BYTES;
 	wait_from_now(at, sk, direct);
 }
@@ -185,13 +202,14 @@ static __always_inline bool first_of_window(struct tapio_sum_key *key)
 	return true;
 }
 
-static __always_inline void report_error(struct tapio_sum_key *key, struct sock *sk, __u64 latency, const bool direct)
+static __always_inline void report_error(struct tapio_sum_key *key, struct sock *sk, __u64 latency,
+					 const bool is_current, const bool direct)
 {
 	struct tapio_http_error *record = reserve(TAPIO_HTTP_ERROR, sizeof(*record));
 
 	if (!record)
 		return;
-	fill_owner(&record->task, sk);
+	fill_owner(&record->task, sk, key, is_current);
 	__builtin_memcpy(record->peer, key->peer, sizeof(record->peer));
 	local_of(sk, record->local, direct);
 	record->peer_port = peer_port_of(sk, direct);
@@ -204,7 +222,7 @@ static __always_inline void report_error(struct tapio_sum_key *key, struct sock 
 }
 
 static __always_inline void end(struct tapio_conversation *at, struct sock *sk, __u32 status, __u64 now,
-				const bool direct)
+				const bool is_current, const bool direct)
 {
 	__u64 latency = since(at->since_ns, now);
 	bool is_error = status >= 500 || status == NO_RESPONSE;
@@ -212,68 +230,71 @@ static __always_inline void end(struct tapio_conversation *at, struct sock *sk, 
 	at->since_ns = 0;
 	at->key.outcome = status;
 	if (is_error && !at->key.health_check && first_of_window(&at->key))
-		report_error(&at->key, sk, latency, direct);
+		report_error(&at->key, sk, latency, is_current, direct);
 	count_exchange(&at->key, latency);
-}
-
-static __always_inline void finish(struct tapio_conversation *at, struct sock *sk, const __u8 *line, __u32 direction,
-				   const bool direct)
-{
-	struct tcp_sock *tcp = tcp_of(sk, direct);
-	__u32 status = status_of(line);
-
-	if (!tcp || !at->since_ns || asks(at, direction))
-		return;
-	if (status == SWITCHING_PROTOCOLS) {
-		at->key.role = 0;
-		at->since_ns = 0;
-	}
-	if (status < 200)
-		return;
-	at->read_in = bpf_jiffies64();
-	end(at, sk, status, moved_at(tcp, direct), direct);
-}
-
-/* Who closes an established connection of his own accord; not who dies, and not who only has no more to send. What ends
- * a connection from outside changes its state before it is shut down. */
-static __always_inline bool is_closed_by_owner(struct sock *sk, int from, int to, const bool direct)
-{
-	return from == TCP_ESTABLISHED && (to == TCP_FIN_WAIT1 || to == TCP_CLOSE) && is_tcp(sk, direct) &&
-	       GET(direct, sk, sk_shutdown) == SHUTDOWN_MASK && !is_exiting();
-}
-
-/* The client closes while it waits and nothing has come back. */
-static __always_inline void give_up(struct tapio_conversation *at, struct sock *sk, const bool direct)
-{
-	struct tcp_sock *tcp = tcp_of(sk, direct);
-
-	if (tcp && at->since_ns && at->key.role == TAPIO_CLIENT && at->received == GET(direct, tcp, bytes_received))
-		end(at, sk, NO_RESPONSE, bpf_ktime_get_ns(), direct);
-}
-
-/* Where conversations are found by address. */
-static __always_inline int closed(struct sock *sk, int from, int to, const bool direct)
-{
-	struct tapio_conversation *at;
-
-	if (!is_closed_by_owner(sk, from, to, direct))
-		return 0;
-	at = conversation_at(sk, false, direct);
-	if (at)
-		give_up(at, sk, direct);
-	return 0;
 }
 
 enum tapio_payload { OTHER = 0, REQUEST = 1, RESPONSE = 2 };
 
-static __always_inline enum tapio_payload kind_of(const __u8 line[MINIMUM])
+static __always_inline enum tapio_payload kind_of(const __u8 *line, __u64 length)
 {
 	__u32 word;
 
 	__builtin_memcpy(&word, line, sizeof(word));
 	if (word == WORD('H', 'T', 'T', 'P'))
 		return RESPONSE;
-	return is_request(word) ? REQUEST : OTHER;
+	return length >= LINE && is_request(word) ? REQUEST : OTHER;
 }
+
+/* The leave to go on and the answer may be read at once. */
+static __always_inline __u32 last_status(const __u8 *line, const struct payload *response)
+{
+	__u32 status = status_of(line);
+	__u8 next[PART_BYTES];
+
+	if (status != CONTINUE || response->length < CONTINUE_BYTES + LINE ||
+	    !read_part(response, CONTINUE_BYTES, next, LINE) || kind_of(next, LINE) != RESPONSE)
+		return status;
+	return status_of(next);
+}
+
+/* What is announced is no answer: it is waited for on. Behind a longer message it may stand unseen. */
+static __always_inline void announce(struct tapio_conversation *at, struct tcp_sock *tcp, __u32 status, __u64 length,
+				     const bool direct)
+{
+	if (status == SWITCHING_PROTOCOLS) {
+		at->key.role = 0;
+		at->since_ns = 0;
+	}
+	if (status && length < 2 * SHORTEST_RESPONSE)
+		at->taken = GET(direct, tcp, copied_seq);
+}
+
+static __always_inline void count_sample(struct tapio_conversation *at)
+{
+	__u64 tick = bpf_jiffies64();
+
+	if (at->read_in != tick)
+		at->reads = 0;
+	at->read_in = tick;
+	at->reads++;
+}
+
+static __always_inline void finish(struct tapio_conversation *at, struct sock *sk, const __u8 *line,
+				   const struct payload *response, __u32 direction, const bool direct)
+{
+	struct tcp_sock *tcp = tcp_of(sk, direct);
+	__u32 status;
+
+	if (!tcp || !at->since_ns || asks(at, direction))
+		return;
+	status = last_status(line, response);
+	if (status < 200)
+		return announce(at, tcp, status, response->length, direct);
+	count_sample(at);
+	end(at, sk, status, moved_at(tcp, direct), true, direct);
+}
+
+#include "unanswered.bpf.h"
 
 #endif

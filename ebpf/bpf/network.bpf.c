@@ -5,8 +5,6 @@
 
 DESCRIBE(tapio_connect_failed);
 
-enum { EADDRNOTAVAIL = 99, ECONNABORTED = 103, ECANCELED = 125 };
-
 /* Nobody waits for an answer less than this: who closes earlier has a reason of his own, such as an ICMP error that he
  * has read and the socket no longer shows, or another connection that was faster. */
 #define LEAST_PATIENCE_NS 10000000ULL

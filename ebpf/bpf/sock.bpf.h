@@ -13,7 +13,19 @@
 
 #define SECOND_NS 1000000000ULL
 
-enum { TCP_ESTABLISHED = 1, TCP_SYN_SENT = 2, TCP_SYN_RECV = 3, TCP_FIN_WAIT1 = 4, TCP_CLOSE = 7, TCP_LISTEN = 10 };
+enum {
+	TCP_ESTABLISHED = 1,
+	TCP_SYN_SENT = 2,
+	TCP_SYN_RECV = 3,
+	TCP_FIN_WAIT1 = 4,
+	TCP_FIN_WAIT2 = 5,
+	TCP_CLOSE = 7,
+	TCP_CLOSE_WAIT = 8,
+	TCP_LISTEN = 10,
+	TCP_CLOSING = 11,
+};
+
+enum { EADDRNOTAVAIL = 99, ECONNABORTED = 103, ECANCELED = 125 };
 
 static __always_inline bool is_tcp(struct sock *sk, const bool direct)
 {

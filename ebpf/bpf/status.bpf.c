@@ -13,14 +13,40 @@ static __always_inline bool is_recent(void)
 	return true;
 }
 
+#define PF_IO_WORKER 0x00000010
 #define PF_KTHREAD 0x00200000
 #define MSG_PEEK 2
 
 #if defined(__TARGET_ARCH_x86)
-enum { READ = 0, WRITE = 1, READV = 19, WRITEV = 20, SENDTO = 44, RECVFROM = 45, SENDMSG = 46, RECVMSG = 47 };
+enum {
+	READ = 0,
+	WRITE = 1,
+	READV = 19,
+	WRITEV = 20,
+	SENDTO = 44,
+	RECVFROM = 45,
+	SENDMSG = 46,
+	RECVMSG = 47,
+	RECVMMSG = 299,
+	SENDMMSG = 307,
+};
 #elif defined(__TARGET_ARCH_arm64)
-enum { READ = 63, WRITE = 64, READV = 65, WRITEV = 66, SENDTO = 206, RECVFROM = 207, SENDMSG = 211, RECVMSG = 212 };
+enum {
+	READ = 63,
+	WRITE = 64,
+	READV = 65,
+	WRITEV = 66,
+	SENDTO = 206,
+	RECVFROM = 207,
+	SENDMSG = 211,
+	RECVMSG = 212,
+	RECVMMSG = 243,
+	SENDMMSG = 269,
+};
 #endif
+
+/* Alike on all architectures, as all that came after 5.0. */
+enum { IO_URING_SETUP = 425, IO_URING_ENTER = 426 };
 
 /* Reading user memory is most of a run's cost, so a socket that never spoke HTTP is asked ever more rarely. */
 #define PATIENCE 16
@@ -33,13 +59,33 @@ struct {
 	__type(value, struct tapio_conversation);
 } conversations SEC(".maps");
 
-/* Whether the first bytes have to be looked at. Once a socket speaks HTTP, most of its messages are told by their
- * direction: nobody waits for the rest of a response, and what comes after a response is the next request. Should that
- * be a rest after all, the request that really comes next is read, since one seems to wait, and begins anew.
+/* Messages of which nobody knows whether they are HTTP, or what a response says: their bytes cannot be read. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u64);
+} unread SEC(".maps");
+
+/* What follows an answer in the direction of requests is one, or the rest of one that was answered early: should
+ * nothing be answered, nobody was waiting for certain. Should it be a rest, the request that really comes next is read,
+ * since one seems to wait, and begins anew. */
+static __always_inline void may_wait(struct tapio_conversation *at, struct sock *sk)
+{
+	wait_from_now(at, sk, true);
+	at->is_doubted = 1;
+}
+
+/* What is no response is no sample, so that another protocol on the same connection is not taken for one. */
+static __always_inline bool is_sampled(struct tapio_conversation *at)
+{
+	return at->read_in == bpf_jiffies64() && at->reads >= SAMPLES;
+}
+
+/* Whether the first bytes have to be looked at. Once a socket speaks HTTP, nobody waits for the rest of a response.
  *
- * Of several responses within one tick of the kernel's clock the first is read, and the others count as it did: who
- * answers that often is known by hundreds of samples a second, and below that every response is read. What is no
- * response is no sample, so that another protocol on the same connection is not taken for one. */
+ * Of many exchanges within one tick of the kernel's clock the first are read, and the others count as the last of these
+ * did: who answers that often is known by thousands of samples a second, and below that everything is read. */
 static __always_inline bool is_worth_reading(struct tapio_conversation *at, struct sock *sk, __u32 direction)
 {
 	struct tcp_sock *tcp;
@@ -49,63 +95,117 @@ static __always_inline bool is_worth_reading(struct tapio_conversation *at, stru
 		before = at->messages++;
 		return (before < PATIENCE || !(before & SELDOM)) && !is_own();
 	}
-	if (!at->since_ns) {
-		if (!asks(at, direction))
-			return false;
-		if (at->key.health_check)
+	if (!at->since_ns && !asks(at, direction))
+		return false;
+	if (!is_sampled(at))
+		return true;
+	if (asks(at, direction)) {
+		if (at->since_ns || at->key.health_check)
 			return true;
-		wait_from_now(at, sk, true);
+		may_wait(at, sk);
 		return false;
 	}
-	if (asks(at, direction) || at->read_in != bpf_jiffies64())
-		return true;
 	tcp = tcp_of(sk, true);
 	if (tcp)
-		end(at, sk, at->key.outcome, last_moved(tcp, true), true);
+		end(at, sk, at->key.outcome, last_moved(tcp, true), true, true);
 	return false;
 }
 
-static __always_inline const void *buffer_of(struct pt_regs *regs, __u64 *length)
+/* Of several messages of one system call the first is looked at. False: its bytes lie somewhere else. */
+static __always_inline bool is_readable(__u64 number)
+{
+	return number == WRITE || number == READ || number == SENDTO || number == RECVFROM || number == WRITEV ||
+	       number == READV || number == SENDMSG || number == RECVMSG || number == SENDMMSG || number == RECVMMSG;
+}
+
+static __always_inline void read_head(struct head *head, struct pt_regs *regs, __u64 length)
 {
 	__u64 number = NUMBER(regs);
+	const void *given = (const void *)SECOND(regs);
 
 	if (number == WRITE || number == READ || number == SENDTO || number == RECVFROM)
-		return (const void *)SECOND(regs);
-	if (number == WRITEV || number == READV)
-		return first_part((const struct iovec *)SECOND(regs), THIRD(regs), length);
-	if (number == SENDMSG || number == RECVMSG)
-		return first_of_message((const void *)SECOND(regs), length);
-	return 0;
+		read_plain(head, given, length);
+	else if (number == WRITEV || number == READV)
+		read_parts(head, given, THIRD(regs), length);
+	else
+		read_message_parts(head, given, length);
+}
+
+/* Some send a line word by word. What another message began is taken up, if it went the same way. */
+static __always_inline void take_up(struct head *head, struct tapio_conversation *at, __u32 direction)
+{
+	if (!at->begun_way)
+		return;
+	if (at->begun_way == direction) {
+		__builtin_memcpy(head->line, at->begun, LINE);
+		head->length = at->begun_bytes & (LINE - 1);
+	}
+	at->begun_way = 0;
+}
+
+/* Whether it may be the beginning of a line, which is to be gone on with. */
+static __always_inline bool put_by(const struct head *head, struct tapio_conversation *at, __u32 direction)
+{
+	if (!head->length || head->length >= LINE || head->line[0] < 'A' || head->line[0] > 'Z')
+		return false;
+	__builtin_memcpy(at->begun, head->line, LINE);
+	at->begun_bytes = head->length;
+	at->begun_way = direction;
+	return true;
 }
 
 /* The rest of the first request's head: who looks for HTTP/2's preface first reads its 24 bytes by themselves. */
-static __always_inline void go_on(struct tapio_conversation *at, const struct payload *rest, __u32 direction)
+static __always_inline void go_on(struct tapio_conversation *at, struct sock *sk, const struct payload *rest,
+				  __u32 direction)
 {
-	if (!at->head_open || !at->since_ns || !asks(at, direction))
+	if (!at->key.role || !asks(at, direction))
+		return;
+	if (!at->since_ns)
+		return may_wait(at, sk);
+	if (!at->head_open || !rest->in)
 		return;
 	at->head_open = 0;
 	at->key.health_check = is_health_check(rest);
 }
 
+/* Of what may be anything, only io_uring is worth a word: whole servers use nothing else. */
+static __always_inline void pass_unread(struct tapio_conversation *at, struct sock *sk, bool is_io_uring,
+					__u32 direction)
+{
+	__u32 zero = 0;
+	__u64 *count = bpf_map_lookup_elem(&unread, &zero);
+	bool is_answer = at->since_ns && !asks(at, direction);
+
+	if (count && (is_answer || (!at->key.role && is_io_uring)))
+		*count += 1;
+	if (is_answer)
+		at->since_ns = 0;
+	else if (at->key.role && !at->since_ns)
+		may_wait(at, sk);
+}
+
 static __always_inline void read_message(struct tapio_conversation *at, struct sock *sk, __u64 length, __u32 direction)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
+	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
+	__u64 number = NUMBER(regs);
+	bool is_io_uring = task->flags & PF_IO_WORKER || number == IO_URING_ENTER || number == IO_URING_SETUP;
 	enum tapio_payload kind;
-	__u8 line[MINIMUM];
-	const void *buffer;
+	struct head head = {};
 
 	if (task->flags & PF_KTHREAD)
 		return;
-	buffer = buffer_of((struct pt_regs *)bpf_task_pt_regs(task), &length);
-	if (!buffer)
-		return;
-	kind = kind_at(buffer, length, line);
+	if (is_io_uring || !is_readable(number))
+		return pass_unread(at, sk, is_io_uring, direction);
+	take_up(&head, at, direction);
+	read_head(&head, regs, length);
+	kind = kind_of_head(&head);
 	if (kind == RESPONSE)
-		finish(at, sk, line, direction, true);
+		finish(at, sk, head.line, &head.payload, direction, true);
 	else if (kind == REQUEST)
-		begin(at, sk, &(struct payload){.in = (void *)buffer, .length = length}, direction, true);
-	else
-		go_on(at, &(struct payload){.in = (void *)buffer, .length = length}, direction);
+		begin(at, sk, &head.payload, direction, true);
+	else if (!put_by(&head, at, direction))
+		go_on(at, sk, &head.payload, direction);
 }
 
 static __always_inline struct tapio_conversation *known(struct sock *sk)
@@ -130,7 +230,7 @@ static __always_inline int transfer(struct sock *sk, int moved, __u32 direction)
 {
 	struct tapio_conversation *at;
 
-	if (moved < MINIMUM || !is_tcp(sk, true))
+	if (moved <= 0 || !is_tcp(sk, true))
 		return 0;
 	at = conversation_of(sk);
 	if (!at)
@@ -155,14 +255,17 @@ int BPF_PROG(received_btf, struct sock *sk, int moved, int flags)
 }
 
 SEC("tp_btf/inet_sock_set_state")
-int BPF_PROG(closed_btf, struct sock *sk, int from, int to)
+int BPF_PROG(changed_btf, struct sock *sk, int from, int to)
 {
 	struct tapio_conversation *at;
 
-	if (!is_closed_by_owner(sk, from, to, true))
+	if (!is_tcp(sk, true))
+		return 0;
+	see_connecting(sk, from, to, true);
+	if (!may_end_wait(from))
 		return 0;
 	at = known(sk);
 	if (at)
-		give_up(at, sk, true);
+		end_wait(at, sk, from, to, true);
 	return 0;
 }

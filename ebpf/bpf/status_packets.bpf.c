@@ -60,7 +60,8 @@ static __always_inline void identify(struct tapio_sum_key *key, struct sock *sk)
 		belong_to(key, sender);
 }
 
-static __always_inline void fill_owner(struct tapio_task *out, struct sock *sk)
+static __always_inline void fill_owner(struct tapio_task *out, struct sock *sk, const struct tapio_sum_key *key,
+				       const bool is_current)
 {
 	struct sender *sender = sender_of(sk);
 
@@ -112,7 +113,7 @@ static __always_inline bool read_part(const struct payload *payload, __u64 from,
 
 /* Reads the first bytes of a payload that has not been seen before. */
 static __always_inline enum tapio_payload payload_of(struct __sk_buff *packet, struct tcp_sock *tcp, __u32 direction,
-						     struct payload *payload, __u8 line[MINIMUM])
+						     struct payload *payload, __u8 line[LINE])
 {
 	__u32 at = segment_in(packet);
 	struct tcp_header header;
@@ -120,16 +121,20 @@ static __always_inline enum tapio_payload payload_of(struct __sk_buff *packet, s
 	if (!at || !load(packet, at, &header, sizeof(header)))
 		return OTHER;
 	at += (header.offset >> 4) * 4;
-	if (at + MINIMUM > packet->len || is_repeated(tcp, bpf_ntohl(header.sequence), direction))
+	if (at + SHORTEST > packet->len || is_repeated(tcp, bpf_ntohl(header.sequence), direction))
 		return OTHER;
 	payload->at = at;
 	payload->length = packet->len - at;
-	return load(packet, at, line, MINIMUM) ? kind_of(line) : OTHER;
+	if (!load(packet, at, line, SHORTEST))
+		return OTHER;
+	if (payload->length >= LINE && !load(packet, at + SHORTEST, line + SHORTEST, LINE - SHORTEST))
+		return OTHER;
+	return kind_of(line, payload->length);
 }
 
 /* A server's socket has an owner once it answers. What has none is sent by this process, or by nobody. */
 static __always_inline void see(struct sock *sk, enum tapio_payload kind, const struct payload *payload,
-				const __u8 line[MINIMUM], __u32 direction)
+				const __u8 line[LINE], __u32 direction)
 {
 	struct sender *sender = sender_of(sk);
 	struct tapio_conversation *at;
@@ -144,7 +149,7 @@ static __always_inline void see(struct sock *sk, enum tapio_payload kind, const 
 	if (kind == REQUEST)
 		begin(at, sk, payload, direction, true);
 	else
-		finish(at, sk, line, direction, true);
+		finish(at, sk, line, payload, direction, true);
 }
 
 static __always_inline int transfer(struct __sk_buff *packet, __u32 direction)
@@ -153,7 +158,7 @@ static __always_inline int transfer(struct __sk_buff *packet, __u32 direction)
 	struct payload payload = {.in = packet};
 	struct sock *sk = (struct sock *)tcp;
 	enum tapio_payload kind;
-	__u8 line[MINIMUM];
+	__u8 line[LINE];
 
 	if (!tcp || sk->__sk_common.skc_state == TCP_LISTEN)
 		return PASS;
@@ -199,7 +204,7 @@ int BPF_PROG(exits, struct task_struct *task)
 }
 
 SEC("tp_btf/inet_sock_set_state")
-int BPF_PROG(closed_btf, struct sock *sk, int from, int to)
+int BPF_PROG(changed_btf, struct sock *sk, int from, int to)
 {
-	return closed(sk, from, to, true);
+	return change(sk, from, to, true);
 }

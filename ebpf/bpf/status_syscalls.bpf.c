@@ -73,13 +73,16 @@ static __always_inline struct sock *socket_of(unsigned long descriptor)
 	return file ? socket_behind(file) : 0;
 }
 
-static __always_inline const void *part_of(__u64 buffer, __u64 count, enum shape shape, __u64 *length)
+static __always_inline void read_head(struct head *head, const struct call *call, __u64 length, enum shape shape)
 {
+	const void *given = (const void *)call->buffer;
+
 	if (shape == PARTS)
-		return first_part((const struct iovec *)buffer, count, length);
-	if (shape == MESSAGE)
-		return first_of_message((const void *)buffer, length);
-	return (const void *)buffer;
+		read_parts(head, given, call->count, length);
+	else if (shape == MESSAGE)
+		read_message_parts(head, given, length);
+	else
+		read_plain(head, given, length);
 }
 
 /* The bytes decide before the descriptor is followed. */
@@ -87,14 +90,11 @@ static __always_inline int transfer(struct call *call, __u64 length, enum shape 
 {
 	struct tapio_conversation *at;
 	enum tapio_payload kind;
-	__u8 line[MINIMUM];
-	const void *buffer;
+	struct head head = {};
 	struct sock *sk;
 
-	buffer = part_of(call->buffer, call->count, shape, &length);
-	if (!buffer)
-		return 0;
-	kind = kind_at(buffer, length, line);
+	read_head(&head, call, length, shape);
+	kind = kind_of_head(&head);
 	if (kind == OTHER)
 		return 0;
 	sk = socket_of(call->descriptor);
@@ -102,9 +102,9 @@ static __always_inline int transfer(struct call *call, __u64 length, enum shape 
 	if (!at)
 		return 0;
 	if (kind == RESPONSE)
-		finish(at, sk, line, direction, false);
+		finish(at, sk, head.line, &head.payload, direction, false);
 	else
-		begin(at, sk, &(struct payload){.in = (void *)buffer, .length = length}, direction, false);
+		begin(at, sk, &head.payload, direction, false);
 	return 0;
 }
 
@@ -113,7 +113,7 @@ static __always_inline int send(struct syscall_enter *ctx, enum shape shape)
 	struct call call = {.descriptor = ctx->args[0], .buffer = ctx->args[1], .count = ctx->args[2]};
 	__u64 length = shape == PLAIN ? call.count : ANY_LENGTH;
 
-	if (length < MINIMUM || is_own())
+	if (length < SHORTEST || is_own())
 		return 0;
 	return transfer(&call, length, shape, TAPIO_SENT);
 }
@@ -123,7 +123,7 @@ static __always_inline int received(struct syscall_exit *ctx, enum shape shape)
 	struct pt_regs *regs;
 	struct call call;
 
-	if (ctx->ret < MINIMUM || is_own())
+	if (ctx->ret < SHORTEST || is_own())
 		return 0;
 	regs = (struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());
 	call.descriptor = FIRST(regs);
@@ -147,7 +147,7 @@ static __always_inline int received_after(struct syscall_exit *ctx, enum shape s
 	__u32 thread = (__u32)bpf_get_current_pid_tgid();
 	struct call *call;
 
-	if (ctx->ret < MINIMUM)
+	if (ctx->ret < SHORTEST)
 		return 0;
 	call = bpf_map_lookup_elem(&receiving, &thread);
 	return call ? transfer(call, ctx->ret, shape, TAPIO_RECEIVED) : 0;
@@ -173,6 +173,13 @@ int enter_writev(struct syscall_enter *ctx)
 
 SEC("tracepoint/syscalls/sys_enter_sendmsg")
 int enter_sendmsg(struct syscall_enter *ctx)
+{
+	return send(ctx, MESSAGE);
+}
+
+/* The first of several messages. */
+SEC("tracepoint/syscalls/sys_enter_sendmmsg")
+int enter_sendmmsg(struct syscall_enter *ctx)
 {
 	return send(ctx, MESSAGE);
 }
@@ -250,13 +257,13 @@ int leave_recvmsg(struct syscall_exit *ctx)
 }
 
 SEC("tp_btf/inet_sock_set_state")
-int BPF_PROG(closed_btf, struct sock *sk, int from, int to)
+int BPF_PROG(changed_btf, struct sock *sk, int from, int to)
 {
-	return closed(sk, from, to, true);
+	return change(sk, from, to, true);
 }
 
 SEC("raw_tp/inet_sock_set_state")
-int BPF_PROG(closed_raw, struct sock *sk, int from, int to)
+int BPF_PROG(changed_raw, struct sock *sk, int from, int to)
 {
-	return closed(sk, from, to, false);
+	return change(sk, from, to, false);
 }

@@ -219,6 +219,7 @@ struct tcp_sock {
 	u32 segs_out;
 	u32 snd_nxt;
 	u32 rcv_nxt;
+	u32 copied_seq;
 	u64 bytes_retrans;
 	u64 tcp_mstamp;
 };

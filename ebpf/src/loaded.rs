@@ -124,6 +124,11 @@ impl Loaded {
         per_cpu_sum(&self.bpf, "retransmits", 0).map(Some)
     }
 
+    /// Messages since the load that may have been HTTP and could not be read, see [`Family::Status`].
+    pub fn unread_total(&self) -> Result<u64, Error> {
+        per_cpu_sum(&self.bpf, "unread", 0)
+    }
+
     /// What was lost per kind since the load; kinds without loss are left out.
     pub fn losses(&self) -> Result<Vec<Loss>, Error> {
         let mut losses = Vec::new();

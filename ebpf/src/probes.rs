@@ -8,7 +8,7 @@ use crate::report::{Need, Rung};
 pub enum Family {
     /// TCP connections and listeners.
     Network,
-    /// HTTP/1.x exchanges.
+    /// HTTP/1.x exchanges, where a system call hands over their bytes: those of `io_uring` and of files cannot be read.
     Status,
     /// exec, exit, signals.
     Process,
@@ -130,18 +130,19 @@ const WRITE: Hook = syscall("sys_enter_write", Required, &[(Tracepoint, "enter_w
 const SENDTO: Hook = syscall("sys_enter_sendto", Required, &[(Tracepoint, "enter_sendto")]);
 const WRITEV: Hook = syscall("sys_enter_writev", Optional, &[(Tracepoint, "enter_writev")]);
 const SENDMSG: Hook = syscall("sys_enter_sendmsg", Optional, &[(Tracepoint, "enter_sendmsg")]);
-const CLOSED: Hook = traced(
+const SENDMMSG: Hook = syscall("sys_enter_sendmmsg", Optional, &[(Tracepoint, "enter_sendmmsg")]);
+const CHANGED: Hook = traced(
     "status",
     "inet_sock_set_state",
     Optional,
-    &[(TpBtf, "closed_btf"), (RawTp, "closed_raw")],
+    &[(TpBtf, "changed_btf"), (RawTp, "changed_raw")],
 );
 
-const CLOSED_BTF: Hook = traced(
+const CHANGED_BTF: Hook = traced(
     "status",
     "inet_sock_set_state",
     Optional,
-    &[(TpBtf, "closed_btf")],
+    &[(TpBtf, "changed_btf")],
 );
 
 const STATUS: &[Variant] = &[
@@ -150,7 +151,7 @@ const STATUS: &[Variant] = &[
         hooks: &[
             socket("sock_send_length", &[(TpBtf, "sent_btf")]),
             socket("sock_recv_length", &[(TpBtf, "received_btf")]),
-            CLOSED_BTF,
+            CHANGED_BTF,
         ],
     },
     Variant {
@@ -160,11 +161,12 @@ const STATUS: &[Variant] = &[
             SENDTO,
             WRITEV,
             SENDMSG,
+            SENDMMSG,
             answered("sys_exit_read", Required, &[(Tracepoint, "exit_read")]),
             answered("sys_exit_recvfrom", Required, &[(Tracepoint, "exit_recvfrom")]),
             answered("sys_exit_readv", Optional, &[(Tracepoint, "exit_readv")]),
             answered("sys_exit_recvmsg", Optional, &[(Tracepoint, "exit_recvmsg")]),
-            CLOSED,
+            CHANGED,
         ],
     },
     Variant {
@@ -174,6 +176,7 @@ const STATUS: &[Variant] = &[
             SENDTO,
             WRITEV,
             SENDMSG,
+            SENDMMSG,
             syscall("sys_enter_read", Required, &[(Tracepoint, "enter_read")]),
             syscall("sys_enter_recvfrom", Required, &[(Tracepoint, "enter_recvfrom")]),
             syscall("sys_enter_readv", Optional, &[(Tracepoint, "enter_readv")]),
@@ -182,7 +185,7 @@ const STATUS: &[Variant] = &[
             syscall("sys_exit_recvfrom", Required, &[(Tracepoint, "leave_recvfrom")]),
             syscall("sys_exit_readv", Optional, &[(Tracepoint, "leave_readv")]),
             syscall("sys_exit_recvmsg", Optional, &[(Tracepoint, "leave_recvmsg")]),
-            CLOSED,
+            CHANGED,
         ],
     },
     Variant {
@@ -202,7 +205,7 @@ const STATUS: &[Variant] = &[
                 &[(CgroupSkb, "received_packet")],
             ),
             traced("status", "sched_process_exit", Optional, &[(TpBtf, "exits")]),
-            CLOSED_BTF,
+            CHANGED_BTF,
         ],
     },
 ];

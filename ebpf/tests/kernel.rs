@@ -18,6 +18,9 @@ mod layout;
 #[path = "kernel/network.rs"]
 mod network;
 #[cfg(test)]
+#[path = "kernel/parts.rs"]
+mod parts;
+#[cfg(test)]
 #[path = "kernel/process.rs"]
 mod process;
 #[cfg(test)]
@@ -29,3 +32,6 @@ mod sums;
 #[cfg(test)]
 #[path = "kernel/support.rs"]
 mod support;
+#[cfg(test)]
+#[path = "kernel/unanswered.rs"]
+mod unanswered;

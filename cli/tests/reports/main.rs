@@ -10,6 +10,7 @@
 
 mod calls;
 mod ends;
+mod exchanges;
 mod host;
 mod memory;
 mod pipeline;

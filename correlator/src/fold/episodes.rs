@@ -104,6 +104,14 @@ impl Episodes {
         }
     }
 
+    /// Ends the episode of `condition` between these two although it goes on: it is what is normal there.
+    pub(super) fn settle(&mut self, condition: Condition, ends: &Ends, at_ns: u64) {
+        let key = Key(condition, ends.subject.clone(), ends.object.clone(), 0);
+        if let Some(open) = self.open.get_mut(&key) {
+            open.end(at_ns.max(open.episode.last_ns + 1));
+        }
+    }
+
     /// Whether a condition holds between these two.
     pub(super) fn is_open(&self, condition: Condition, ends: &Ends) -> bool {
         self.open

@@ -77,6 +77,11 @@ impl Evidence {
         })
     }
 
+    /// The share of failures since the test began.
+    pub(super) fn share(&self) -> f64 {
+        share(self.failed, self.total)
+    }
+
     /// Whether nothing speaks for a change.
     pub(super) fn is_empty(&self) -> bool {
         self.total == 0

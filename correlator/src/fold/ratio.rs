@@ -103,6 +103,19 @@ impl Ratios {
         }
     }
 
+    /// Whether it is a failure where most fail normally.
+    pub(super) fn is_usual(&self, sighting: &Sighting) -> bool {
+        let ends = Ends {
+            subject: sighting.subject.key().into(),
+            object: Name::of(sighting.object.as_ref()),
+        };
+        self.traffics.iter().any(|traffic| {
+            let place = traffic.ways.iter().position(|way| *way == sighting.condition);
+            let normal = traffic.baselines.get(&ends);
+            place.zip(normal).is_some_and(|(place, normal)| normal.is_usual(place))
+        })
+    }
+
     /// Remembers that a single event has counted its failures before their window arrives.
     pub(super) fn count_early(&mut self, sighting: &Sighting) {
         let found = self.traffics.iter_mut().find_map(|traffic| {

@@ -9,15 +9,17 @@ use super::layout::{Head, Task, mirror};
 /// Slots of a latency histogram: slot i counts `[2^i, 2^(i+1))` microseconds, the first also less, the last also more.
 pub const SLOTS: usize = 24;
 
-/// Status of an exchange on which the client gave up before a response came.
+/// Status of an exchange that ended without a response.
 pub const NO_RESPONSE: u32 = 0;
 
 mirror! {
-    /// The first 5xx or giving up per (cgroup, role, peer, port, status) in 100 ms; the rest is counted in [`Http`].
+    /// The first 5xx or end without a response per (cgroup, role, peer, port, status) in 100 ms; the rest is counted in
+    /// [`Http`].
     HttpError = "tapio_http_error" {
-        /// Kind, size, time (of the response's first byte, or of the giving up).
+        /// Kind, size, time (of the response's first byte, or of the end of the wait for it).
         head: Head,
-        /// Who sent or received the response, or gave up.
+        /// Who sent or received the response, or waited for it. Where the callee ended the connection only group and name are
+        /// known.
         task: Task,
         /// The other end.
         peer: [u32; 4],
@@ -35,14 +37,14 @@ mirror! {
         netns: u32,
         /// Zero.
         pad: u32,
-        /// From the request's first bytes to the response's, or to the giving up, ns.
+        /// From the request's first bytes to the response's, or to the end of the wait, ns.
         latency_ns: u64,
     }
 }
 
 mirror! {
-    /// Exchanges since the last drain. Of those that one connection has within a tick of the kernel's clock, the first tells
-    /// the status of all.
+    /// Exchanges since the last drain. Of those that one connection has within a tick of the kernel's clock, the first eight
+    /// are read, and the last of these tells the status of all that follow.
     Http = "tapio_http" {
         /// How many per latency, first request byte to first response byte, see [`SLOTS`].
         latency_slots: [u32; SLOTS],

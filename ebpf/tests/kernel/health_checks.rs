@@ -1,5 +1,6 @@
 //! Kubelet's and load balancers' tests of a server are told from its users' requests.
 
+use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::thread;
@@ -8,7 +9,7 @@ use ebpf::Family;
 use ebpf::raw::{Http, Role, SumKey};
 
 use crate::status::{entries_at, errors_at};
-use crate::support::{attached, records_until};
+use crate::support::{attached, attached_alone, records_until};
 
 const NOT_READY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n";
 
@@ -124,5 +125,28 @@ fn a_server_that_reads_the_first_bytes_by_themselves_is_tested_all_the_same() {
         let is_known = is_check && !by_system_calls;
         let expected = if is_known { (1, 0) } else { (0, 1) };
         assert_eq!(told(&entries, Role::Server), expected, "{header}");
+    }
+}
+
+/// Gives this process a name, which all its threads' connections have.
+fn is_called(name: &str) {
+    fs::write("/proc/self/comm", name).unwrap();
+}
+
+#[test]
+#[ignore = "needs CAP_BPF"]
+fn what_kubelet_asks_is_a_health_check_on_both_sides_whatever_it_says_of_itself() {
+    let mut loaded = attached_alone(Family::Status, 1);
+    let own = fs::read_to_string("/proc/self/comm").unwrap();
+    let user = || request("/ready", "User-Agent: curl/8.5.0");
+    for (name, is_check) in [("kubelet", true), ("kubelets", false), ("curl", false)] {
+        is_called(name);
+        let port = ask(&[user(), user()]);
+        is_called(own.trim_end());
+        let entries = entries_at(&mut loaded, port);
+        let expected = if is_check { (2, 0) } else { (0, 2) };
+        for role in [Role::Client, Role::Server] {
+            assert_eq!(told(&entries, role), expected, "{role:?} of {name}");
+        }
     }
 }

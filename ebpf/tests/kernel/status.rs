@@ -1,9 +1,8 @@
 //! HTTP exchanges, on both sides.
 
 use std::io::{Read as _, Write as _};
-use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
-use std::os::fd::OwnedFd;
-use std::process::{self, Command};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::process;
 use std::thread;
 use std::time::Duration;
 
@@ -54,7 +53,7 @@ pub(crate) fn errors_at(records: &[Record], port: u16) -> Vec<HttpError> {
     records.iter().filter_map(error).filter(here).collect()
 }
 
-fn counted(entries: &[(SumKey, Http)], role: Role, status: u32) -> u64 {
+pub(crate) fn counted(entries: &[(SumKey, Http)], role: Role, status: u32) -> u64 {
     let of = entries
         .iter()
         .filter(|(key, _)| key.role == role as u32 && key.outcome == status);
@@ -242,101 +241,4 @@ fn what_another_protocol_says_on_the_same_connection_is_no_exchange() {
         let all: u64 = entries.iter().filter(of).map(|(_, http)| http.count()).sum();
         assert_eq!(all, 2, "{role:?}");
     }
-}
-
-/// A request on a connection that the server has accepted and answers when it likes.
-fn asked(listener: &TcpListener) -> (TcpStream, TcpStream) {
-    let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-    let (server, _) = listener.accept().unwrap();
-    client
-        .write_all(b"GET /slow HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        .unwrap();
-    (client, server)
-}
-
-fn abandoned(loaded: &mut Loaded, listener: &TcpListener) -> u64 {
-    let entries = entries_at(loaded, listener.local_addr().unwrap().port());
-    assert_eq!(
-        counted(&entries, Role::Server, 0),
-        0,
-        "who serves gives nothing up"
-    );
-    counted(&entries, Role::Client, 0)
-}
-
-#[test]
-#[ignore = "needs CAP_BPF"]
-fn a_client_that_closes_while_it_waits_has_given_up() {
-    let mut loaded = attached(Family::Status);
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    for requests in 1..=2 {
-        let (mut client, mut server) = asked(&listener);
-        for _ in 1..requests {
-            let mut request = [0; 64];
-            let _ = server.read(&mut request).unwrap();
-            server
-                .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-                .unwrap();
-            let mut response = [0; 64];
-            let _ = client.read(&mut response).unwrap();
-            client
-                .write_all(b"GET /next HTTP/1.1\r\nHost: localhost\r\n\r\n")
-                .unwrap();
-        }
-        drop(client);
-        let mut rest = Vec::new();
-        server.read_to_end(&mut rest).unwrap();
-        assert!(
-            rest.starts_with(b"GET "),
-            "the server saw the request, and the end"
-        );
-        assert_eq!(
-            abandoned(&mut loaded, &listener),
-            1,
-            "request {requests} of its connection"
-        );
-    }
-}
-
-#[test]
-#[ignore = "needs CAP_BPF"]
-fn a_client_with_an_answer_a_closed_server_or_no_life_left_has_not_given_up() {
-    let mut loaded = attached(Family::Status);
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-
-    for sends_no_more in [true, false] {
-        let (mut client, mut server) = asked(&listener);
-        if sends_no_more {
-            client.shutdown(Shutdown::Write).unwrap();
-        }
-        server.write_all(b"HTTP/1.1 ").unwrap();
-        let mut answer = [0; 64];
-        assert_eq!(
-            client.read(&mut answer).unwrap(),
-            9,
-            "too little for a status line"
-        );
-        drop(client);
-    }
-
-    let (mut client, server) = asked(&listener);
-    drop(server);
-    client.read_to_end(&mut Vec::new()).unwrap_or_default();
-    drop(client);
-
-    let (client, mut server) = asked(&listener);
-    let mut child = Command::new("sleep")
-        .arg("1000")
-        .stdin(OwnedFd::from(client))
-        .spawn()
-        .unwrap();
-    let mut request = [0; 64];
-    assert!(server.read(&mut request).unwrap() > 0);
-    child.kill().unwrap();
-    child.wait().unwrap();
-    server.read_to_end(&mut Vec::new()).unwrap_or_default();
-
-    assert_eq!(abandoned(&mut loaded, &listener), 0);
-    drop(asked(&listener));
-    assert_eq!(abandoned(&mut loaded, &listener), 1, "it would have been seen");
 }

@@ -103,6 +103,11 @@ fn now() -> Instant {
     Instant::now()
 }
 
+/// Lets so much time pass. A parked thread may be woken before by what happened earlier.
+pub(crate) fn wait(time: Duration) {
+    poll(&mut [], Some(&Timespec::try_from(time).unwrap())).unwrap();
+}
+
 fn give_up<T: Debug>(loaded: &Loaded, seen: &[T]) -> ! {
     let skipped: Vec<_> = loaded
         .costs()

@@ -175,6 +175,17 @@ fn role(number: u32) -> Role {
     }
 }
 
+/// Who had an exchange: where its peer ended it, no process is known.
+fn party(task: &raw::Task, context: &Context) -> Entity {
+    if task.tgid != 0 {
+        return subject(task, context);
+    }
+    let now_ns = context.clock.now_ns();
+    context
+        .identity
+        .program(&raw::text(&task.comm), task.cgroup_id, now_ns)
+}
+
 /// An exchange that ended with an error.
 pub fn http_error(record: &raw::HttpError, context: &Context) -> Draft {
     let role = role(record.role);
@@ -186,7 +197,7 @@ pub fn http_error(record: &raw::HttpError, context: &Context) -> Draft {
     });
     let peer_port = if role == Role::Server { 0 } else { record.peer_port };
     let time_ns = context.clock.unix_ns(record.head.time_ns);
-    Draft::new(time_ns, Severity::Warning, subject(&record.task, context), body).towards(address(
+    Draft::new(time_ns, Severity::Warning, party(&record.task, context), body).towards(address(
         record.peer,
         peer_port,
         record.netns,

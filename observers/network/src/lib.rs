@@ -6,6 +6,7 @@ pub mod convert;
 pub mod families;
 pub mod listeners;
 pub mod status;
+mod unread;
 
 use observer_base::{Family, Observer};
 

@@ -8,6 +8,7 @@ use observer_base::kernel::{self, Handler};
 use observer_base::{Context, Observer};
 
 use crate::convert;
+use crate::unread::Unread;
 
 /// Why exchanges are counted among those that are not told.
 const HEALTH_CHECK: &str = "health_check";
@@ -22,6 +23,7 @@ impl Observer for Status {
             let loaded = kernel::load(ebpf::Family::Status, &context)?;
             let mut state = State {
                 context: context.clone(),
+                unread: Unread::default(),
             };
             kernel::pump(loaded, &context, &mut state).await?;
             Ok(())
@@ -31,6 +33,7 @@ impl Observer for Status {
 
 struct State {
     context: Context,
+    unread: Unread,
 }
 
 impl Handler for State {
@@ -56,6 +59,11 @@ impl Handler for State {
         self.context.process.metrics.drop_events(HEALTH_CHECK, checks);
         for draft in convert::exchanges(&drained, &self.context) {
             self.context.emitter.emit(draft);
+        }
+        if let Ok(total) = loaded.unread_total()
+            && let Some(capability) = self.unread.second(total)
+        {
+            self.context.emitter.capability(capability);
         }
     }
 }

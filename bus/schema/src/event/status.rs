@@ -12,13 +12,13 @@ use crate::histogram::Log2;
 pub struct HttpError {
     /// Which end the subject is.
     pub role: Role,
-    /// HTTP status code; 0 where the client gave up before anything came back.
+    /// HTTP status code; 0 where the callee ended the connection, or the client gave up, before anything came back.
     pub status: u16,
-    /// From request to response, or to the giving up, ns.
+    /// From request to response, or to the end of the wait for it, ns.
     pub latency_ns: u64,
 }
 
-/// HTTP exchanges between subject and object that ended within one window, by a response or by the client's giving up.
+/// HTTP exchanges between subject and object that ended within one window, by a response or without one.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct HttpStats {
@@ -28,7 +28,8 @@ pub struct HttpStats {
     pub by_class: [u64; 5],
     /// Time from request to response, ns.
     pub latency: Log2,
-    /// Requests on which the client gave up before anything came back, by how long it had waited, ns.
+    /// Requests to which nothing came back before the callee ended the connection or the client gave up, by how long it had
+    /// waited, ns.
     #[serde(skip_serializing_if = "Log2::is_empty")]
     pub unanswered: Log2,
 }

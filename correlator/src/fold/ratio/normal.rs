@@ -18,6 +18,14 @@ const FLOOR: f64 = 0.002;
 /// What is normal is first the mean of so many seconds, before it is one that forgets.
 const YOUNG_SECONDS: u32 = 60;
 
+/// A change that has lasted this long is what is normal from then on: who could have mended it lives with it, as with a standby
+/// that tells its load balancer so all the time. Nobody is called for what takes longer than this to be seen (Google, The Site
+/// Reliability Workbook, 2018, chapter 5: of the windows that page, the longest).
+pub(super) const PERMANENT_SECONDS: u64 = 6 * 3600;
+
+/// Where most fail normally, one more failure is no news.
+const USUAL: f64 = 0.5;
+
 /// What is normal, and what speaks for a change of it.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct Normal {
@@ -26,6 +34,9 @@ pub(super) struct Normal {
     /// Which values are normal, by the place of a way that compares them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     values: BTreeMap<usize, Baseline>,
+    /// The second since which a change holds, by the place of its way.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    changed_since: BTreeMap<usize, u64>,
     /// Last second with traffic.
     pub(super) last: u64,
     /// Seconds with traffic since it was first seen, as far as they matter.
@@ -34,6 +45,12 @@ pub(super) struct Normal {
 }
 
 impl Normal {
+    /// Whether most fail this way normally.
+    pub(super) fn is_usual(&self, place: usize) -> bool {
+        let way = self.ways.get(place);
+        way.is_some_and(|(normal, _)| normal.is_some_and(|normal| normal >= USUAL))
+    }
+
     /// Judges a second, and learns from it where nothing speaks for a change.
     pub(super) fn judge(
         &mut self,
@@ -62,11 +79,19 @@ impl Normal {
             let before = *evidence;
             let surprise = evidence.add(failed, tally.total, baseline.max(FLOOR));
             let share = share(failed, tally.total);
+            let is_surprising = failed > 0 && surprise >= SURPRISING_BITS;
+            if has_lasted(&mut self.changed_since, place, second, evidence, is_surprising) {
+                *normal = Some(evidence.share());
+                *evidence = Evidence::default();
+                self.values.remove(&place);
+                episodes.settle(way.condition, ends, end_ns);
+                continue;
+            }
             // What has never worked may still be starting: there, windows that tell little do not add up.
             if normal.is_none() {
                 *evidence = Evidence::default();
             }
-            if failed > 0 && surprise >= SURPRISING_BITS {
+            if is_surprising {
                 let judged = Outcome {
                     failed,
                     ..outcome.clone()
@@ -97,6 +122,28 @@ impl Normal {
             }
         }
     }
+}
+
+/// Whether a change has become permanent. It begins when it is found, and ends when nothing speaks for it any more.
+fn has_lasted(
+    changed_since: &mut BTreeMap<usize, u64>,
+    place: usize,
+    second: u64,
+    evidence: &Evidence,
+    is_surprising: bool,
+) -> bool {
+    if evidence.is_empty() {
+        changed_since.remove(&place);
+    }
+    if !is_surprising {
+        return false;
+    }
+    let since = *changed_since.entry(place).or_insert(second);
+    let has_lasted = second >= since + PERMANENT_SECONDS;
+    if has_lasted {
+        changed_since.remove(&place);
+    }
+    has_lasted
 }
 
 /// Moves the normal share towards another, and keeps this part of what it was.

@@ -133,3 +133,64 @@ fn errors_that_were_always_there_are_normal_and_many_more_of_them_are_not() {
         "an outage that is over is no noise"
     );
 }
+
+#[test]
+fn errors_that_go_on_for_good_become_normal_and_those_of_an_hour_do_not() {
+    const CHANGED: u64 = 300;
+    const SETTLED: u64 = CHANGED + normal::PERMANENT_SECONDS;
+    let for_good = |second: u64| if second < CHANGED { 0 } else { 20 };
+    assert!(is_told_from(CHANGED + 3600, for_good, CHANGED + 3660));
+    assert!(is_told_from(SETTLED - 60, for_good, SETTLED - 30));
+    assert!(!is_told_from(SETTLED + 10, for_good, SETTLED + 3600));
+    let always = |_| 20;
+    let settled = 1 + normal::PERMANENT_SECONDS;
+    assert!(is_told_from(settled - 60, always, settled - 30), "it has never worked");
+    assert!(!is_told_from(settled + 10, always, settled + 3600));
+}
+
+#[test]
+fn what_has_recovered_from_errors_that_had_become_normal_is_told_when_it_fails_again() {
+    let settled = 300 + normal::PERMANENT_SECONDS;
+    let again = |second: u64| match second {
+        0..300 => 0,
+        _ if second < settled + 600 || second >= settled + 1200 => 20,
+        _ => 0,
+    };
+    assert!(!is_told_from(settled + 10, again, settled + 1199));
+    assert!(is_told_from(settled + 10, again, settled + 1210));
+}
+
+#[test]
+fn a_single_error_is_no_news_only_where_most_requests_have_failed_for_long() {
+    let errors = Condition::named("http_5xx");
+    let book = RuleBook::embedded().unwrap();
+    let table = Table::of(&book.catalogue);
+    let is_errors = |row: &&Ways| row.failing.iter().any(|way| way.condition == errors);
+    let number = table.0.iter().position(|row| is_errors(&row)).unwrap();
+    let subject = Entity::of_node("n");
+    let ends = Ends {
+        subject: subject.key().into(),
+        object: Name::default(),
+    };
+    let row = &table.0[number];
+    let place = row.failing.iter().position(|way| way.condition == errors).unwrap();
+    let (mut ratios, mut episodes) = (Ratios::default(), Episodes::default());
+    ratios.arrange(&table);
+    let mut usual = Vec::new();
+    for second in 1..=normal::PERMANENT_SECONDS + 2 {
+        let mut outcomes = vec![Outcome::default(); row.failing.len()];
+        outcomes[place].failed = 20;
+        let tally = Tally {
+            total: 20,
+            outcomes,
+            ends: Some((subject.clone(), None)),
+        };
+        ratios.traffics[number].tallies.insert((second, ends.clone()), tally.clone());
+        ratios.judge(&table, (second + 1) * SECOND_NS, &mut episodes);
+        let way = &row.failing[place];
+        let seen = sighting(way, &tally, &tally.outcomes[place], None, second * SECOND_NS, 0.0, 0.0);
+        usual.push(ratios.is_usual(&seen.unwrap()));
+    }
+    let first = usual.iter().position(|is_usual| *is_usual);
+    assert_eq!(first, Some(usize::try_from(normal::PERMANENT_SECONDS).unwrap()));
+}

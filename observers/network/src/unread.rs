@@ -1,0 +1,69 @@
+//! Whether exchanges may pass unseen because nobody can read their bytes: a detail that is missing, not a loss of so many events.
+
+use bus_schema::event::node::{Capability, Coverage};
+
+/// What is not read for so many seconds any more is over: who serves by `io_uring` is called more often.
+const QUIET_SECONDS: u32 = 60;
+
+/// What was told of messages that cannot be read.
+#[derive(Debug, Default)]
+pub(crate) struct Unread {
+    total: u64,
+    /// Seconds for which it will still be told; 0: nothing is missing.
+    remaining: u32,
+}
+
+impl Unread {
+    /// Takes the number of messages until now, once a second. Gives what there is to say when it changes.
+    pub(crate) fn second(&mut self, total: u64) -> Option<Capability> {
+        let is_more = total > std::mem::replace(&mut self.total, total);
+        let before = self.remaining;
+        self.remaining = if is_more {
+            QUIET_SECONDS
+        } else {
+            before.saturating_sub(1)
+        };
+        ((before == 0) != (self.remaining == 0)).then(|| capability(is_more))
+    }
+}
+
+fn capability(is_missing: bool) -> Capability {
+    let (coverage, reason) = if is_missing {
+        let reason = "messages of io_uring, or responses out of files, cannot be read: their HTTP status is not known";
+        (Coverage::Degraded, reason.to_owned())
+    } else {
+        (Coverage::Full, String::new())
+    };
+    Capability {
+        observer: "status".to_owned(),
+        hook: "payload".to_owned(),
+        rung: "system_call".to_owned(),
+        coverage,
+        reason,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(unread: &mut Unread, total: u64) -> Option<Coverage> {
+        unread.second(total).map(|capability| capability.coverage)
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_said_once_and_its_end_a_minute_later() {
+        let mut unread = Unread::default();
+        assert_eq!(said(&mut unread, 0), None, "nothing is missing");
+        assert_eq!(said(&mut unread, 3), Some(Coverage::Degraded));
+        for second in 0..3 * u64::from(QUIET_SECONDS) {
+            assert_eq!(said(&mut unread, 4 + second), None, "it goes on");
+        }
+        let last = 3 + 3 * u64::from(QUIET_SECONDS);
+        for second in 1..QUIET_SECONDS {
+            assert_eq!(said(&mut unread, last), None, "second {second}");
+        }
+        assert_eq!(said(&mut unread, last), Some(Coverage::Full));
+        assert_eq!(said(&mut unread, last), None);
+    }
+}
