@@ -4,6 +4,8 @@
 pub mod connections;
 pub mod convert;
 pub mod listeners;
+pub mod namespaces;
+pub mod proxies;
 pub mod status;
 
 use observer_base::{Family, Observer};
