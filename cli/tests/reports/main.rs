@@ -11,6 +11,8 @@
 mod ends;
 mod host;
 mod memory;
+mod names;
+mod neighbour;
 mod pipeline;
 mod scene;
 mod services;
