@@ -376,8 +376,10 @@ fn is_kubelet(caller: &Entity) -> bool {
         .workload
         .as_ref()
         .filter(|workload| [UNIT_KIND, PROGRAM_KIND].contains(&workload.kind.as_str()))
-        .map(|unit| &unit.name);
-    caller.pod.is_none() && process.or(unit).is_some_and(|name| name == KUBELET)
+        // A node may be a container, whose units bear its name as well.
+        .and_then(|unit| unit.name.rsplit('/').next());
+    let name = process.map(String::as_str).or(unit);
+    caller.pod.is_none() && name == Some(KUBELET)
 }
 
 fn is_someone(entity: &Entity) -> bool {

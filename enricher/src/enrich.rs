@@ -14,12 +14,15 @@ use bus_stage::watermark::{Watermark, is_heartbeat_due};
 use serde::{Deserialize, Serialize};
 
 use crate::listeners::Listeners;
+use crate::namespaces::Namespaces;
 use crate::topology::{Holder, PodRecord, Topology};
 
 /// The state of one raw partition.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Enricher {
     listeners: Listeners,
+    #[serde(default)]
+    namespaces: Namespaces,
     watermark: Watermark,
     /// How far time had come when it was last told, UNIX ns.
     told_ns: u64,
@@ -70,6 +73,9 @@ impl Enricher {
     }
 
     fn learn(&mut self, event: &Event, node: &str) {
+        if let Body::NetworkNamespace(told) = &event.body {
+            self.namespaces.told(node, told, event.time_ns);
+        }
         let Body::Listening(listening) = &event.body else {
             return;
         };
@@ -122,19 +128,35 @@ impl Enricher {
                 .for_each(|record| fill_pod(topology, object, record)),
             Some(Holder::Service(service)) => fill_service(topology, object, service, time_ns),
             Some(Holder::Node(at)) => {
-                let here = (at == node)
-                    .then(|| self.listeners.at(node, address, time_ns))
-                    .flatten();
-                match here {
+                let here = || self.listener(node, address, time_ns);
+                match (at == node).then(here).flatten() {
                     Some(owner) => fill_listener(topology, object, owner, node),
                     None => self.fill_node(topology, object, address, at, time_ns),
                 }
             }
             None => {
-                if let Some(owner) = self.listeners.at(node, address, time_ns) {
+                if let Some(owner) = self.listener(node, address, time_ns) {
                     fill_listener(topology, object, owner, node);
                 }
             }
+        }
+    }
+
+    /// Who listens at an address as a caller on `node` sees it. Where it is not known which network namespace answers there, only
+    /// a socket of that very address in the caller's own is certain.
+    fn listener(&self, node: &str, address: &Address, time_ns: u64) -> Option<&Entity> {
+        let answering = self
+            .namespaces
+            .answering(node, address.net_ns, address.ip, time_ns);
+        match answering {
+            Some(net_ns) => {
+                let there = Address {
+                    net_ns,
+                    ..address.clone()
+                };
+                self.listeners.at(node, &there, time_ns)
+            }
+            None => self.listeners.bound_to(node, address, time_ns),
         }
     }
 
@@ -145,7 +167,13 @@ impl Enricher {
             let pod = owner.pod.as_ref().and_then(|pod| topology.pod(&pod.uid));
             owner.pod.is_none() && owner.container.is_none() || pod.is_some_and(|pod| pod.shares_node)
         };
-        let listener = || self.listeners.of_node(at, address, time_ns, is_on_hosts_network);
+        let holding = self.namespaces.holding(at, address.ip, time_ns);
+        let answers = |net_ns, owner: &Entity| match holding.as_deref() {
+            Some([only]) => *only == net_ns,
+            Some(several) => several.contains(&net_ns) && is_on_hosts_network(owner),
+            None => is_on_hosts_network(owner),
+        };
+        let listener = || self.listeners.of_node(at, address, time_ns, answers);
         if let Some(service) = topology.service_at(address.port) {
             fill_service(topology, object, service, time_ns);
         } else if let Some(owner) = listener() {

@@ -6,6 +6,7 @@
 
 pub mod enrich;
 pub mod listeners;
+pub mod namespaces;
 pub mod relations;
 pub mod run;
 pub mod topology;

@@ -69,13 +69,17 @@ impl Listeners {
         }
     }
 
-    /// Who listened at `address`, as a peer in the same network namespace of `node` sees it, at `time_ns`; else who did
-    /// last before.
+    /// Who listened at `address` at `time_ns`, as a call that arrives in its network namespace finds it; else who did last
+    /// before. A wildcard socket serves every address of its namespace.
     pub fn at(&self, node: &str, address: &Address, time_ns: u64) -> Option<&Entity> {
-        let listeners = self
-            .by_port
-            .get(&(node.to_owned(), address.net_ns, address.port))?;
-        last_of(listeners.iter(), address.ip, time_ns)
+        let listeners = self.listeners_of(node, address);
+        last_of(listeners.filter(|listener| listener.serves(address.ip)), time_ns)
+    }
+
+    /// The same of a socket that is bound to this address alone, where it is not known that its namespace has it.
+    pub fn bound_to(&self, node: &str, address: &Address, time_ns: u64) -> Option<&Entity> {
+        let listeners = self.listeners_of(node, address);
+        last_of(listeners.filter(|listener| listener.ip == address.ip), time_ns)
     }
 
     /// Who of those that are `wanted` listened at `address` of `node`, whose network namespace the caller does not know.
@@ -84,19 +88,24 @@ impl Listeners {
         node: &str,
         address: &Address,
         time_ns: u64,
-        is_wanted: impl Fn(&Entity) -> bool,
+        is_wanted: impl Fn(u32, &Entity) -> bool,
     ) -> Option<&Entity> {
         let all = self
             .by_port
             .range((node.to_owned(), 0, 0)..=(node.to_owned(), u32::MAX, u16::MAX));
-        let here = all
-            .filter(|((_, _, port), _)| *port == address.port)
-            .flat_map(|(_, listeners)| listeners);
-        last_of(
-            here.filter(|listener| is_wanted(&listener.owner)),
-            address.ip,
-            time_ns,
-        )
+        let here =
+            all.filter(|((_, _, port), _)| *port == address.port)
+                .flat_map(|((_, net_ns, _), listeners)| {
+                    listeners.iter().map(move |listener| (*net_ns, listener))
+                });
+        let wanted = here
+            .filter(|(net_ns, listener)| listener.serves(address.ip) && is_wanted(*net_ns, &listener.owner));
+        last_of(wanted.map(|(_, listener)| listener), time_ns)
+    }
+
+    fn listeners_of(&self, node: &str, address: &Address) -> impl Iterator<Item = &Listener> {
+        let key = (node.to_owned(), address.net_ns, address.port);
+        self.by_port.get(&key).into_iter().flatten()
     }
 
     fn forget(&mut self, time_ns: u64) {
@@ -110,15 +119,14 @@ impl Listeners {
     }
 }
 
-/// Who of them served `ip` at `time_ns`, else who did last before.
-fn last_of<'a>(
-    listeners: impl Iterator<Item = &'a Listener>,
-    ip: IpAddr,
-    time_ns: u64,
-) -> Option<&'a Entity> {
-    let reachable = listeners.filter(|listener| listener.serves(ip) && listener.since_ns <= time_ns);
-    reachable
-        .max_by_key(|listener| listener.until_ns.unwrap_or(u64::MAX).min(time_ns))
+/// Who of them listened at `time_ns`, else who did last before. A socket of one address comes before the wildcard of its port.
+fn last_of<'a>(listeners: impl Iterator<Item = &'a Listener>, time_ns: u64) -> Option<&'a Entity> {
+    let begun = listeners.filter(|listener| listener.since_ns <= time_ns);
+    begun
+        .max_by_key(|listener| {
+            let last_ns = listener.until_ns.unwrap_or(u64::MAX).min(time_ns);
+            (last_ns, !listener.ip.is_unspecified(), listener.since_ns)
+        })
         .map(|listener| &listener.owner)
 }
 
@@ -200,6 +208,24 @@ mod tests {
             listeners.at("n", &address([127, 0, 0, 1], 6379, 8), 25 * SECOND),
             None,
             "another namespace"
+        );
+    }
+
+    #[test]
+    fn a_wildcard_serves_what_its_namespace_has_and_a_socket_of_one_address_comes_first() {
+        let mut listeners = Listeners::default();
+        let any = address([0, 0, 0, 0], 80, 7);
+        let one = address([10, 0, 0, 7], 80, 7);
+        listeners.opened("n", &one, &service("one"), 10 * SECOND);
+        listeners.opened("n", &any, &service("any"), 10 * SECOND);
+        let other = address([10, 0, 0, 8], 80, 7);
+        assert_eq!(listeners.at("n", &one, 15 * SECOND), Some(&service("one")));
+        assert_eq!(listeners.at("n", &other, 15 * SECOND), Some(&service("any")));
+        assert_eq!(listeners.bound_to("n", &one, 15 * SECOND), Some(&service("one")));
+        assert_eq!(
+            listeners.bound_to("n", &other, 15 * SECOND),
+            None,
+            "it may be elsewhere"
         );
     }
 

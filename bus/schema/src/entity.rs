@@ -3,7 +3,7 @@
 mod identity;
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
@@ -28,7 +28,7 @@ pub struct Entity {
     /// Its pod.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pod: Option<Pod>,
-    /// What keeps it running: a Deployment, a systemd unit, a control group.
+    /// What keeps it running: a Deployment, a systemd unit, a container of its own, a control group.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub workload: Option<Workload>,
     /// The Service through which it was reached.
@@ -107,7 +107,8 @@ pub struct Pod {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Workload {
-    /// `Deployment`, `StatefulSet`, `DaemonSet`, `Job`, `CronJob`, `ReplicaSet`, `Pod`, `Unit` (systemd), `Cgroup` or `Program`.
+    /// `Deployment`, `StatefulSet`, `DaemonSet`, `Job`, `CronJob`, `ReplicaSet`, `Pod`, `Unit` (systemd), `Container`, `Cgroup`
+    /// or `Program`.
     pub kind: String,
     /// Kubernetes namespace; [`HOST_NAMESPACE`] outside Kubernetes.
     pub namespace: String,
@@ -120,6 +121,9 @@ pub const MOST_BACKENDS: usize = 8;
 
 /// Kind of a systemd service.
 pub const UNIT_KIND: &str = "Unit";
+
+/// Kind of a container or a machine in a container that no pod owns.
+pub const CONTAINER_KIND: &str = "Container";
 
 /// Kind of a workload that is known by its control group alone.
 pub const CGROUP_KIND: &str = "Cgroup";
@@ -256,7 +260,7 @@ impl Entity {
             return pod.name.clone();
         }
         if let Some(address) = &self.address {
-            return format!("{}:{}", address.ip, address.port);
+            return address.to_string();
         }
         if let Some(process) = &self.process {
             return format!("{} (pid {})", process.comm, process.pid);
@@ -280,6 +284,13 @@ impl Entity {
         .flatten()
         .find(|name| !name.is_empty())
         .unwrap_or(HOST_NAMESPACE)
+    }
+}
+
+impl fmt::Display for Address {
+    /// With brackets around IPv6, as in a URL: `10.0.0.7:6379`, `[::1]:6379`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        SocketAddr::new(self.ip, self.port).fmt(f)
     }
 }
 

@@ -125,6 +125,8 @@ kinds! {
     ConnectFailed(network::ConnectFailed) = "connect_failed",
     /// A socket listens, or stopped.
     Listening(network::Listening) = "listening",
+    /// Which addresses a network namespace of a node holds.
+    NetworkNamespace(network::NetworkNamespace) = "network_namespace",
     /// One second of one edge of the service graph.
     EdgeStats(network::EdgeStats) = "edge_stats",
     /// One second of a node's TCP as a whole.

@@ -78,7 +78,11 @@ async fn becomes_unready(scene: &Scene, group: &str, name: &str) {
     let server = runs(&app, "ready.py", &[&port.number().to_string()]);
     tokio::time::sleep(SETTLES).await;
     let (script, port) = (program("ask.py"), port.number().to_string());
-    let client = runs(&asks, "called.py", &[name, &script, "127.0.0.1", &port, "/ready", "5", "10"]);
+    let client = runs(
+        &asks,
+        "called.py",
+        &[name, &script, "127.0.0.1", &port, "/ready", "5", "10"],
+    );
     tokio::time::sleep(SETTLES).await;
     server.signal(Signal::USR1);
     client.ends().await;

@@ -13,6 +13,8 @@ mod ends;
 mod exchanges;
 mod host;
 mod memory;
+mod names;
+mod neighbour;
 mod pipeline;
 mod scene;
 mod services;

@@ -1,6 +1,7 @@
 //! One `tapio up` for all who play at the same time.
 
 use std::fs::File;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Weak};
 
@@ -49,6 +50,11 @@ impl Pipeline {
         pipeline
     }
 
+    /// The folder below which it finds the files of the host.
+    pub(crate) fn host_root(&self) -> PathBuf {
+        host_root(&self.folder)
+    }
+
     /// The newest revision of every incident.
     pub(crate) fn incidents(&self) -> Vec<Incident> {
         let output = tapio(&self.folder)
@@ -77,6 +83,11 @@ fn tapio(folder: &TempDir) -> Command {
     command
         .env("TMPDIR", folder.path())
         .env("TAPIO_LOCK", folder.path().join("lock"))
+        .env("TAPIO_HOST_ROOT", host_root(folder))
         .stdin(Stdio::null());
     command
+}
+
+fn host_root(folder: &TempDir) -> PathBuf {
+    folder.path().join("host")
 }

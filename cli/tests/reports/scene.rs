@@ -49,6 +49,13 @@ impl Scene {
         }
     }
 
+    /// Writes a file of the host, as the pipeline finds it.
+    pub(crate) fn host_file(&self, path: &str, text: &str) {
+        let file = self.pipeline.host_root().join(path);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(file, text).unwrap();
+    }
+
     /// A port that nobody else takes while it lives.
     pub(crate) fn port() -> Port {
         Port::keep().unwrap()

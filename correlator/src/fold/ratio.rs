@@ -112,7 +112,9 @@ impl Ratios {
         self.traffics.iter().any(|traffic| {
             let place = traffic.ways.iter().position(|way| *way == sighting.condition);
             let normal = traffic.baselines.get(&ends);
-            place.zip(normal).is_some_and(|(place, normal)| normal.is_usual(place))
+            place
+                .zip(normal)
+                .is_some_and(|(place, normal)| normal.is_usual(place))
         })
     }
 

@@ -2,7 +2,7 @@
 
 mod supervisor;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use crate::batcher::{Batcher, Source};
 use crate::clock::BootClock;
 use crate::emitter::Emitter;
-use crate::identity::Identity;
+use crate::identity::{HOST_ROOT, Identity};
 use supervisor::{Running, supervise};
 
 /// Batches that wait between batcher and publisher: what piles up beyond them piles up where it is counted.
@@ -90,6 +90,8 @@ struct Cli {
     observers: Vec<String>,
     #[arg(long, env = "TAPIO_BUFFER_BYTES", default_value_t = BUFFER_BYTES, help = "memory of each observer for batches that wait for NATS; what exceeds it goes to disk")]
     buffer_bytes: usize,
+    #[arg(long, env = "TAPIO_HOST_ROOT", default_value = HOST_ROOT, help = "folder below which the host's files are, of which some tell the names of containers")]
+    host_root: PathBuf,
     #[arg(long, help = "list the family's observers and end")]
     list: bool,
 }
@@ -111,7 +113,8 @@ pub async fn main<F: Family + 'static>() -> ExitCode {
         Err(message) => return refuse(&message),
     };
     let run = bus_stage::process::run(F::TOKEN, cli.common, family.port, async |process| {
-        observe::<F>(process, family, chosen, cli.buffer_bytes).await
+        let identity = Identity::new(&cli.host_root);
+        observe::<F>(process, family, chosen, identity, cli.buffer_bytes).await
     });
     Box::pin(run).await
 }
@@ -180,9 +183,10 @@ async fn observe<F: Family>(
     process: Process,
     family: &'static family::Family,
     chosen: Vec<&'static family::Observer>,
+    identity: Identity,
     buffer_bytes: usize,
 ) -> ExitCode {
-    let identity = Arc::new(Identity::new());
+    let identity = Arc::new(identity);
     let clock = BootClock::new();
     let boot = boot_id(&clock);
     let (mut observers, mut pipes) = (JoinSet::new(), JoinSet::new());

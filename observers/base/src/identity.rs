@@ -1,18 +1,22 @@
 //! Who is behind a control group: its path, and from it container, pod and workload. The dead are remembered for a while.
 
 mod cgroups;
+mod escapes;
+mod nameless;
 mod paths;
+mod runtimes;
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{LazyLock, Mutex, PoisonError};
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
 use bus_schema::Entity;
-use bus_schema::entity::{Cgroup, PROGRAM_KIND, Process};
+use bus_schema::entity::{CONTAINER_KIND, Cgroup, PROGRAM_KIND, Process};
 
 pub use cgroups::{Hierarchy, hierarchy};
-pub use paths::of_path;
+use nameless::{Nameless, Oldest};
+use runtimes::Runtimes;
 
 /// Control groups that are gone are remembered for this long.
 const REMEMBER_NS: u64 = 15 * 60 * 1_000_000_000;
@@ -20,10 +24,15 @@ const REMEMBER_NS: u64 = 15 * 60 * 1_000_000_000;
 const WALK_INTERVAL_NS: u64 = 200_000_000;
 /// Most control groups remembered.
 const MOST_CGROUPS: usize = 50_000;
+/// Where the files of the host are, for an observer that is in no container.
+pub const HOST_ROOT: &str = "/";
+/// What a runtime calls its own process until it becomes the container's first.
+const STARTS_CONTAINER: &str = "runc:[";
 
 #[derive(Debug, Default)]
 struct Known {
     by_id: HashMap<u64, (Entity, u64)>,
+    nameless: Nameless,
     walked_ns: u64,
 }
 
@@ -31,15 +40,17 @@ struct Known {
 #[derive(Debug)]
 pub struct Identity {
     hierarchy: Option<Hierarchy>,
+    runtimes: Runtimes,
     known: Mutex<Known>,
     misses: AtomicU64,
 }
 
 impl Identity {
-    /// Learns all control groups there are.
-    pub fn new() -> Self {
+    /// Learns all control groups there are; the host's files are below `root`.
+    pub fn new(root: &Path) -> Self {
         let identity = Self {
             hierarchy: hierarchy(),
+            runtimes: Runtimes::new(root.to_owned()),
             known: Mutex::default(),
             misses: AtomicU64::new(0),
         };
@@ -59,16 +70,14 @@ impl Identity {
 
     /// Who runs in the control group `id`. An unknown id is looked for, but not again and again.
     pub fn cgroup(&self, id: u64, now_ns: u64) -> Entity {
+        self.contained(self.group(id, now_ns), now_ns)
+    }
+
+    fn group(&self, id: u64, now_ns: u64) -> Entity {
         if let Some(entity) = self.lookup(id, now_ns) {
             return entity;
         }
-        let is_due = self
-            .known
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .walked_ns
-            + WALK_INTERVAL_NS
-            <= now_ns;
+        let is_due = self.known().walked_ns + WALK_INTERVAL_NS <= now_ns;
         if is_due {
             self.walk(now_ns);
         }
@@ -88,7 +97,7 @@ impl Identity {
     /// than the last walk.
     pub fn cgroup_of(&self, pid: u32, id: u64, now_ns: u64) -> Entity {
         if let Some(entity) = self.lookup(id, now_ns) {
-            return entity;
+            return self.contained(entity, now_ns);
         }
         let group = self
             .hierarchy
@@ -122,26 +131,80 @@ impl Identity {
 
     /// A control group as [`Identity::cgroup`] and [`Identity::all`] give it, called by the program of its oldest process where
     /// it has no lasting name.
-    pub fn by_oldest(&self, group: Entity) -> Entity {
+    pub fn by_oldest(&self, group: Entity, now_ns: u64) -> Entity {
+        let group = self.contained(group, now_ns);
         if !is_nameless(&group) {
             return group;
         }
         let oldest = self.hierarchy.as_ref().zip(group.cgroup.as_ref());
-        match oldest.and_then(|(hierarchy, group)| hierarchy.oldest_program(&group.path)) {
-            Some(program) => called(group, &program),
+        match oldest.and_then(|(hierarchy, group)| hierarchy.oldest(&group.path)) {
+            Some(oldest) => called(group, &oldest.comm),
             None => group,
         }
     }
 
     /// A control group was made: known before its first process runs.
     pub fn created(&self, id: u64, path: &str, now_ns: u64) {
-        self.remember(id, of_path(id, path), now_ns);
+        self.remember(id, self.of_path(id, path, now_ns), now_ns);
+    }
+
+    fn of_path(&self, id: u64, path: &str, now_ns: u64) -> Entity {
+        paths::of_path(id, path, |container| self.runtimes.name(container, path, now_ns))
+    }
+
+    /// A group in a container whose name nobody tells, called by what is known of the container.
+    fn contained(&self, group: Entity, now_ns: u64) -> Entity {
+        let Some(container) = group.container.as_ref().filter(|_| is_nameless(&group)) else {
+            return group;
+        };
+        let is_due = self.known().nameless.is_due(&container.id, now_ns);
+        if is_due {
+            let running = self.running_nameless();
+            self.known().nameless.look(running, now_ns);
+        }
+        let name = self.known().nameless.name(&container.id).map(ToOwned::to_owned);
+        let workload = name.map(|name| paths::on_host(CONTAINER_KIND, &name));
+        Entity { workload, ..group }
+    }
+
+    /// What runs in every container whose name nobody tells.
+    fn running_nameless(&self) -> Vec<(String, Oldest)> {
+        let mut roots = HashMap::new();
+        for (group, _) in self
+            .known()
+            .by_id
+            .values()
+            .filter(|(group, _)| is_nameless(group))
+        {
+            let root = group
+                .cgroup
+                .as_ref()
+                .and_then(|group| paths::container_root(&group.path));
+            if let (Some(container), Some(root)) = (&group.container, root) {
+                roots.insert(container.id.clone(), root.to_owned());
+            }
+        }
+        let running = |(id, root): (String, String)| {
+            let oldest = self.hierarchy.as_ref()?.oldest_below(&root)?;
+            let started_ns = oldest.starttime * (1_000_000_000 / procfs::ticks_per_second().max(1));
+            let oldest = Oldest {
+                started: oldest.starttime,
+                age_ns: boot_ns().saturating_sub(started_ns),
+                program: oldest.comm,
+            };
+            (!oldest.program.starts_with(STARTS_CONTAINER)).then_some((id, oldest))
+        };
+        roots.into_iter().filter_map(running).collect()
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Every control group that is there now, with its path.
     pub fn all(&self, now_ns: u64) -> Vec<Entity> {
         self.walk(now_ns);
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = self.known();
         known
             .by_id
             .values()
@@ -151,14 +214,14 @@ impl Identity {
     }
 
     fn lookup(&self, id: u64, now_ns: u64) -> Option<Entity> {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known();
         let (entity, seen_ns) = known.by_id.get_mut(&id)?;
         *seen_ns = now_ns.max(*seen_ns);
         Some(entity.clone())
     }
 
     fn remember(&self, id: u64, entity: Entity, now_ns: u64) {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known();
         if known.by_id.len() >= MOST_CGROUPS {
             known
                 .by_id
@@ -170,13 +233,10 @@ impl Identity {
     }
 
     fn walk(&self, now_ns: u64) {
-        self.known
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .walked_ns = now_ns;
+        self.known().walked_ns = now_ns;
         let groups: Vec<(u64, PathBuf)> = self.hierarchy.as_ref().map(Hierarchy::groups).unwrap_or_default();
         for (id, path) in groups {
-            self.remember(id, of_path(id, &path.to_string_lossy()), now_ns);
+            self.remember(id, self.of_path(id, &path.to_string_lossy(), now_ns), now_ns);
         }
     }
 }
@@ -190,19 +250,32 @@ fn is_nameless(group: &Entity) -> bool {
     has_path && group.pod.is_none() && group.workload.is_none()
 }
 
+/// Programs of a container are not those of the host.
 fn called(group: Entity, program: &str) -> Entity {
     if program.is_empty() || !is_nameless(&group) {
         return group;
     }
+    let kind = if group.container.is_some() {
+        CONTAINER_KIND
+    } else {
+        PROGRAM_KIND
+    };
     Entity {
-        workload: Some(paths::on_host(PROGRAM_KIND, program)),
+        workload: Some(paths::on_host(kind, program)),
         ..group
     }
 }
 
+/// Since the node was started.
+fn boot_ns() -> u64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
+    seconds * 1_000_000_000 + u64::try_from(time.tv_nsec).unwrap_or(0)
+}
+
 impl Default for Identity {
     fn default() -> Self {
-        Self::new()
+        Self::new(Path::new(HOST_ROOT))
     }
 }
 
@@ -220,9 +293,10 @@ mod tests {
     fn blank() -> Identity {
         Identity {
             hierarchy: hierarchy(),
+            runtimes: Runtimes::new("/no/such/root".into()),
             known: Mutex::new(Known {
-                by_id: HashMap::new(),
                 walked_ns: u64::MAX / 2,
+                ..Known::default()
             }),
             misses: AtomicU64::new(0),
         }
@@ -248,14 +322,22 @@ mod tests {
     #[test]
     fn a_program_that_runs_again_is_called_the_same_wherever_it_was_put() {
         let hash = |digits: &str| format!("/system.slice/docker-{}.scope", digits.repeat(32));
-        let told = ("Program/host/curl".to_owned(), "curl".to_owned());
-        for (path, pid) in [
-            ("/user.slice/user-0.slice/session-3.scope".to_owned(), 7),
-            ("/user.slice/user-0.slice/session-4.scope".to_owned(), 8),
-            (hash("a1"), 9),
-            (hash("b2"), 10),
-            ("/".to_owned(), 11),
+        for (path, pid, kind) in [
+            (
+                "/user.slice/user-0.slice/session-3.scope".to_owned(),
+                7,
+                "Program",
+            ),
+            (
+                "/user.slice/user-0.slice/session-4.scope".to_owned(),
+                8,
+                "Program",
+            ),
+            (hash("a1"), 9, "Container"),
+            (hash("b2"), 10, "Container"),
+            ("/".to_owned(), 11, "Program"),
         ] {
+            let told = (format!("{kind}/host/curl"), "curl".to_owned());
             assert_eq!(key_of(&path, pid, "curl"), told, "{path}");
         }
         assert_eq!(key_of("/", 7, "wget").1, "wget", "and another program is another");
@@ -285,10 +367,63 @@ mod tests {
             namespace: "/".into(),
         });
         let own = std::fs::read_to_string("/proc/self/comm").unwrap();
-        let told = identity.by_oldest(of_path(7, "/session-3.scope"));
+        let of_path = |path| paths::of_path(7, path, |_| None);
+        let told = identity.by_oldest(of_path("/session-3.scope"), 1);
         assert_eq!(told.label(), own.trim_end());
-        let unit = of_path(7, "/redis.service");
-        assert_eq!(identity.by_oldest(unit.clone()), unit);
+        let unit = of_path("/redis.service");
+        assert_eq!(identity.by_oldest(unit.clone(), 1), unit);
+    }
+
+    #[test]
+    fn containers_without_a_name_are_called_by_their_oldest_program_and_told_apart() {
+        let root = tempfile::tempdir().unwrap();
+        let mut identity = blank();
+        let path = |digits: &str| format!("/user@1000.service/user.slice/libpod-{}.scope", digits.repeat(32));
+        for (id, digits) in [(5, "a1"), (6, "b2")] {
+            let group = root.path().join(&path(digits)[1..]).join("container");
+            std::fs::create_dir_all(&group).unwrap();
+            std::fs::write(group.join("cgroup.procs"), format!("{}\n", std::process::id())).unwrap();
+            identity.created(id, &format!("{}/container", path(digits)), 1);
+        }
+        identity.hierarchy = Some(Hierarchy {
+            mount: root.path().to_owned(),
+            is_unified: true,
+            namespace: "/".into(),
+        });
+        let own = std::fs::read_to_string("/proc/self/comm").unwrap();
+        let own = own.trim_end();
+        let labels = [5, 6].map(|id| identity.program("curl", id, 1).label());
+        assert_eq!(labels, [own.to_owned(), format!("{own} b2b2b2b2b2b2")]);
+        assert!(
+            !identity.is_nameless(5, 1),
+            "all of its programs are one workload"
+        );
+        std::fs::remove_dir_all(root.path().join("user@1000.service")).unwrap();
+        assert_eq!(
+            identity.program("curl", 6, 1).label(),
+            labels[1],
+            "what is told late"
+        );
+    }
+
+    #[test]
+    fn a_container_is_called_as_its_runtime_calls_it() {
+        let root = tempfile::tempdir().unwrap();
+        let id = "a1".repeat(32);
+        let folder = root.path().join("var/lib/docker/containers").join(&id);
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("config.v2.json"), r#"{"Name":"/cache"}"#).unwrap();
+        let mut identity = blank();
+        identity.runtimes = Runtimes::new(root.path().to_owned());
+        identity.created(5, &format!("/system.slice/docker-{id}.scope"), 1);
+        identity.created(
+            6,
+            &format!("/system.slice/docker-{id}.scope/system.slice/redis.service"),
+            1,
+        );
+        let key = |group| identity.program("curl", group, 1).key();
+        assert_eq!(key(5), "Container/host/cache");
+        assert_eq!(key(6), "Unit/host/cache/redis", "not the host's own redis");
     }
 
     #[test]

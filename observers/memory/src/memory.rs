@@ -113,7 +113,7 @@ impl Sampler {
             !usage.is_err_and(|error| error.kind() == ErrorKind::NotFound)
         });
         for draft in drafts {
-            let subject = self.context.identity.by_oldest(draft.subject.clone());
+            let subject = self.context.identity.by_oldest(draft.subject.clone(), now_ns);
             self.context.emitter.emit(Draft { subject, ..draft });
         }
         if now_ns >= self.pressure_ns + PRESSURE_NS {

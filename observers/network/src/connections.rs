@@ -1,7 +1,7 @@
 //! The network observer: connection attempts with owner and outcome, listeners, edges, retransmissions.
 
 use bus_schema::event::Body;
-use bus_schema::event::network::TcpStats;
+use bus_schema::event::network::{NetworkNamespace, TcpStats};
 use bus_schema::{Entity, Severity};
 use ebpf::Loaded;
 use ebpf::raw::{ConnectFailed, Record};
@@ -13,9 +13,13 @@ use observer_base::{Context, Draft, Observer};
 use crate::convert;
 use crate::families::Families;
 use crate::listeners::{self, Found};
+use crate::namespaces::{self, Namespaces};
+use crate::proxies;
 
 /// Listeners are told again this often, for readers that came later.
 const REPEAT_LISTENERS_SECONDS: u64 = 60;
+/// Behind a new proxy nobody may answer yet; it is looked for as often as for addresses.
+const LOOK_BEHIND_SECONDS: u64 = 10;
 
 /// The observer.
 #[derive(Debug)]
@@ -31,7 +35,10 @@ impl Observer for Connections {
                 retransmits: None,
                 seconds: 0,
                 listening: Vec::new(),
+                namespaces: Namespaces::default(),
+                has_new_proxy: false,
             };
+            state.tell(|namespaces| namespaces.second(0));
             state.announce(&mut loaded);
             kernel::pump(loaded, &context, &mut state).await?;
             Ok(())
@@ -46,20 +53,27 @@ struct State {
     seconds: u64,
     /// Who listened when last looked.
     listening: Vec<Found>,
+    namespaces: Namespaces,
+    /// Whether there may be a proxy of which it is not known who answers behind it.
+    has_new_proxy: bool,
 }
 
 impl Handler for State {
     fn record(&mut self, record: &Record) {
         match record {
             Record::ConnectFailed(failed) => {
+                self.tell(|namespaces| namespaces.seen(failed.netns));
                 let second = second_of(self.context.clock.unix_ns(failed.head.time_ns));
                 let told = self.families.hold(failed, second);
                 self.tell_failures(told);
             }
-            Record::Listen(listen) => self
-                .context
-                .emitter
-                .emit(convert::listening(listen, &self.context)),
+            Record::Listen(listen) => {
+                self.tell(|namespaces| namespaces.seen(listen.netns));
+                self.has_new_proxy |= listen.begins == 1 && proxies::makes_proxies(&listen.task.comm);
+                self.context
+                    .emitter
+                    .emit(convert::listening(listen, &self.context));
+            }
             Record::HttpError(_)
             | Record::Exec(_)
             | Record::Exit(_)
@@ -71,6 +85,9 @@ impl Handler for State {
 
     fn second(&mut self, loaded: &mut Loaded, running: Option<u32>, now_ns: u64) {
         let mut drained = loaded.drain_edges(running);
+        for (key, _) in &drained {
+            self.tell(|namespaces| namespaces.seen(key.netns));
+        }
         let told = self.families.settle(&mut drained, running);
         self.tell_failures(told);
         for draft in convert::edges(&drained, &self.context) {
@@ -80,7 +97,10 @@ impl Handler for State {
         let established = established.map(|(_, edge)| edge.count).sum();
         self.tell_tcp(loaded, established, now_ns);
         self.seconds += 1;
-        if self.seconds.is_multiple_of(REPEAT_LISTENERS_SECONDS) {
+        let seconds = self.seconds;
+        self.tell(|namespaces| namespaces.second(seconds));
+        let is_due = self.has_new_proxy && self.seconds.is_multiple_of(LOOK_BEHIND_SECONDS);
+        if is_due || self.seconds.is_multiple_of(REPEAT_LISTENERS_SECONDS) {
             self.announce(loaded);
         }
     }
@@ -92,6 +112,13 @@ impl State {
             self.context
                 .emitter
                 .emit(convert::connect_failed(&failed, &self.context));
+        }
+    }
+
+    /// Tells what is news of network namespaces, before what was seen in them.
+    fn tell(&mut self, news: impl FnOnce(&mut Namespaces) -> Vec<NetworkNamespace>) {
+        for told in news(&mut self.namespaces) {
+            self.context.emitter.emit(namespaces::draft(told, &self.context));
         }
     }
 
@@ -114,7 +141,9 @@ impl State {
     /// Tells who listens now, and who does no more: of sockets older than the programs the kernel does not know the end. Its
     /// table is told as well, which may have forgotten them.
     fn announce(&mut self, loaded: &mut Loaded) {
+        self.has_new_proxy = false;
         let before = std::mem::replace(&mut self.listening, listeners::all());
+        listeners::look_behind(&mut self.listening, |ip| self.namespaces.holder(ip));
         for gone in listeners::gone(&before, &self.listening) {
             self.context.emitter.emit(gone.draft(&self.context, false));
         }

@@ -5,6 +5,8 @@ pub mod connections;
 pub mod convert;
 pub mod families;
 pub mod listeners;
+pub mod namespaces;
+pub mod proxies;
 pub mod status;
 mod unread;
 

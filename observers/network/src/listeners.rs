@@ -1,9 +1,7 @@
 //! Who listens already: from `/proc`, for sockets that are older than the observer.
 
-use std::collections::{BTreeMap, HashMap};
-use std::fs;
+use std::collections::HashMap;
 use std::net::IpAddr;
-use std::os::unix::fs::MetadataExt;
 
 use bus_schema::entity::Address;
 use bus_schema::event::Body;
@@ -15,6 +13,9 @@ use observer_base::{Context, Draft};
 use procfs::net::{TcpNetEntry, TcpState};
 use procfs::process::{FDTarget, Process};
 
+use crate::namespaces;
+use crate::proxies::{self, Target};
+
 /// A socket that listens, and the process that holds it.
 #[derive(Debug)]
 pub struct Found {
@@ -23,6 +24,10 @@ pub struct Found {
     /// The process.
     pub task: Task,
     ip: IpAddr,
+    /// Where it passes connections to.
+    target: Option<Target>,
+    /// Who answers them there.
+    behind: Option<Task>,
 }
 
 impl Found {
@@ -35,7 +40,7 @@ impl Found {
             net_ns: self.key.netns,
         };
         let body = Body::Listening(Listening { open });
-        let subject = subject(&self.task, context);
+        let subject = subject(self.behind.as_ref().unwrap_or(&self.task), context);
         Draft::new(context.clock.now_ns(), Severity::Info, subject, body).towards(Entity::of_address(address))
     }
 }
@@ -46,23 +51,28 @@ pub fn gone<'a>(before: &'a [Found], now: &'a [Found]) -> impl Iterator<Item = &
     before.iter().filter(move |old| !is_taken(old))
 }
 
+/// Finds out who answers behind the proxies among them, where `holder` knows which namespace holds an address.
+pub fn look_behind(found: &mut [Found], holder: impl Fn(IpAddr) -> Option<u32>) {
+    let answers = |target: Target| {
+        let netns = holder(target.ip)?;
+        let serves = |listener: &&Found| {
+            let is_at = listener.ip == target.ip || listener.ip.is_unspecified();
+            is_at && listener.key.netns == netns && listener.key.port == u32::from(target.port)
+        };
+        found.iter().find(serves).map(|listener| listener.task)
+    };
+    let behind: Vec<Option<Task>> = found.iter().map(|proxy| answers(proxy.target?)).collect();
+    for (proxy, behind) in found.iter_mut().zip(behind) {
+        proxy.behind = behind;
+    }
+}
+
 /// All listening TCP sockets of all network namespaces. Processes that end meanwhile are left out.
 pub fn all() -> Vec<Found> {
-    let mut by_namespace: BTreeMap<u32, Vec<Process>> = BTreeMap::new();
-    for process in procfs::process::all_processes().into_iter().flatten().flatten() {
-        if let Some(namespace) = namespace(&process) {
-            by_namespace.entry(namespace).or_default().push(process);
-        }
-    }
-    by_namespace
+    namespaces::members()
         .into_iter()
         .flat_map(|(namespace, processes)| listening(namespace, &processes))
         .collect()
-}
-
-fn namespace(process: &Process) -> Option<u32> {
-    let inode = fs::metadata(format!("/proc/{}/ns/net", process.pid)).ok()?.ino();
-    u32::try_from(inode).ok()
 }
 
 fn listening(namespace: u32, processes: &[Process]) -> Vec<Found> {
@@ -88,7 +98,13 @@ fn listening(namespace: u32, processes: &[Process]) -> Vec<Found> {
             .filter_map(|fd| socket_inode(&fd.target))
         {
             if let (Some(socket), Some(task)) = (sockets.get(&inode), task(process)) {
-                found.push(of_socket(socket, namespace, task));
+                let target = proxies::is_proxy(&task.comm)
+                    .then(|| proxies::target(process))
+                    .flatten();
+                found.push(Found {
+                    target,
+                    ..of_socket(socket, namespace, task)
+                });
             }
         }
     }
@@ -122,6 +138,8 @@ fn of_socket(socket: &TcpNetEntry, netns: u32, task: Task) -> Found {
         key,
         task,
         ip: socket.local_address.ip().to_canonical(),
+        target: None,
+        behind: None,
     }
 }
 
@@ -171,6 +189,51 @@ mod tests {
         assert!(listens(&now, staying) && !listens(&now, ending));
         let gone: Vec<u32> = gone(&before, &now).map(|found| found.key.port).collect();
         assert!(gone.contains(&u32::from(ending)) && !gone.contains(&u32::from(staying)));
+    }
+
+    #[test]
+    fn behind_a_proxy_is_who_listens_in_the_namespace_that_holds_the_address() {
+        let found = |ip: [u8; 4], port: u16, netns, tgid| Found {
+            key: Listener {
+                local: [0; 4],
+                port: u32::from(port),
+                netns,
+            },
+            task: Task {
+                start_ns: 0,
+                cgroup_id: 0,
+                tgid,
+                tid: tgid,
+                comm: [0; 16],
+            },
+            ip: ip.into(),
+            target: None,
+            behind: None,
+        };
+        let to = |port| Found {
+            target: Some(Target {
+                ip: [172, 17, 0, 2].into(),
+                port,
+            }),
+            ..found([0, 0, 0, 0], 8000 + port, 1, 9)
+        };
+        let mut all = [
+            to(80),
+            to(81),
+            to(82),
+            found([0, 0, 0, 0], 80, 2, 20),
+            found([127, 0, 0, 1], 81, 2, 21),
+            found([0, 0, 0, 0], 82, 3, 22),
+        ];
+        let container = IpAddr::from([172, 17, 0, 2]);
+        look_behind(&mut all, |ip| (ip == container).then_some(2));
+        let behind = |found: &Found| found.behind.map(|task| task.tgid);
+        assert_eq!(behind(&all[0]), Some(20));
+        assert_eq!(behind(&all[1]), None, "nobody else reaches its loopback");
+        assert_eq!(behind(&all[2]), None, "in another namespace");
+        assert_eq!(behind(&all[3]), None, "no proxy");
+        look_behind(&mut all, |_| None);
+        assert_eq!(behind(&all[0]), None, "nobody knows who holds it");
     }
 
     /// Starts itself as root with few capabilities, to look for a socket that a process of another user holds.

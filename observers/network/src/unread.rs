@@ -29,7 +29,8 @@ impl Unread {
 
 fn capability(is_missing: bool) -> Capability {
     let (coverage, reason) = if is_missing {
-        let reason = "messages of io_uring, or responses out of files, cannot be read: their HTTP status is not known";
+        let reason =
+            "messages of io_uring, or responses out of files, cannot be read: their HTTP status is not known";
         (Coverage::Degraded, reason.to_owned())
     } else {
         (Coverage::Full, String::new())

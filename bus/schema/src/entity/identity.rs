@@ -5,15 +5,15 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    CGROUP_KIND, EXTERNAL_KIND, Entity, HOST_NAMESPACE, NODE_KIND, POD_KIND, PROGRAM_KIND, SERVICE_KIND,
-    UNIT_KIND,
+    CGROUP_KIND, CONTAINER_KIND, EXTERNAL_KIND, Entity, HOST_NAMESPACE, NODE_KIND, POD_KIND, PROGRAM_KIND,
+    SERVICE_KIND, UNIT_KIND,
 };
 
 /// Kind, namespace and name; and the node, for what lives on one and may have a namesake on another.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Identity {
-    /// A kind of the Kubernetes API, or `Unit`, `Cgroup`, `Program`, `Addresses`, `External`.
+    /// A kind of the Kubernetes API, or `Unit`, `Container`, `Cgroup`, `Program`, `Addresses`, `External`.
     pub kind: String,
     /// Namespace; empty for what has none, [`HOST_NAMESPACE`] outside Kubernetes.
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -26,8 +26,9 @@ pub struct Identity {
 }
 
 /// Kinds that are no objects of the API.
-const OUTSIDE_API: [&str; 5] = [
+const OUTSIDE_API: [&str; 6] = [
     UNIT_KIND,
+    CONTAINER_KIND,
     CGROUP_KIND,
     PROGRAM_KIND,
     super::ADDRESSES_KIND,
@@ -85,7 +86,7 @@ fn parts(entity: &Entity) -> (&str, &str, Cow<'_, str>, &str) {
         // Groups of one name below different parents are different services; the path tells them apart.
         let path = entity.cgroup.as_ref().map(|cgroup| cgroup.path.as_str());
         let name = path.filter(|_| kind == CGROUP_KIND).unwrap_or(name);
-        let is_of_node = [UNIT_KIND, CGROUP_KIND, PROGRAM_KIND].contains(&kind);
+        let is_of_node = [UNIT_KIND, CONTAINER_KIND, CGROUP_KIND, PROGRAM_KIND].contains(&kind);
         return (kind, namespace, name.into(), if is_of_node { node } else { "" });
     }
     if let Some(service) = &entity.service {
@@ -104,8 +105,7 @@ fn parts(entity: &Entity) -> (&str, &str, Cow<'_, str>, &str) {
         return (CGROUP_KIND, HOST_NAMESPACE, name, node);
     }
     if let Some(address) = &entity.address {
-        let name = format!("{}:{}", address.ip, address.port);
-        return (EXTERNAL_KIND, "", name.into(), "");
+        return (EXTERNAL_KIND, "", address.to_string().into(), "");
     }
     (NODE_KIND, "", node.into(), "")
 }
@@ -120,7 +120,7 @@ fn text(kind: &str, namespace: &str, name: &str, node: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Cgroup, Pod, Workload};
+    use super::super::{Address, Cgroup, Pod, Workload};
     use super::*;
 
     fn at(kind: &str, path: &str, node: &str) -> Entity {
@@ -162,6 +162,18 @@ mod tests {
         assert_eq!(key(UNIT_KIND, "n"), "Unit/host/redis@n");
         assert_ne!(key(UNIT_KIND, "n"), key(UNIT_KIND, "m"));
         assert_eq!(key("Deployment", "n"), key("Deployment", "m"));
+    }
+
+    #[test]
+    fn an_address_of_ipv6_is_told_from_its_port() {
+        let told = |ip: &str| {
+            let (ip, port, net_ns) = (ip.parse().unwrap(), 6379, 7);
+            let entity = Entity::of_address(Address { ip, port, net_ns });
+            (entity.key(), entity.label())
+        };
+        let both = |text: &str| (format!("External//{text}"), text.to_owned());
+        assert_eq!(told("::1"), both("[::1]:6379"));
+        assert_eq!(told("10.0.0.7"), both("10.0.0.7:6379"));
     }
 
     #[test]

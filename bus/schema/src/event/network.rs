@@ -1,5 +1,7 @@
 //! Bodies of the network observer.
 
+use std::net::IpAddr;
+
 use serde::{Deserialize, Serialize};
 
 /// Which end of a connection or exchange the subject is.
@@ -90,4 +92,65 @@ pub struct TcpStats {
     pub retransmits: Option<u64>,
     /// Connections established.
     pub established: u64,
+}
+
+/// What a network namespace of the subject, a node, holds now. It is told when that is news, and repeated for readers that came
+/// later: every [`REPEATED_SECONDS`], which makes one that is not told any more a thing of the past.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct NetworkNamespace {
+    /// Its inode number.
+    pub net_ns: u32,
+    /// Addresses at which it answers, loopback apart; none when it is gone.
+    pub addresses: Vec<IpAddr>,
+    /// Networks that it reaches without a router.
+    pub links: Vec<Network>,
+    /// Its default routers.
+    pub routers: Vec<IpAddr>,
+    /// Whether it has more than is told.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub partial: bool,
+}
+
+/// A network namespace is told again after this many seconds at the latest.
+pub const REPEATED_SECONDS: u64 = 60;
+
+/// The addresses that share a prefix.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Network {
+    /// Any of them.
+    pub ip: IpAddr,
+    /// Leading bits that they have in common.
+    pub prefix: u8,
+}
+
+impl Network {
+    /// Whether `ip` is one of them.
+    pub fn contains(&self, ip: IpAddr) -> bool {
+        let (own, other, width) = match (self.ip, ip) {
+            (IpAddr::V4(own), IpAddr::V4(other)) => (u32::from(own).into(), u32::from(other).into(), 32),
+            (IpAddr::V6(own), IpAddr::V6(other)) => (u128::from(own), u128::from(other), 128),
+            (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => return false,
+        };
+        let rest = width - u32::from(self.prefix).min(width);
+        (own ^ other).checked_shr(rest).unwrap_or(0) == 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_network_has_what_shares_its_prefix_and_nothing_of_the_other_family() {
+        let has = |ip: &str, prefix, other: &str| {
+            let ip = ip.parse().unwrap();
+            Network { ip, prefix }.contains(other.parse().unwrap())
+        };
+        assert!(has("10.1.0.0", 16, "10.1.255.255"));
+        assert!(!has("10.1.0.0", 16, "10.2.0.0"));
+        assert!(has("10.1.0.7", 32, "10.1.0.7") && !has("10.1.0.7", 32, "10.1.0.6"));
+        assert!(has("fd00::1", 64, "fd00::2") && !has("fd00::1", 64, "fd00:0:0:1::2"));
+        assert!(has("::", 0, "fd00::2") && !has("::", 0, "10.1.0.7"));
+    }
 }

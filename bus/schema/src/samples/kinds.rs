@@ -8,7 +8,9 @@ use crate::event::kubernetes::{
     Action, Aspect, Difference, ImageChanged, ObjectState, Reason, SpecChanged, State,
 };
 use crate::event::memory::MemoryGrowth;
-use crate::event::network::{ConnectFailed, ConnectFailure, EdgeStats, Listening, Role, TcpStats};
+use crate::event::network::{
+    ConnectFailed, ConnectFailure, EdgeStats, Listening, Network, NetworkNamespace, Role, TcpStats,
+};
 use crate::event::node::{Capability, Coverage, Loss, NodePressure};
 use crate::event::process::{Executable, ExecutableChanged, ProcessExited, SignalSent};
 use crate::event::status::{HttpError, HttpStats};
@@ -30,6 +32,16 @@ pub fn body(kind: Kind) -> Body {
             latency_ns: 5,
         }),
         Kind::Listening => Body::Listening(Listening { open: true }),
+        Kind::NetworkNamespace => Body::NetworkNamespace(NetworkNamespace {
+            net_ns: 9,
+            addresses: vec![[10, 0, 0, 7].into()],
+            links: vec![Network {
+                ip: [10, 0, 0, 0].into(),
+                prefix: 24,
+            }],
+            routers: vec![[10, 0, 0, 1].into()],
+            partial: false,
+        }),
         Kind::EdgeStats => Body::EdgeStats(EdgeStats {
             role: Role::Client,
             attempts: 9,

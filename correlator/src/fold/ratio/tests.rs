@@ -144,7 +144,10 @@ fn errors_that_go_on_for_good_become_normal_and_those_of_an_hour_do_not() {
     assert!(!is_told_from(SETTLED + 10, for_good, SETTLED + 3600));
     let always = |_| 20;
     let settled = 1 + normal::PERMANENT_SECONDS;
-    assert!(is_told_from(settled - 60, always, settled - 30), "it has never worked");
+    assert!(
+        is_told_from(settled - 60, always, settled - 30),
+        "it has never worked"
+    );
     assert!(!is_told_from(settled + 10, always, settled + 3600));
 }
 
@@ -173,7 +176,11 @@ fn a_single_error_is_no_news_only_where_most_requests_have_failed_for_long() {
         object: Name::default(),
     };
     let row = &table.0[number];
-    let place = row.failing.iter().position(|way| way.condition == errors).unwrap();
+    let place = row
+        .failing
+        .iter()
+        .position(|way| way.condition == errors)
+        .unwrap();
     let (mut ratios, mut episodes) = (Ratios::default(), Episodes::default());
     ratios.arrange(&table);
     let mut usual = Vec::new();
@@ -185,10 +192,20 @@ fn a_single_error_is_no_news_only_where_most_requests_have_failed_for_long() {
             outcomes,
             ends: Some((subject.clone(), None)),
         };
-        ratios.traffics[number].tallies.insert((second, ends.clone()), tally.clone());
+        ratios.traffics[number]
+            .tallies
+            .insert((second, ends.clone()), tally.clone());
         ratios.judge(&table, (second + 1) * SECOND_NS, &mut episodes);
         let way = &row.failing[place];
-        let seen = sighting(way, &tally, &tally.outcomes[place], None, second * SECOND_NS, 0.0, 0.0);
+        let seen = sighting(
+            way,
+            &tally,
+            &tally.outcomes[place],
+            None,
+            second * SECOND_NS,
+            0.0,
+            0.0,
+        );
         usual.push(ratios.is_usual(&seen.unwrap()));
     }
     let first = usual.iter().position(|is_usual| *is_usual);

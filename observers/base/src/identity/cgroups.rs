@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use procfs::process::Process;
+use procfs::process::{Process, Stat};
 
 /// Deeper than this no container runtime nests.
 const DEEPEST: usize = 16;
@@ -132,15 +132,25 @@ impl Hierarchy {
         group.ancestors().nth(told).map(Path::to_owned)
     }
 
-    /// What the process runs that has lived longest of those in the group at `path` below the mount point.
-    pub fn oldest_program(&self, path: &str) -> Option<String> {
-        let folder = self.mount.join(path.trim_start_matches('/'));
-        let pids = fs::read_to_string(folder.join("cgroup.procs")).ok()?;
-        let processes = pids
-            .lines()
-            .filter_map(|pid| Process::new(pid.parse().ok()?).ok()?.stat().ok());
-        let oldest = processes.min_by_key(|stat| (stat.starttime, stat.pid))?;
-        Some(oldest.comm)
+    /// The process that has lived longest of those in the group at `path` below the mount point.
+    pub fn oldest(&self, path: &str) -> Option<Stat> {
+        oldest_of(&[self.folder(path)])
+    }
+
+    /// The same of those in the group and in all groups below.
+    pub fn oldest_below(&self, path: &str) -> Option<Stat> {
+        let (top, mut groups) = (self.folder(path), Vec::new());
+        let depth = path.split('/').filter(|part| !part.is_empty()).count();
+        self.visit(&top, depth, &mut groups);
+        let folders: Vec<PathBuf> = groups
+            .iter()
+            .map(|(_, path)| self.folder(&path.to_string_lossy()))
+            .collect();
+        oldest_of(&folders)
+    }
+
+    fn folder(&self, path: &str) -> PathBuf {
+        self.mount.join(path.trim_start_matches('/'))
     }
 
     fn visit(&self, folder: &Path, depth: usize, groups: &mut Vec<(u64, PathBuf)>) {
@@ -156,6 +166,25 @@ impl Hierarchy {
             self.visit(&entry.path(), depth + 1, groups);
         }
     }
+}
+
+/// The oldest of the members of these groups.
+fn oldest_of(folders: &[PathBuf]) -> Option<Stat> {
+    let members = |folder: &PathBuf| fs::read_to_string(folder.join("cgroup.procs")).unwrap_or_default();
+    let pids: Vec<i32> = folders
+        .iter()
+        .flat_map(|folder| {
+            let pids: Vec<i32> = members(folder)
+                .lines()
+                .filter_map(|pid| pid.parse().ok())
+                .collect();
+            pids
+        })
+        .collect();
+    let processes = pids
+        .into_iter()
+        .filter_map(|pid| Process::new(pid).ok()?.stat().ok());
+    processes.min_by_key(|stat| (stat.starttime, stat.pid))
 }
 
 #[cfg(test)]

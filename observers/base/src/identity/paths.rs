@@ -1,8 +1,12 @@
-//! What the path of a control group says: the shapes of containerd, CRI-O and docker, with the systemd and the cgroupfs
-//! driver, and of systemd's own units.
+//! What the path of a control group says: the shapes of containerd, CRI-O, docker and podman, with the systemd and the cgroupfs
+//! driver, of LXC and systemd's machines, and of systemd's own units.
 
 use bus_schema::Entity;
-use bus_schema::entity::{CGROUP_KIND, Cgroup, Container, HOST_NAMESPACE, Pod, UNIT_KIND, Workload};
+use bus_schema::entity::{
+    CGROUP_KIND, CONTAINER_KIND, Cgroup, Container, HOST_NAMESPACE, Pod, UNIT_KIND, Workload,
+};
+
+use super::escapes::unescaped;
 
 /// Length of a container id.
 const CONTAINER_ID: usize = 64;
@@ -11,8 +15,9 @@ const HASH_DIGITS: usize = 12;
 /// Length of a uid with dashes.
 const POD_UID: usize = 36;
 
-/// Everything that follows from the path of the control group `id`. Pods get their workload from the enricher.
-pub fn of_path(id: u64, path: &str) -> Entity {
+/// Everything that follows from the path of the control group `id`, where `name_of` knows containers by id. Pods get their
+/// workload from the enricher.
+pub(super) fn of_path(id: u64, path: &str, name_of: impl Fn(&str) -> Option<String>) -> Entity {
     let container = path.rsplit('/').find_map(container_id).map(|id| Container {
         id,
         ..Container::default()
@@ -21,7 +26,11 @@ pub fn of_path(id: u64, path: &str) -> Entity {
         uid,
         ..Pod::default()
     });
-    let workload = if pod.is_some() { None } else { host_workload(path) };
+    let workload = if pod.is_some() {
+        None
+    } else {
+        host_workload(path, name_of)
+    };
     Entity {
         cgroup: Some(Cgroup {
             id,
@@ -34,16 +43,36 @@ pub fn of_path(id: u64, path: &str) -> Entity {
     }
 }
 
-/// `<64 hex>`, `cri-containerd-<64 hex>.scope`, `crio-<64 hex>.scope`, `docker-<64 hex>.scope`.
-fn container_id(part: &str) -> Option<String> {
-    let name = part.strip_suffix(".scope").unwrap_or(part);
-    let id = name.rsplit('-').next()?;
-    (id.len() == CONTAINER_ID && id.bytes().all(|byte| byte.is_ascii_hexdigit())).then(|| id.to_owned())
+/// The part of a path that leads to the innermost container with an id.
+pub(super) fn container_root(path: &str) -> Option<&str> {
+    let mut root = path;
+    loop {
+        let (above, part) = root.rsplit_once('/')?;
+        if container_id(part).is_some() {
+            return Some(root);
+        }
+        root = above;
+    }
 }
 
-/// `pod<uid>`, or `kubepods-burstable-pod<uid with underscores>.slice`.
+/// The user below whose slice a group is.
+pub(super) fn user(path: &str) -> Option<u32> {
+    let uid = |part: &str| part.strip_prefix("user-")?.strip_suffix(".slice")?.parse().ok();
+    path.split('/').find_map(uid)
+}
+
+/// `<64 hex>`, `cri-containerd-<64 hex>.scope`, `crio-…`, `docker-…`, `libpod-…`, and `…slice:cri-containerd:<64 hex>`. What
+/// watches over a container is not in it.
+fn container_id(part: &str) -> Option<String> {
+    let name = part.strip_suffix(".scope").unwrap_or(part);
+    let (kind, id) = name.rsplit_once(['-', ':']).unwrap_or(("", name));
+    let is_id = id.len() == CONTAINER_ID && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+    (is_id && !kind.ends_with("conmon")).then(|| id.to_owned())
+}
+
+/// `pod<uid>`, or `kubepods-burstable-pod<uid with underscores>.slice`, perhaps with a container behind it.
 fn pod_uid(part: &str) -> Option<String> {
-    let name = part.strip_suffix(".slice").unwrap_or(part);
+    let name = part.split_once(".slice").map_or(part, |(name, _)| name);
     let (_, uid) = name.rsplit_once("pod")?;
     let uid = uid.replace('_', "-");
     let is_uid = uid.len() == POD_UID && uid.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
@@ -61,21 +90,144 @@ pub(super) fn on_host(kind: &str, name: &str) -> Workload {
     }
 }
 
-/// The unit, else the group itself; `None` where neither is called the same after a restart.
-fn host_workload(path: &str) -> Option<Workload> {
-    let leaf = path.rsplit('/').find(|part| !part.is_empty())?;
-    if leaf.strip_suffix(".slice").is_some() {
+/// What a group is called by the parts of its path, up to the container or machine that it is in.
+enum Local<'a> {
+    /// A unit, or an application that a user has started.
+    Unit(String),
+    /// Neither it nor what it is in is called the same after a restart.
+    OfOneRun,
+    /// The group itself.
+    Group(&'a str),
+}
+
+/// The container, with the unit in it if any; else the unit, else the group itself; `None` where none is called the same after a
+/// restart.
+fn host_workload(path: &str, name_of: impl Fn(&str) -> Option<String>) -> Option<Workload> {
+    let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
+    let is_container = |index: &usize| {
+        let index = *index;
+        container_id(parts[index]).is_some() || machine(&parts[..=index]).is_some()
+    };
+    let Some(index) = (0..parts.len()).rev().find(is_container) else {
+        return match local(&parts)? {
+            Local::Unit(unit) => Some(on_host(UNIT_KIND, &unit)),
+            Local::OfOneRun => None,
+            Local::Group(group) => Some(on_host(CGROUP_KIND, group)),
+        };
+    };
+    let (outside, inside) = (&parts[..=index], &parts[index + 1..]);
+    let unit = match local(inside) {
+        Some(Local::Unit(unit)) => Some(unit),
+        Some(Local::OfOneRun | Local::Group(_)) | None => None,
+    };
+    if unit.is_none()
+        && let Some(unit) = unit_around(outside)
+    {
+        return Some(on_host(UNIT_KIND, unit));
+    }
+    let name = machine(outside).or_else(|| name_of(&container_id(parts[index])?));
+    match (name, unit) {
+        (Some(name), Some(unit)) => Some(on_host(UNIT_KIND, &format!("{name}/{unit}"))),
+        (Some(name), None) => Some(on_host(CONTAINER_KIND, &name)),
+        (None, Some(unit)) => Some(on_host(UNIT_KIND, &unit)),
+        (None, None) => None,
+    }
+}
+
+/// The unit that is nothing but the container which the last of these parts is: podman splits the group of a unit that runs it.
+fn unit_around<'a>(parts: &[&'a str]) -> Option<&'a str> {
+    let [.., unit, part] = parts else { return None };
+    let is_split = part.starts_with("libpod-payload-");
+    unit.strip_suffix(".service").filter(|_| is_split)
+}
+
+/// The name of the machine that the last of these parts is: of systemd, of libvirt, or of LXC.
+fn machine(parts: &[&str]) -> Option<String> {
+    let (part, above) = parts.split_last()?;
+    let of_systemd = || {
+        let scope = part
+            .strip_prefix("machine-")
+            .and_then(|name| name.strip_suffix(".scope"));
+        let unit = || part.strip_prefix("systemd-nspawn@")?.strip_suffix(".service");
+        scope.or_else(unit).map(unescaped)
+    };
+    let of_lxc = || {
+        let prefixed = ["lxc.payload.", "lxc.monitor."]
+            .iter()
+            .find_map(|prefix| part.strip_prefix(prefix));
+        let is_below = || {
+            ["lxc", "lxc.payload", "lxc.monitor"]
+                .contains(above.last()?)
+                .then_some(*part)
+        };
+        prefixed.or_else(is_below).map(ToOwned::to_owned)
+    };
+    let name = of_systemd().map(|name| without_run(&name).to_owned());
+    name.or_else(of_lxc).filter(|name| !name.is_empty())
+}
+
+/// libvirt counts the starts of its machines: `qemu-3-web`.
+fn without_run(name: &str) -> &str {
+    let counted = ["qemu-", "lxc-"]
+        .iter()
+        .find_map(|driver| name.strip_prefix(driver))
+        .and_then(|rest| rest.split_once('-'));
+    match counted {
+        Some((run, name)) if run.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        Some(_) | None => name,
+    }
+}
+
+/// What these parts are called; `None` of nothing, and of a slice, which has no processes.
+fn local<'a>(parts: &[&'a str]) -> Option<Local<'a>> {
+    let leaf = parts.last()?;
+    if leaf.ends_with(".slice") {
         return None;
     }
-    for part in path.rsplit('/') {
+    for (index, part) in parts.iter().enumerate().rev() {
+        let is_users = parts[..index].iter().any(|part| is_users_manager(part));
+        if is_users && let Some(name) = application(part) {
+            return Some(Local::Unit(name));
+        }
         if let Some(unit) = part.strip_suffix(".service") {
-            return Some(on_host(UNIT_KIND, unit));
+            // What a user's manager keeps in groups of other names is not the manager.
+            let is_manager = is_users_manager(part) && index + 1 < parts.len();
+            return Some(if is_manager {
+                Local::Group(leaf)
+            } else {
+                Local::Unit(unit.to_owned())
+            });
         }
         if is_of_one_run(part) {
-            return None;
+            return Some(Local::OfOneRun);
         }
     }
-    Some(on_host(CGROUP_KIND, leaf))
+    Some(Local::Group(leaf))
+}
+
+fn is_users_manager(part: &str) -> bool {
+    part.starts_with("user@") && part.ends_with(".service")
+}
+
+/// What a desktop has started: `app-LAUNCHER-ID-RUN.scope` and `app-LAUNCHER-ID@RUN.service`, of which the launcher may be
+/// missing, and `snap.SNAP.APP-RUN.scope`.
+fn application(part: &str) -> Option<String> {
+    if let Some(snap) = part.strip_prefix("snap.") {
+        let (snap, app) = snap.strip_suffix(".scope")?.split_once('.')?;
+        let app = app.split('-').next().unwrap_or(app);
+        return Some(if snap == app {
+            app.to_owned()
+        } else {
+            format!("{snap}.{app}")
+        });
+    }
+    let app = part.strip_prefix("app-")?;
+    let named = match app.strip_suffix(".scope") {
+        Some(scope) => scope.rsplit_once('-').map_or(scope, |(named, _)| named),
+        None => app.strip_suffix(".service")?.split_once('@')?.0,
+    };
+    let id = named.rsplit('-').next().unwrap_or(named);
+    Some(unescaped(id)).filter(|id| !id.is_empty())
 }
 
 /// Scopes are made for each run of what systemd has not started itself: sessions, containers, machines. So is what bears a
@@ -95,6 +247,10 @@ mod tests {
     use super::*;
 
     const UID: &str = "0f8fad5b-d9cb-469f-a165-70867728950e";
+
+    fn nobody(_: &str) -> Option<String> {
+        None
+    }
 
     fn hex() -> String {
         "a1".repeat(32)
@@ -120,7 +276,7 @@ mod tests {
             ),
         ];
         for path in paths {
-            let entity = of_path(7, &path);
+            let entity = of_path(7, &path, nobody);
             assert_eq!(entity.pod.map(|pod| pod.uid).as_deref(), Some(UID), "{path}");
             assert_eq!(
                 entity.container.map(|container| container.id),
@@ -134,7 +290,7 @@ mod tests {
     #[test]
     fn outside_kubernetes_units_and_groups_are_workloads() {
         let name = |path: &str| {
-            of_path(7, path)
+            of_path(7, path, nobody)
                 .workload
                 .map(|workload| (workload.kind, workload.name))
         };
@@ -149,7 +305,18 @@ mod tests {
             some("Unit", "redis")
         );
         assert_eq!(name("/shop-1/cache"), some("Cgroup", "cache"));
-        assert_eq!(name("/lxc/mail-2"), some("Cgroup", "mail-2"));
+        assert_eq!(
+            name("/user.slice/user-0.slice/user@0.service/shop/cache"),
+            some("Cgroup", "cache")
+        );
+        assert_eq!(
+            name("/system.slice/app-backend@1.service"),
+            some("Unit", "app-backend@1")
+        );
+        assert_eq!(
+            name("/user.slice/user-0.slice/user@0.service"),
+            some("Unit", "user@0")
+        );
     }
 
     #[test]
@@ -160,18 +327,146 @@ mod tests {
             "/init.scope".to_owned(),
             "/user.slice/user-1000.slice/session-3.scope".to_owned(),
             "/user.slice/user-1000.slice/user@1000.service/app.slice/run-r8f3.scope".to_owned(),
+            format!(
+                "/user.slice/user-1000.slice/user@1000.service/user.slice/libpod-conmon-{}.scope",
+                hex()
+            ),
             format!("/docker/{}", hex()),
             format!("/system.slice/docker-{}.scope", hex()),
             format!("/system.slice/docker-{}.scope/init", hex()),
             format!("/build/{UID}/worker"),
         ] {
-            assert_eq!(of_path(7, &path).workload, None, "{path}");
+            assert_eq!(of_path(7, &path, nobody).workload, None, "{path}");
         }
     }
 
     #[test]
+    fn a_container_is_found_below_whatever_runs_it() {
+        let user = "/user.slice/user-1000.slice/user@1000.service";
+        for path in [
+            format!("{user}/user.slice/libpod-{}.scope/container", hex()),
+            format!("{user}/user.slice/docker-{}.scope", hex()),
+            format!(
+                "{user}/user.slice/user-libpod_pod_{}.slice/libpod-{}.scope",
+                hex(),
+                hex()
+            ),
+            format!("/machine.slice/libpod-{}.scope/container/payload", hex()),
+            format!("/libpod_parent/libpod-{}", hex()),
+            format!("/system.slice/docker.service/system.slice:docker:{}", hex()),
+            format!("/docker/{}/docker/{}", "b2".repeat(32), hex()),
+            format!("/docker/{}/init.scope", hex()),
+        ] {
+            let entity = of_path(7, &path, |id| (id == hex()).then(|| "web".to_owned()));
+            assert_eq!(entity.key(), "Container/host/web", "{path}");
+            assert_eq!(of_path(7, &path, nobody).workload, None, "{path}");
+        }
+    }
+
+    #[test]
+    fn machines_have_their_names_in_their_paths() {
+        let name = |path: &str| {
+            let entity = of_path(7, path, nobody);
+            entity.workload.map(|workload| (workload.kind, workload.name))
+        };
+        for (path, container) in [
+            (r"/machine.slice/machine-web\x2d1.scope", "web-1"),
+            ("/machine.slice/machine-web.scope/payload/init.scope", "web"),
+            ("/machine.slice/systemd-nspawn@web.service/payload", "web"),
+            ("/machine.slice/systemd-nspawn@web.service/supervisor", "web"),
+            (
+                r"/machine.slice/machine-qemu\x2d7\x2dvm\x2d1.scope/libvirt/emulator",
+                "vm-1",
+            ),
+            ("/lxc.payload.mail-2", "mail-2"),
+            ("/lxc.monitor.mail-2", "mail-2"),
+            (
+                "/lxc.payload.mail-2/user.slice/user-0.slice/session-3.scope",
+                "mail-2",
+            ),
+            ("/lxc/mail-2", "mail-2"),
+            ("/lxc/101/ns/init.scope", "101"),
+        ] {
+            let some = Some(("Container".to_owned(), container.to_owned()));
+            assert_eq!(name(path), some, "{path}");
+        }
+        for (path, unit) in [
+            (
+                "/machine.slice/machine-web.scope/payload/system.slice/nginx.service",
+                "web/nginx",
+            ),
+            ("/lxc.payload.mail/system.slice/nginx.service", "mail/nginx"),
+        ] {
+            assert_eq!(name(path), Some(("Unit".to_owned(), unit.to_owned())), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_unit_that_is_a_container_and_nothing_else_has_the_name() {
+        let path = format!("/system.slice/web.service/libpod-payload-{}", hex());
+        assert_eq!(
+            of_path(7, &path, |_| Some("systemd-web".into())).key(),
+            "Unit/host/web"
+        );
+    }
+
+    #[test]
+    fn what_a_user_has_started_has_its_own_name() {
+        let user = "/user.slice/user-1000.slice/user@1000.service/app.slice";
+        for (part, unit) in [
+            ("app-gnome-firefox-2345.scope", "firefox"),
+            ("app-org.kde.konsole-77af.scope", "org.kde.konsole"),
+            (r"app-gnome-user\x2ddirs@autostart.service", "user-dirs"),
+            ("app-flatpak-org.mozilla.firefox-12.scope", "org.mozilla.firefox"),
+            (
+                "snap.firefox.firefox-0f8fad5b-d9cb-469f-a165-70867728950e.scope",
+                "firefox",
+            ),
+            (
+                "snap.tools.lint-0f8fad5b-d9cb-469f-a165-70867728950e.scope",
+                "tools.lint",
+            ),
+        ] {
+            let key = of_path(7, &format!("{user}/{part}"), nobody).key();
+            assert_eq!(key, format!("Unit/host/{unit}"));
+        }
+    }
+
+    #[test]
+    fn kubernetes_in_a_container_and_with_the_wrong_driver_has_pods() {
+        let underscored = UID.replace('-', "_");
+        for path in [
+            format!(
+                "/docker/{}/kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-pod{underscored}.slice/cri-containerd-{}.scope",
+                "b2".repeat(32),
+                hex()
+            ),
+            format!(
+                "/system.slice/containerd.service/kubepods-burstable-pod{underscored}.slice:cri-containerd:{}",
+                hex()
+            ),
+            format!(
+                "/user.slice/user-1000.slice/user@1000.service/app.slice/k3s-rootless.service/kubepods/pod{UID}/{}",
+                hex()
+            ),
+        ] {
+            let entity = of_path(7, &path, |_| Some("node".into()));
+            assert_eq!(entity.pod.map(|pod| pod.uid).as_deref(), Some(UID), "{path}");
+            assert_eq!(
+                entity.container.map(|container| container.id),
+                Some(hex()),
+                "{path}"
+            );
+            assert_eq!(entity.workload, None, "{path}");
+        }
+        let kubelet = format!("/docker/{}/kubelet.slice/kubelet.service", hex());
+        let entity = of_path(7, &kubelet, |_| Some("kind-worker".into()));
+        assert_eq!(entity.key(), "Unit/host/kind-worker/kubelet");
+    }
+
+    #[test]
     fn what_only_looks_like_a_pod_is_none() {
-        assert_eq!(of_path(7, "/podman/libpod-xyz").pod, None);
-        assert_eq!(of_path(7, "/kubepods/burstable").container, None);
+        assert_eq!(of_path(7, "/podman/libpod-xyz", nobody).pod, None);
+        assert_eq!(of_path(7, "/kubepods/burstable", nobody).container, None);
     }
 }

@@ -62,7 +62,7 @@ pub(crate) async fn context(
         node: "n".into(),
         emitter,
         clock,
-        identity: Arc::new(Identity::new()),
+        identity: Arc::new(Identity::default()),
         process,
         stop,
     };

@@ -102,7 +102,7 @@ impl Lab {
             node: "n".into(),
             emitter,
             clock,
-            identity: Arc::new(Identity::new()),
+            identity: Arc::new(Identity::default()),
             stop: process.stop.clone(),
             process,
         };
