@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bus_schema::Incident;
-use bus_schema::incident::{Role, Step};
+use bus_schema::incident::{Role, State, Step};
 use cli::cgroup::{self, Cgroup};
 use cli::port::Port;
 
@@ -61,10 +61,11 @@ impl Scene {
         Port::keep().unwrap()
     }
 
-    /// Incidents in which a service of this scene has a step; not that of the witness.
+    /// Incidents in which a service of this scene has a step, each with what was merged into it; not that of the witness.
     pub(crate) fn told(&self) -> Vec<Incident> {
         let all = self.pipeline.incidents().into_iter();
-        all.filter(|incident| incident.steps.iter().any(|step| self.is_of(step)))
+        all.filter(|incident| incident.state != State::Merged)
+            .filter(|incident| incident.steps.iter().any(|step| self.is_of(step)))
             .collect()
     }
 

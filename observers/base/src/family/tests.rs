@@ -59,7 +59,13 @@ async fn run(tokens: &[&str], is_expected: impl Fn(Option<&String>) -> bool) -> 
     let family = by_token("network").unwrap();
     let tokens: Vec<String> = tokens.iter().map(|token| (*token).to_owned()).collect();
     let chosen = choose(family, &tokens).unwrap();
-    let running = tokio::spawn(observe::<Mixed>(process.clone(), family, chosen, 1 << 20));
+    let running = tokio::spawn(observe::<Mixed>(
+        process.clone(),
+        family,
+        chosen,
+        Identity::default(),
+        1 << 20,
+    ));
     let failed = |page: &str| page.contains(r#"errors_total{reason="observer"} 1"#);
     let all = async {
         while !(failed(&process.metrics.page()) && is_expected(process.readiness.missing().get("observers")))

@@ -28,6 +28,7 @@ pub(super) struct Oldest {
 #[derive(Debug)]
 struct Called {
     name: String,
+    program: String,
     is_settled: bool,
     alive_ns: u64,
 }
@@ -54,16 +55,19 @@ impl Nameless {
                 .is_none_or(|looked_ns| looked_ns + LOOK_NS <= now_ns)
     }
 
-    /// What runs in all of them now. What one is called changes no more once it has settled.
+    /// What runs in all of them now. What one is called changes with its program, and no more once it has settled.
     pub(super) fn look(&mut self, mut now: Vec<(String, Oldest)>, now_ns: u64) {
         self.looked_ns = Some(now_ns);
         let is_alive = |id: &String| now.iter().any(|(alive, _)| alive == id);
         self.called
             .retain(|id, called| is_alive(id) || now_ns < called.alive_ns + REMEMBER_NS);
         now.sort_by(|(one, oldest), (other, older)| (oldest.started, one).cmp(&(older.started, other)));
-        for (id, _) in &now {
+        for (id, oldest) in &now {
             match self.called.get_mut(id) {
-                Some(called) if called.is_settled => called.alive_ns = now_ns,
+                Some(called) if called.is_settled || called.program == oldest.program => {
+                    called.alive_ns = now_ns;
+                    called.is_settled |= oldest.age_ns >= SETTLED_NS;
+                }
                 Some(_) | None => drop(self.called.remove(id)),
             }
         }
@@ -74,6 +78,7 @@ impl Nameless {
             let called = Called {
                 name: self.free_name(&oldest.program, &id, now_ns),
                 is_settled: oldest.age_ns >= SETTLED_NS,
+                program: oldest.program,
                 alive_ns: now_ns,
             };
             self.called.insert(id, called);
@@ -144,6 +149,22 @@ mod tests {
         assert_eq!(look("redis-server", 13), "redis-server");
         assert_eq!(look("other", 14), "redis-server", "it has settled");
         assert!(!nameless.is_due(&"a1".repeat(32), 60 * SECOND));
+    }
+
+    #[test]
+    fn who_was_told_from_another_stays_so_when_that_one_is_gone() {
+        let mut nameless = Nameless::default();
+        let both = |now_ns| {
+            vec![
+                running("a1", "python3", SECOND, now_ns),
+                running("b2", "python3", 2 * SECOND, now_ns),
+            ]
+        };
+        nameless.look(both(3 * SECOND), 3 * SECOND);
+        let mut alone = both(4 * SECOND);
+        alone.remove(0);
+        nameless.look(alone, 4 * SECOND);
+        assert_eq!(name(&nameless, "b2").as_deref(), Some("python3 b2b2b2b2b2b2"));
     }
 
     #[test]
