@@ -189,8 +189,8 @@ async fn containers_that_nobody_names_are_told_apart() {
     let scene = Scene::new("nameless").await;
     let of_user = rootless(&scene);
     let (caller, callee, port) = (
-        container(&of_user, &id("a1")),
-        container(&of_user, &id("b2")),
+        container(&of_user, &id("c3")),
+        container(&of_user, &id("d4")),
         Scene::port(),
     );
     let server = callee.serves(port.number());
