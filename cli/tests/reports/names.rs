@@ -185,37 +185,6 @@ async fn containers_of_one_user_are_called_as_podman_calls_them() {
 
 #[tokio::test]
 #[ignore = "needs CAP_BPF"]
-async fn containers_that_nobody_names_are_told_apart() {
-    let scene = Scene::new("nameless").await;
-    let of_user = rootless(&scene);
-    let (caller, callee, port) = (
-        container(&of_user, &id("c3")),
-        container(&of_user, &id("d4")),
-        Scene::port(),
-    );
-    let server = callee.serves(port.number());
-    tokio::time::sleep(RUNS).await;
-    let _client = caller.asks(port.number(), "/", 20, 40);
-    tokio::time::sleep(RUNS).await;
-    ask(port.number(), "/exit");
-    server.ends().await;
-    let is_right = |incident: &Incident| {
-        let callee = &root(incident).label;
-        let mut callers = incident.steps.iter().filter(|step| step.peer.is_some());
-        callee.starts_with("python3")
-            && tells_refused_by(incident, callee)
-            && callers.all(|step| step.label != *callee)
-    };
-    scene
-        .is_told_once(
-            "a crash of one python3, connections of another to it refused",
-            is_right,
-        )
-        .await;
-}
-
-#[tokio::test]
-#[ignore = "needs CAP_BPF"]
 async fn machines_are_called_by_their_names_and_a_units_own_name_stays() {
     let scene = Scene::new("machines").await;
     let (machines, port) = (scene.service("machine.slice"), Scene::port());
