@@ -23,6 +23,7 @@ use bus_schema::episode::{Blindness, Edge, Fact, Report};
 use bus_schema::event::network::Role;
 use bus_schema::event::{Body, Event};
 use bus_schema::{Batch, Entity, SCHEMA_VERSION};
+use bus_stage::step::Step;
 use bus_stage::watermark::{self, Watermark};
 use serde::{Deserialize, Serialize};
 
@@ -72,6 +73,15 @@ pub struct State {
     gauges: Gauges,
 }
 
+impl State {
+    /// A clock was set back, and what is remembered goes back with it. Seconds that are not complete are let go.
+    fn follow(&mut self, step: Step) {
+        self.ratios.let_go();
+        self.storms.iter_mut().for_each(Storms::let_go);
+        step.move_times(self);
+    }
+}
+
 impl Folder {
     /// An empty state for `partition`.
     pub fn new(catalogue: impl Into<Arc<Catalogue>>, partition: u16) -> Self {
@@ -118,9 +128,13 @@ impl Folder {
             self.fold(event, &batch.header.node, &mut report);
         }
         let header = &batch.header;
-        self.state
+        let step = self
+            .state
             .watermark
             .note(header.producer(), header.watermark_ns, header.received_ns);
+        if let Some(step) = step {
+            self.state.follow(step);
+        }
         self.pass_time(&mut report);
         report.watermark_ns = self.state.watermark.now_ns();
         let due = watermark::is_heartbeat_due(self.state.reported_watermark_ns, report.watermark_ns);
@@ -337,10 +351,12 @@ fn affected(event: &Event) -> impl Iterator<Item = Edge> {
 
 /// Under whose memory limit the subject stands, as the event itself says.
 fn limited(event: &Event) -> Option<Edge> {
-    let path = match &event.body {
-        Body::MemoryGrowth(growth) => &growth.limited_cgroup,
-        Body::OomKill(kill) => &kill.limited_cgroup,
-        _ => return None,
+    let path = if let Body::MemoryGrowth(growth) = &event.body {
+        &growth.limited_cgroup
+    } else if let Body::OomKill(kill) = &event.body {
+        &kill.limited_cgroup
+    } else {
+        return None;
     };
     let group = Entity {
         cgroup: Some(Cgroup {

@@ -32,6 +32,7 @@ use std::sync::Arc;
 use bus_schema::Incident;
 use bus_schema::episode::Report;
 use bus_schema::event::node::Loss;
+use bus_stage::step::Step;
 
 use forest::Forest;
 use index::Index;
@@ -132,6 +133,9 @@ impl Graph {
     /// look. [`Self::resume`] gives the others.
     pub fn apply(&mut self, report: &Report) -> Vec<Incident> {
         let mut revisions = self.finish();
+        if let Some(step) = self.state.world.pass_time(report) {
+            self.follow_clock(step);
+        }
         let state = &mut self.state;
         state.has_news |= state.world.take(&self.book, report, &mut self.changes);
         state.cluster.clone_from(&report.cluster);
@@ -152,6 +156,15 @@ impl Graph {
             revisions.extend(self.resume());
         }
         revisions
+    }
+
+    /// A clock was set back: what was told is as long ago as it was before.
+    fn follow_clock(&mut self, step: Step) {
+        let mut state = std::mem::take(&mut self.state);
+        step.move_times(&mut state);
+        let evicted = self.evicted;
+        *self = Self::new(Arc::clone(&self.book), state);
+        self.evicted = evicted;
     }
 
     /// Whether the look at the last report goes on with [`Self::resume`].
@@ -243,6 +256,11 @@ impl Graph {
             let kept = self.forest.with_causes(told);
             state.world.forget(&kept, &mut self.changes);
         }
+    }
+
+    /// Event time, UNIX ns.
+    pub fn now_ns(&self) -> u64 {
+        self.state.world.now_ns()
     }
 
     /// Episodes remembered, for a metric.

@@ -58,10 +58,13 @@ impl Enricher {
             shares.entry(partition).or_default().push(event);
         }
         let header = &batch.header;
-        self.watermark
+        let step = self
+            .watermark
             .note(header.producer(), header.watermark_ns, header.received_ns);
-        if header.leaving {
-            self.watermark.leave(&header.producer());
+        let left = header.leaving.then(|| self.watermark.leave(&header.producer()));
+        for step in step.into_iter().chain(left.flatten()) {
+            // What is known of the past goes back with the clock.
+            step.move_times(self);
         }
         let shares = shares
             .into_iter()

@@ -1,12 +1,15 @@
 //! The correlator understands what it has understood before: the recordings of real faults and a few generated systems.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Result;
+use bus_schema::EventId;
+use bus_schema::incident::{State, Step};
 use correlator::rules::RuleBook;
 use loadtest::campaign::scenario::Kind;
-use loadtest::campaign::score::{Edges, Order, Row, Verdict};
+use loadtest::campaign::score::{Edges, Order, Revision, Row, Verdict};
 use loadtest::corpus::replayed::{self, Replayed};
 use loadtest::corpus::worse::Worse;
 use loadtest::corpus::{Case, Recording};
@@ -111,6 +114,60 @@ fn one_bad_pod_of_several_is_told_where_it_is_and_a_rollout_alone_is_not_told() 
 fn of_trouble_that_passes_nobody_is_sure_and_of_a_release_that_fails_one_is() {
     assert!(answer("passing:3-10:1").unwrap() < Answer::Claimed);
     assert_eq!(answer("release:3-10:1").unwrap(), Answer::Claimed);
+}
+
+/// What followed since the clocks were set back, if they were, at that second after the fault.
+fn told(plan: &str, set_back: Option<u64>) -> (Case, Vec<Revision>) {
+    let book = Arc::new(RuleBook::embedded().unwrap());
+    let worse = set_back.map_or(Worse::Nothing, Worse::ClocksSetBack);
+    generated::revisions_of_worse(&book, &plan.parse().unwrap(), &worse).unwrap()
+}
+
+#[test]
+fn clocks_that_are_set_back_as_a_fault_begins_change_nothing_that_is_told_of_it() {
+    for plan in ["kill:3-10:1", "leak:3-10:1", "release:3-10:1"] {
+        let rows = |(case, revisions): (Case, Vec<Revision>)| replayed::of_case(&case, &revisions);
+        let right = rows(told(plan, None));
+        assert_eq!(judged(&right).0, [""; 0], "{plan}");
+        assert_eq!(judged(&rows(told(plan, Some(0)))), judged(&right), "{plan}");
+    }
+}
+
+/// Ids and the states that follow, of all incidents.
+fn lives(revisions: &[Revision]) -> BTreeMap<EventId, Vec<State>> {
+    let mut lives: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for Revision { incident, .. } in revisions {
+        let states = lives.entry(incident.id).or_default();
+        if states.last() != Some(&incident.state) {
+            states.push(incident.state);
+        }
+    }
+    lives
+}
+
+#[test]
+fn an_incident_goes_on_when_the_clocks_are_set_back_and_its_cause_stays_before_it() {
+    for (plan, after) in [
+        ("leak:3-10:1", 20),
+        ("release:3-10:1", 12),
+        ("release:3-10:1", 25),
+    ] {
+        let chain = |revisions: &[Revision]| -> Vec<_> {
+            let steps = revisions.last().map(|last| last.incident.steps.clone());
+            let named = |step: Step| (step.label, step.condition);
+            steps.unwrap().into_iter().map(named).collect()
+        };
+        let ((_, right), (_, set_back)) = (told(plan, None), told(plan, Some(after)));
+        // For a second what belongs together may seem to be apart.
+        let states = |revisions: &[Revision]| {
+            let mut states: Vec<_> = lives(revisions).into_values().collect();
+            states.retain(|states| states.last() != Some(&State::Merged));
+            states.sort_by_key(Vec::len);
+            states
+        };
+        assert_eq!(states(&set_back), states(&right), "{plan} after {after} s");
+        assert_eq!(chain(&set_back), chain(&right), "{plan} after {after} s");
+    }
 }
 
 #[test]

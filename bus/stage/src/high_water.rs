@@ -102,7 +102,10 @@ impl HighWater {
     /// Time goes on to `received_ns`; from time to time those are forgotten that nothing can come from again.
     fn pass(&mut self, received_ns: u64) {
         self.passed_ns += received_ns.saturating_sub(self.received_ns).min(PAUSE_NS);
-        self.received_ns = self.received_ns.max(received_ns);
+        // The server's clock may be set back.
+        if received_ns > self.received_ns || received_ns + PAUSE_NS < self.received_ns {
+            self.received_ns = received_ns;
+        }
         if self.passed_ns - self.looked_ns < FORGET_INTERVAL_NS {
             return;
         }

@@ -13,6 +13,7 @@ pub mod partitioned;
 pub mod process;
 pub mod signals;
 pub mod state;
+pub mod step;
 pub mod telemetry;
 pub mod vitals;
 pub mod watermark;

@@ -6,6 +6,8 @@ use std::time::Duration;
 use bus_schema::names::{HEARTBEAT_INTERVAL, PRODUCER_SILENT_AFTER};
 use serde::{Deserialize, Serialize};
 
+use crate::step::Step;
+
 /// Said by one that knows no time, such as a stage that tells what it lost: nobody waits for it.
 const NO_MARK: u64 = 0;
 const SECOND_NS: u64 = 1_000_000_000;
@@ -13,66 +15,81 @@ const SECOND_NS: u64 = 1_000_000_000;
 const BEHIND_NS: u64 = 2 * SECOND_NS;
 /// Where nothing arrives for longer, the bus was away and nobody was silent.
 const PAUSE_NS: u64 = SECOND_NS;
+/// A message that had to be sent again does not come later than others by more.
+const OVERTAKEN_NS: u64 = 30 * SECOND_NS;
 
-/// The watermark of one stream. It never goes back. A function of the messages, which say when the bus received
-/// them: reading them again gives the same.
+/// The watermark of one stream. It goes back when clocks were set back, and only then. A function of the messages, which say
+/// when the bus received them: reading them again gives the same.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Watermark {
     producers: BTreeMap<String, Producer>,
     /// When the last message was received, UNIX ns.
     received_ns: u64,
-    /// How far the first one has come, UNIX ns.
-    latest_ns: u64,
     /// Time during which messages arrived, ns.
     passed_ns: u64,
     now_ns: u64,
+    /// Since when everybody's clock has been behind, in passed time.
+    #[serde(default)]
+    all_behind_ns: Option<u64>,
 }
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-#[expect(clippy::struct_field_names, reason = "the unit")]
 struct Producer {
     /// How far it has come, UNIX ns.
     mark_ns: u64,
     /// When it was last heard of, and since when it has been behind, in passed time.
     heard_ns: u64,
     behind_ns: Option<u64>,
+    /// A mark that was far before the one that it had, UNIX ns.
+    #[serde(default)]
+    earlier_ns: Option<u64>,
+    /// Its clock was set back, and time has not followed.
+    #[serde(default)]
+    was_set_back: bool,
 }
 
 impl Watermark {
-    /// Takes `mark_ns` as the mark of `producer`, in a message that the bus received at `received_ns`; both UNIX.
+    /// Takes `mark_ns` as the mark of `producer`, in a message that the bus received at `received_ns`; both UNIX. Time that
+    /// went back with it is the caller's to follow.
     ///
     /// After an outage all producers are behind, and each gets time to catch up. One whose clock is wrong, or that is too slow
     /// for good, delays the others only once.
-    pub fn note(&mut self, producer: String, mark_ns: u64, received_ns: u64) {
+    pub fn note(&mut self, producer: String, mark_ns: u64, received_ns: u64) -> Option<Step> {
         if mark_ns == NO_MARK {
-            return;
+            return None;
         }
-        self.passed_ns += received_ns.saturating_sub(self.received_ns).min(PAUSE_NS);
-        self.received_ns = self.received_ns.max(received_ns);
+        self.pass(received_ns);
         if !self.producers.contains_key(&producer) {
             self.producers.retain(|other, _| !is_successor(&producer, other));
         }
         let speaker = self.producers.entry(producer).or_default();
-        speaker.mark_ns = speaker.mark_ns.max(mark_ns);
+        speaker.come_to(mark_ns);
         speaker.heard_ns = self.passed_ns;
-        self.latest_ns = self.latest_ns.max(mark_ns);
-        self.advance();
+        self.advance()
     }
 
     /// Nobody waits for `producer` any more: it said that it ends.
-    pub fn leave(&mut self, producer: &str) {
-        if self.producers.remove(producer).is_some() {
-            self.advance();
+    pub fn leave(&mut self, producer: &str) -> Option<Step> {
+        self.producers.remove(producer)?;
+        self.advance()
+    }
+
+    /// The bus received something at `received_ns`, by a clock that may be set back as well.
+    fn pass(&mut self, received_ns: u64) {
+        self.passed_ns += received_ns.saturating_sub(self.received_ns).min(PAUSE_NS);
+        if received_ns > self.received_ns || received_ns + PAUSE_NS < self.received_ns {
+            self.received_ns = received_ns;
         }
     }
 
-    fn advance(&mut self) {
+    fn advance(&mut self) -> Option<Step> {
         let patience_ns = nanoseconds(PRODUCER_SILENT_AFTER);
         let now_ns = self.passed_ns;
-        // Nobody is late because somebody's clock is early.
-        let on_time_ns = self.latest_ns.min(self.received_ns).saturating_sub(BEHIND_NS);
         let is_over = |since_ns: u64| now_ns - since_ns >= patience_ns;
         self.producers.retain(|_, producer| !is_over(producer.heard_ns));
+        let latest_ns = self.producers.values().map(|producer| producer.mark_ns).max()?;
+        // Nobody is late because somebody's clock is early.
+        let on_time_ns = latest_ns.min(self.received_ns).saturating_sub(BEHIND_NS);
         let mut least_ns = u64::MAX;
         for producer in self.producers.values_mut() {
             if producer.mark_ns >= on_time_ns {
@@ -82,14 +99,49 @@ impl Watermark {
             }
             least_ns = least_ns.min(producer.mark_ns);
         }
-        if least_ns < u64::MAX {
-            self.now_ns = self.now_ns.max(least_ns);
+        if least_ns == u64::MAX {
+            return None;
         }
+        if latest_ns + BEHIND_NS >= self.now_ns {
+            self.all_behind_ns = None;
+            self.producers
+                .values_mut()
+                .for_each(|producer| producer.was_set_back = false);
+            self.now_ns = self.now_ns.max(least_ns);
+            return None;
+        }
+        let was_set_back = self.producers.values().any(|producer| producer.was_set_back);
+        if !was_set_back && !is_over(*self.all_behind_ns.get_or_insert(now_ns)) {
+            return None;
+        }
+        let before_ns = std::mem::replace(&mut self.now_ns, least_ns);
+        Some(Step {
+            before_ns,
+            now_ns: least_ns,
+        })
     }
 
     /// Everything up to this time (UNIX ns) has arrived.
     pub fn now_ns(&self) -> u64 {
         self.now_ns
+    }
+}
+
+impl Producer {
+    /// Takes its next mark. One that is far before the last was overtaken, or its clock was set back.
+    fn come_to(&mut self, mark_ns: u64) {
+        let is_overtaken = |by_ns: u64| mark_ns.saturating_add(by_ns) >= self.mark_ns;
+        let goes_on = self.earlier_ns.is_some_and(|earlier_ns| mark_ns >= earlier_ns);
+        if is_overtaken(BEHIND_NS) {
+            self.mark_ns = self.mark_ns.max(mark_ns);
+            self.earlier_ns = None;
+        } else if goes_on || !is_overtaken(OVERTAKEN_NS) {
+            self.mark_ns = mark_ns;
+            self.earlier_ns = None;
+            self.was_set_back = true;
+        } else {
+            self.earlier_ns = Some(mark_ns);
+        }
     }
 }
 
@@ -197,6 +249,70 @@ mod tests {
             .collect();
         assert_eq!(times.first(), Some(&50));
         assert_eq!(times.get(5..), Some((105..120).collect::<Vec<u64>>().as_slice()));
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_takes_time_with_it() {
+        for server in [0, 600] {
+            let mut watermark = Watermark::default();
+            assert_eq!(tell(&mut watermark, 700, &[("a", 700)]), 700);
+            let step = watermark.note("a".to_owned(), 101 * SECOND_NS, (101 + server) * SECOND_NS);
+            let (before_ns, now_ns) = (700 * SECOND_NS, 101 * SECOND_NS);
+            assert_eq!(step, Some(Step { before_ns, now_ns }), "at once");
+            assert_eq!(tell(&mut watermark, 102 + server, &[("a", 102)]), 102);
+        }
+    }
+
+    #[test]
+    fn all_clocks_of_a_node_are_set_back_before_time_follows() {
+        let mut watermark = Watermark::default();
+        tell(&mut watermark, 700, &[("a", 700), ("b", 700)]);
+        assert_eq!(tell(&mut watermark, 101, &[("a", 101)]), 700);
+        assert_eq!(tell(&mut watermark, 101, &[("b", 100)]), 100);
+        assert_eq!(tell(&mut watermark, 102, &[("a", 102), ("b", 102)]), 102);
+    }
+
+    #[test]
+    fn while_somebody_keeps_time_a_clock_that_is_set_back_is_only_late() {
+        let mut watermark = Watermark::default();
+        tell(
+            &mut watermark,
+            700,
+            &[("early", 1300), ("late", 700), ("right", 700)],
+        );
+        let times = (701..720).map(|now| {
+            let marks = [("early", now), ("late", now - 600), ("right", now)];
+            tell(&mut watermark, now, &marks)
+        });
+        let times: Vec<_> = times.collect();
+        assert!(times.is_sorted(), "{times:?}");
+        assert_eq!(times.last(), Some(&719));
+    }
+
+    #[test]
+    fn who_is_late_for_good_and_alone_is_waited_for_and_then_believed() {
+        let mut watermark = Watermark::default();
+        for now in 700..710 {
+            tell(&mut watermark, now, &[("late", now - 60), ("right", now)]);
+        }
+        watermark.leave("right");
+        let times = (710..720).map(|now| tell(&mut watermark, now, &[("late", now - 60)]));
+        assert_eq!(
+            times.collect::<Vec<_>>(),
+            [709, 709, 709, 709, 654, 655, 656, 657, 658, 659]
+        );
+    }
+
+    #[test]
+    fn a_message_that_was_overtaken_sets_no_clock_back() {
+        let mut watermark = Watermark::default();
+        tell(&mut watermark, 700, &[("a", 700)]);
+        assert_eq!(tell(&mut watermark, 701, &[("a", 690), ("a", 701)]), 701);
+        assert_eq!(
+            tell(&mut watermark, 702, &[("a", 695), ("a", 696)]),
+            696,
+            "two are no accident"
+        );
     }
 
     #[test]

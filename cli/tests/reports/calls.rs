@@ -29,7 +29,7 @@ async fn two_families(name: &str, both: bool) -> Scene {
 #[tokio::test]
 #[ignore = "needs CAP_BPF"]
 async fn what_succeeds_by_the_other_family_is_no_failure() {
-    two_families("families", false).await.is_quiet().await;
+    two_families("families", false).await.stays_quiet().await;
 }
 
 #[tokio::test]
@@ -41,7 +41,7 @@ async fn what_fails_by_both_families_is_one() {
     };
     let scene = two_families("no-family", true).await;
     scene
-        .is_told("SIGTERM sent to api, refused connections of job", is_refusal)
+        .has("SIGTERM sent to api, refused connections of job", is_refusal)
         .await;
 }
 
@@ -61,7 +61,7 @@ async fn more_users_and_a_few_errors_are_no_retries() {
         tells("http_5xx") && !tells("retry_storm")
     };
     scene
-        .is_told_once("HTTP 500s from api, and no retries", is_error)
+        .has_one("HTTP 500s from api, and no retries", is_error)
         .await;
 }
 
@@ -85,6 +85,6 @@ async fn who_tries_again_what_failed_is_a_storm() {
     let is_storm =
         |incident: &bus_schema::Incident| incident.steps.iter().any(|step| step.condition == "retry_storm");
     scene
-        .is_told("SIGKILL sent to api, and user tries again", is_storm)
+        .has("SIGKILL sent to api, and user tries again", is_storm)
         .await;
 }

@@ -16,7 +16,7 @@ async fn a_job_that_ends_with_1_is_no_incident() {
             .ends()
             .await;
     }
-    scene.is_quiet().await;
+    scene.stays_quiet().await;
 }
 
 #[tokio::test]
@@ -28,7 +28,7 @@ async fn an_abort_is_nobody_elses_signal() {
         .ends()
         .await;
     let is_crash = |incident: &_| root(incident).condition == "process_crashed";
-    scene.is_told_once("app crashed by SIGABRT", is_crash).await;
+    scene.has_one("app crashed by SIGABRT", is_crash).await;
 }
 
 #[tokio::test]
@@ -40,7 +40,7 @@ async fn a_crash_handler_that_raises_the_signal_again_is_no_sender() {
         "import faulthandler, ctypes, time; faulthandler.enable(); time.sleep(3); ctypes.string_at(0)";
     app.run(&[PYTHON, "-c", script]).ends().await;
     let is_crash = |incident: &_| root(incident).condition == "process_crashed";
-    scene.is_told_once("app crashed by SIGSEGV", is_crash).await;
+    scene.has_one("app crashed by SIGSEGV", is_crash).await;
 }
 
 #[tokio::test]
@@ -56,7 +56,7 @@ async fn what_a_shell_passes_on_of_an_oom_kill_is_that_oom_kill() {
         tells("oom_kill") && root(incident).condition != "process_crashed"
     };
     scene
-        .is_told_once(
+        .has_one(
             "memory grew, OOM kill of app, and app ended (exit status 137)",
             is_one,
         )
@@ -73,5 +73,5 @@ async fn a_stop_that_was_asked_for_is_a_stop_whatever_the_exit_status() {
     tokio::time::sleep(std::time::Duration::from_secs(3)).await;
     process.signal(Signal::TERM);
     process.ends().await;
-    scene.is_quiet().await;
+    scene.stays_quiet().await;
 }

@@ -40,7 +40,7 @@ async fn workers_that_fault_in_the_middle_of_requests_have_not_answered() {
             && root(incident).label == "app"
     };
     scene
-        .is_told_once("app's processes end by SIGSEGV, and gw gets no answers", is_fault)
+        .has_one("app's processes end by SIGSEGV, and gw gets no answers", is_fault)
         .await;
 }
 
@@ -53,7 +53,7 @@ async fn who_sends_and_closes_at_once_wants_no_answer() {
     tokio::time::sleep(SETTLES).await;
     let arguments = [&*port.number().to_string(), "0", &LOAD_SECONDS.to_string()];
     runs(&shop, "forget.py", &arguments).ends().await;
-    scene.is_quiet().await;
+    scene.stays_quiet().await;
 }
 
 #[tokio::test]
@@ -68,7 +68,7 @@ async fn who_waits_in_vain_and_closes_has_not_been_answered() {
     runs(&shop, "forget.py", &arguments).ends().await;
     let is_unanswered = |incident: &Incident| tells(incident, "shop", "http_unanswered");
     scene
-        .is_told_once("unanswered requests from shop to stats", is_unanswered)
+        .has_one("unanswered requests from shop to stats", is_unanswered)
         .await;
 }
 
@@ -93,7 +93,7 @@ async fn becomes_unready(scene: &Scene, group: &str, name: &str) {
 async fn what_only_kubelet_is_told_is_no_outage() {
     let scene = Scene::new("checked").await;
     becomes_unready(&scene, "kubelet.service", "kubelet").await;
-    scene.is_quiet().await;
+    scene.stays_quiet().await;
 }
 
 #[tokio::test]
@@ -102,7 +102,7 @@ async fn what_users_are_told_is_an_outage() {
     let scene = Scene::new("used").await;
     becomes_unready(&scene, "users", "curl").await;
     let is_error = |incident: &Incident| tells(incident, "app", "http_5xx");
-    scene.is_told_once("HTTP 503s from app", is_error).await;
+    scene.has_one("HTTP 503s from app", is_error).await;
 }
 
 #[tokio::test]
@@ -117,5 +117,5 @@ async fn a_status_line_in_parts_is_read() {
     // What has never worked may be starting, and is told later.
     tokio::time::sleep(Duration::from_secs(12)).await;
     let is_error = |incident: &Incident| tells(incident, "api", "http_5xx");
-    scene.is_told_once("HTTP 500s from api", is_error).await;
+    scene.has_one("HTTP 500s from api", is_error).await;
 }

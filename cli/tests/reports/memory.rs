@@ -22,7 +22,7 @@ async fn who_filled_a_shared_limit_is_blamed_and_not_whom_the_kernel_chose() {
     let is_leak =
         |incident: &_| root(incident).condition == "memory_growth" && root(incident).label == "main";
     scene
-        .is_told_once(
+        .has_one(
             "memory grew in main until the limit of pod was reached: OOM kill of sidecar",
             is_leak,
         )
@@ -38,7 +38,7 @@ async fn files_that_are_read_are_no_leak() {
     report.run(&[PYTHON, &program("read_files.py")]).ends().await;
     let is_kill = |incident: &_| root(incident).condition == "oom_kill";
     scene
-        .is_told_once("OOM kill of report, which no growth led to", is_kill)
+        .has_one("OOM kill of report, which no growth led to", is_kill)
         .await;
 }
 
@@ -50,5 +50,5 @@ async fn files_in_memory_are_a_leak() {
     app.group.limit(64 << 20).unwrap();
     app.run(&[PYTHON, &program("fill_tmpfs.py")]).ends().await;
     let is_leak = |incident: &_| root(incident).condition == "memory_growth";
-    scene.is_told_once("memory grew in app, OOM kill", is_leak).await;
+    scene.has_one("memory grew in app, OOM kill", is_leak).await;
 }

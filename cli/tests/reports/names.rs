@@ -38,7 +38,7 @@ async fn a_local_service_is_not_blamed_for_another_machine_on_its_port() {
     let address = format!("{}:{}", machine.ip(), port.number());
     let is_address = |incident: &_| tells_refused_by(incident, &address) && !names(incident, "local");
     let right = format!("connections of batch to {address} refused");
-    scene.is_told_once(&right, is_address).await;
+    scene.has_one(&right, is_address).await;
 }
 
 #[tokio::test]
@@ -59,7 +59,7 @@ async fn a_local_service_is_known_by_every_address_of_its_host() {
         root(incident).label == "local" && tells_refused_by(incident, "local") && !names(incident, "other")
     };
     scene
-        .is_told_once(
+        .has_one(
             "a crash of local, connections of batch to local refused",
             is_local,
         )
@@ -79,7 +79,7 @@ async fn a_neighbour_on_a_bridge_is_known_by_its_own_network() {
     let is_chain =
         |incident: &_| root(incident).condition == "memory_growth" && tells_refused_by(incident, "cache");
     scene
-        .is_told_once(
+        .has_one(
             "memory grew in cache, OOM kill, connections of gw to cache refused",
             is_chain,
         )
@@ -110,7 +110,7 @@ async fn a_host_is_known_to_who_calls_it_from_a_network_of_its_own() {
     server.ends().await;
     let is_api = |incident: &_| root(incident).label == "api" && tells_refused_by(incident, "api");
     scene
-        .is_told_once("a crash of api, connections of job to api refused", is_api)
+        .has_one("a crash of api, connections of job to api refused", is_api)
         .await;
 }
 
@@ -123,7 +123,7 @@ async fn an_address_of_ipv6_is_told_in_brackets() {
     let address = format!("[::1]:{}", port.number());
     let right = format!("connections of job to {address} refused");
     scene
-        .is_told_once(&right, |incident| {
+        .has_one(&right, |incident| {
             tells_refused_by(incident, &address) && incident.narrative.contains(&address)
         })
         .await;
@@ -176,7 +176,7 @@ async fn containers_of_one_user_are_called_as_podman_calls_them() {
         root(incident).label == "store" && names(incident, "front") && tells_refused_by(incident, "store")
     };
     scene
-        .is_told_once(
+        .has_one(
             "a crash of store, connections of front to store refused",
             is_right,
         )
@@ -198,6 +198,6 @@ async fn machines_are_called_by_their_names_and_a_units_own_name_stays() {
     server.ends().await;
     let is_right = |incident: &_| root(incident).label == "db-1" && names(incident, "api");
     scene
-        .is_told_once("a crash of db-1, connections of api to db-1 refused", is_right)
+        .has_one("a crash of db-1, connections of api to db-1 refused", is_right)
         .await;
 }

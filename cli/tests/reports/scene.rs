@@ -96,22 +96,22 @@ impl Scene {
     }
 
     /// Nothing is told of these services.
-    pub(crate) async fn is_quiet(mut self) {
+    pub(crate) async fn stays_quiet(mut self) {
         self.settles().await;
         let told = self.told();
         self.report(&told, "nothing");
-        assert!(told.is_empty(), "{}", self.said(&told));
+        assert!(told.is_empty(), "{}", said(&told));
         self.ends().await;
     }
 
     /// All that is told of these services is one incident, with this in it.
-    pub(crate) async fn is_told_once(self, right: &str, fits: impl Fn(&Incident) -> bool) {
+    pub(crate) async fn has_one(self, right: &str, fits: impl Fn(&Incident) -> bool) {
         let is_right = |told: &[Incident]| matches!(told, [incident] if fits(incident));
         self.tells(right, is_right).await;
     }
 
     /// This is told of these services, among other things.
-    pub(crate) async fn is_told(self, right: &str, fits: impl Fn(&Incident) -> bool) {
+    pub(crate) async fn has(self, right: &str, fits: impl Fn(&Incident) -> bool) {
         self.tells(right, |told| told.iter().any(&fits)).await;
     }
 
@@ -121,33 +121,33 @@ impl Scene {
         comes_true(async || is_right(&self.told())).await;
         let told = self.told();
         self.report(&told, right);
-        assert!(is_right(&told), "{}", self.said(&told));
+        assert!(is_right(&told), "{}", said(&told));
         self.ends().await;
     }
 
     fn report(&self, told: &[Incident], right: &str) {
-        println!("{}\n  right: {right}\n  said:  {}", self.name, self.said(told));
-    }
-
-    fn said(&self, told: &[Incident]) -> String {
-        if told.is_empty() {
-            return "nothing".to_owned();
-        }
-        let each = told.iter().map(|incident| {
-            let steps = incident.steps.iter().map(|step| {
-                format!(
-                    "\n           {:?} {} {}: {}",
-                    step.role, step.label, step.condition, step.text
-                )
-            });
-            incident.narrative.clone() + &steps.collect::<String>()
-        });
-        each.collect::<Vec<_>>().join("\n         ")
+        println!("{}\n  right: {right}\n  said:  {}", self.name, said(told));
     }
 
     async fn ends(self) {
         self.root.remove().await.unwrap();
     }
+}
+
+fn said(told: &[Incident]) -> String {
+    if told.is_empty() {
+        return "nothing".to_owned();
+    }
+    let each = told.iter().map(|incident| {
+        let steps = incident.steps.iter().map(|step| {
+            format!(
+                "\n           {:?} {} {}: {}",
+                step.role, step.label, step.condition, step.text
+            )
+        });
+        incident.narrative.clone() + &steps.collect::<String>()
+    });
+    each.collect::<Vec<_>>().join("\n         ")
 }
 
 /// The root cause.

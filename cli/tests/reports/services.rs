@@ -28,7 +28,7 @@ async fn a_wrapper_that_becomes_the_service_is_no_new_executable() {
     second.ends().await;
     let is_crash = |incident: &_| root(incident).condition == "process_crashed";
     scene
-        .is_told_once("api ended with 1, and nothing was changed", is_crash)
+        .has_one("api ended with 1, and nothing was changed", is_crash)
         .await;
 }
 
@@ -44,7 +44,7 @@ async fn a_helper_that_prepares_the_start_is_no_version_of_the_service() {
     server.ends().await;
     let is_crash = |incident: &_| root(incident).condition == "process_crashed";
     scene
-        .is_told_once("api ended with 1, and nothing was changed", is_crash)
+        .has_one("api ended with 1, and nothing was changed", is_crash)
         .await;
 }
 
@@ -66,9 +66,7 @@ async fn who_killed_what_a_shell_supervises_is_told() {
         rustix::process::kill_process(pid, Signal::KILL).unwrap();
     }
     let is_signal = |incident: &_| root(incident).condition == "signal_sent" && root(incident).label == "app";
-    scene
-        .is_told_once("SIGKILL sent to app by reports", is_signal)
-        .await;
+    scene.has_one("SIGKILL sent to app by reports", is_signal).await;
 }
 
 #[tokio::test]
@@ -85,9 +83,7 @@ async fn who_killed_a_daemon_that_forked_away_is_told() {
         rustix::process::kill_process(pid, Signal::KILL).unwrap();
     }
     let is_signal = |incident: &_| root(incident).condition == "signal_sent" && root(incident).label == "app";
-    scene
-        .is_told_once("SIGKILL sent to app by reports", is_signal)
-        .await;
+    scene.has_one("SIGKILL sent to app by reports", is_signal).await;
 }
 
 #[tokio::test]
@@ -106,6 +102,6 @@ async fn of_two_programs_in_one_group_the_one_that_ended_is_told_and_none_is_new
     ask(one.number(), "/exit");
     let is_crash = |incident: &_| root(incident).condition == "process_crashed";
     scene
-        .is_told_once("a program of app ended with 1, and nothing was changed", is_crash)
+        .has_one("a program of app ended with 1, and nothing was changed", is_crash)
         .await;
 }

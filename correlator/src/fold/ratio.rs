@@ -139,6 +139,14 @@ impl Ratios {
         }
     }
 
+    /// Drops what waits for its judgement.
+    pub(super) fn let_go(&mut self) {
+        self.forgot = 0;
+        self.traffics
+            .iter_mut()
+            .for_each(|traffic| traffic.tallies.clear());
+    }
+
     /// Judges every second that is complete.
     pub(super) fn judge(&mut self, table: &Table, now_ns: u64, episodes: &mut Episodes) {
         let complete = now_ns / SECOND_NS;

@@ -102,6 +102,12 @@ impl Storms {
         }
     }
 
+    /// Drops what waits for its judgement.
+    pub(super) fn let_go(&mut self) {
+        self.forgot = 0;
+        self.seconds.clear();
+    }
+
     /// Judges every second that is complete, and learns from the good ones, which end a storm: what comes later is another.
     pub(super) fn judge(&mut self, table: &Table, now_ns: u64, episodes: &mut Episodes) {
         let complete = now_ns / SECOND_NS;

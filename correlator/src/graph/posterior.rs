@@ -67,9 +67,9 @@ impl Posterior {
             .filter(|link| link.share >= LEAST_PROBABILITY)
             .collect();
         if let Some(further) = further.checked_sub(1) {
-            links
-                .iter()
-                .for_each(|link| self.weigh(view, link.cause, further));
+            for link in &links {
+                self.weigh(view, link.cause, further);
+            }
         }
         let alone = if node.is_part() { 0.0 } else { node.alone };
         let mut own = self.own_shares(node, id, alone);

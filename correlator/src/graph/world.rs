@@ -9,6 +9,7 @@ use std::sync::Arc;
 use bus_schema::episode::{Blindness, Episode, Report};
 use bus_schema::event::node::Loss;
 use bus_schema::{Entity, EventId};
+use bus_stage::step::Step;
 use bus_stage::watermark::Watermark;
 use serde::{Deserialize, Serialize};
 
@@ -55,14 +56,19 @@ pub(super) struct Reading {
 }
 
 impl World {
-    /// Takes a report; says whether it told anything new, and notes what.
-    pub(super) fn take(&mut self, book: &RuleBook, report: &Report, changes: &mut Changes) -> bool {
-        // What the API server says of relations is as old as the news of it, and waits for nobody.
-        if report.watermark_ns > 0 {
-            let partition = format!("partition/{}", report.partition);
-            self.watermark
-                .note(partition, report.watermark_ns, report.received_ns);
+    /// Notes how far time has come by a report; says whether it went back. What the API server says of relations is as old as
+    /// the news of it, and waits for nobody.
+    pub(super) fn pass_time(&mut self, report: &Report) -> Option<Step> {
+        if report.watermark_ns == 0 {
+            return None;
         }
+        let partition = format!("partition/{}", report.partition);
+        self.watermark
+            .note(partition, report.watermark_ns, report.received_ns)
+    }
+
+    /// Takes what a report tells; says whether there was anything new, and notes what.
+    pub(super) fn take(&mut self, book: &RuleBook, report: &Report, changes: &mut Changes) -> bool {
         for episode in &report.episodes {
             self.take_episode(book, episode, changes);
         }

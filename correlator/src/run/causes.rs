@@ -35,7 +35,7 @@ pub struct Cell {
     told: Told,
     /// The state is being made again: what follows was told already.
     is_rebuilding: bool,
-    /// Event time of the last report, UNIX ns.
+    /// Event time by the last report, UNIX ns.
     now_ns: u64,
     /// When blind nodes were counted last, event time, UNIX ns.
     blind_counted_ns: u64,
@@ -109,9 +109,9 @@ impl Stage for Causes {
 impl Work for Cell {
     fn apply(&mut self, message: &Incoming) -> Result<Applied, Reject> {
         let report = Report::decode(&message.payload).map_err(|error| reject(&error))?;
-        self.now_ns = self.now_ns.max(report.watermark_ns);
         let began = Instant::now();
         let revisions = self.graph.apply(&report);
+        self.now_ns = self.graph.now_ns();
         self.metrics.looked(began.elapsed());
         let outputs = self.tell(revisions)?;
         Ok(Applied {
@@ -166,7 +166,7 @@ impl Cell {
         metrics::set(&self.gauges.remembered_episodes, self.graph.episodes());
         metrics::set(&self.gauges.open_incidents, self.graph.open_incidents());
         // All hooks of all nodes are looked at for it, so not at every report.
-        if self.now_ns >= self.blind_counted_ns + BLIND_INTERVAL_NS {
+        if self.now_ns.abs_diff(self.blind_counted_ns) >= BLIND_INTERVAL_NS {
             self.blind_counted_ns = self.now_ns;
             metrics::set(&self.gauges.blind_nodes, self.graph.blind_nodes());
         }

@@ -39,6 +39,8 @@ pub enum Worse {
     NoisyBystander,
     /// The clocks of half of the observers are 80 ms behind those of the others.
     ClocksApart(Half),
+    /// So many seconds after the first fault begins, all clocks are set back by ten minutes, the server's too.
+    ClocksSetBack(u64),
     /// The kernel of one node tells nothing; in a recording of one node, nothing of the pods of a third of the workloads.
     BlindNode,
 }
@@ -52,6 +54,7 @@ impl fmt::Display for Worse {
             Self::InnocentChange => f.write_str("innocent change before"),
             Self::NoisyBystander => f.write_str("noisy bystander"),
             Self::ClocksApart(half) => write!(f, "{half} clocks 80 ms behind"),
+            Self::ClocksSetBack(after) => write!(f, "clocks set back after {after} s"),
             Self::BlindNode => f.write_str("blind node"),
         }
     }
@@ -91,6 +94,7 @@ impl Worse {
                 let mut clocks = Clocks::new(*half);
                 edited(messages, |batch| clocks.shift(batch))
             }
+            Self::ClocksSetBack(after) => clocks::set_back(messages, cases, *after),
             Self::BlindNode => {
                 let blind = Blind::of(&messages)?;
                 edited(messages, |batch| blind.take_out(batch))

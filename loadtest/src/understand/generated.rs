@@ -299,8 +299,17 @@ pub fn rows_of(book: &Arc<RuleBook>, plan: &Plan, without: Option<&str>) -> Resu
 /// # Errors
 /// When it cannot be made or replayed.
 pub fn revisions_of(book: &Arc<RuleBook>, plan: &Plan) -> Result<(Case, Vec<Revision>)> {
-    let generated = generate(plan, None)?;
+    revisions_of_worse(book, plan, &Worse::Nothing)
+}
+
+/// The same of a recording of it that is worse.
+///
+/// # Errors
+/// As [`revisions_of`].
+pub fn revisions_of_worse(book: &Arc<RuleBook>, plan: &Plan, worse: &Worse) -> Result<(Case, Vec<Revision>)> {
+    let mut generated = generate(plan, None)?;
     let case = generated.case.clone();
+    generated.messages = worse.of(generated.messages, std::slice::from_ref(&case))?;
     Ok((case, replay(book, generated)?))
 }
 

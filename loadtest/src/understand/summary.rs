@@ -41,6 +41,7 @@ impl Summary {
             | Worse::InnocentChange
             | Worse::NoisyBystander
             | Worse::ClocksApart(_)
+            | Worse::ClocksSetBack(_)
             | Worse::BlindNode => true,
         };
         let faults: Vec<_> = scored

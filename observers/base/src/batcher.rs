@@ -17,11 +17,14 @@ use bus_stage::watermark::is_heartbeat_due;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior};
 
-use crate::clock::BootClock;
+use crate::clock::{BootClock, Steps};
 use crate::emitter::{Draft, Emitter, Message, QUEUE};
 
 /// Capabilities are said again this often, for readers that came later.
 const REPEAT_CAPABILITIES: Duration = Duration::from_secs(60);
+
+/// The hook of an observer whose clock was set.
+const CLOCK: &str = "clock";
 
 /// Who sends, and how late it may be.
 #[derive(Debug, Clone)]
@@ -44,6 +47,7 @@ pub struct Source {
 pub struct Batcher {
     source: Source,
     clock: BootClock,
+    steps: Steps,
     queue: mpsc::Receiver<Message>,
     out: mpsc::Sender<Outgoing>,
     losses: Losses,
@@ -97,6 +101,7 @@ impl Batcher {
         let (codec, events, capabilities) = (Codec::new()?, Vec::new(), BTreeMap::new());
         let batcher = Self {
             source,
+            steps: Steps::of(&clock),
             clock,
             queue,
             out,
@@ -131,6 +136,7 @@ impl Batcher {
                 () = tokio::time::sleep_until(due), if linger.is_some() => self.flush().await,
                 now = clock.tick() => {
                     self.clock.refresh();
+                    self.notice_step();
                     if now.duration_since(said) >= REPEAT_CAPABILITIES {
                         said = now;
                         self.repeat_capabilities();
@@ -235,7 +241,34 @@ impl Batcher {
         self.push(draft, now_ns);
     }
 
+    /// Tells that the clock was set: what is told before and after differs by it.
+    fn notice_step(&mut self) {
+        let Some(by_ns) = self.steps.take(&self.clock) else {
+            return;
+        };
+        let seconds = Duration::from_nanos(by_ns.unsigned_abs()).as_secs_f64();
+        let way = if by_ns < 0 { "back" } else { "forth" };
+        let reason = format!("the clock was set {way} by {seconds:.1} s");
+        tracing::warn!(observer = self.source.observer, "{reason}");
+        self.know_clock(Coverage::Degraded, reason);
+    }
+
+    fn know_clock(&mut self, coverage: Coverage, reason: String) {
+        let capability = Capability {
+            observer: self.source.observer.to_owned(),
+            hook: CLOCK.to_owned(),
+            rung: "realtime".to_owned(),
+            coverage,
+            reason,
+        };
+        self.take(Message::Capability(capability), self.clock.now_ns());
+    }
+
+    /// A clock that was set a while ago goes on as it is.
     fn repeat_capabilities(&mut self) {
+        if self.capabilities.contains_key(CLOCK) {
+            self.know_clock(Coverage::Full, String::new());
+        }
         let now_ns = self.clock.now_ns();
         for capability in self.capabilities.values().cloned().collect::<Vec<_>>() {
             self.push_capability(capability, now_ns);

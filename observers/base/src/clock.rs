@@ -7,6 +7,8 @@ use rustix::time::{ClockId, Timespec, clock_gettime};
 
 /// Two readings of a clock that are this close were not interrupted, ns.
 const QUICK_NS: u64 = 10_000;
+/// What moves the clock by less at once is no step, ns: it is less than what lies between two heartbeats.
+const STEP_NS: u64 = 300_000_000;
 /// Attempts to read it without interruption.
 const MOST_READINGS: usize = 10;
 
@@ -37,7 +39,12 @@ impl BootClock {
 
     /// `CLOCK_BOOTTIME` nanoseconds as UNIX nanoseconds.
     pub fn unix_ns(&self, boot_ns: u64) -> u64 {
-        boot_ns + self.0.load(Ordering::Relaxed)
+        boot_ns + self.booted_ns()
+    }
+
+    /// UNIX time of boot, ns.
+    pub fn booted_ns(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
     }
 
     /// Now, in nanoseconds since boot.
@@ -54,6 +61,29 @@ impl BootClock {
     /// Now, in UNIX nanoseconds, by the same clock as the events.
     pub fn now_ns(&self) -> u64 {
         self.unix_ns(self.boot_ns())
+    }
+}
+
+/// Notices that somebody set the wall clock.
+#[derive(Debug)]
+pub struct Steps {
+    booted_ns: u64,
+}
+
+impl Steps {
+    /// From now on.
+    pub fn of(clock: &BootClock) -> Self {
+        let booted_ns = clock.booted_ns();
+        Self { booted_ns }
+    }
+
+    /// By how much the clock was set since this was last asked, ns; back, where it is negative. What is corrected little by
+    /// little is no step.
+    pub fn take(&mut self, clock: &BootClock) -> Option<i64> {
+        let booted_ns = clock.booted_ns();
+        let before_ns = std::mem::replace(&mut self.booted_ns, booted_ns);
+        let is_step = booted_ns.abs_diff(before_ns) >= STEP_NS;
+        is_step.then(|| booted_ns.cast_signed() - before_ns.cast_signed())
     }
 }
 
@@ -89,5 +119,23 @@ mod tests {
         let now = clock.now_ns();
         let after = bus_stage::clock::now_ns();
         assert!((before - TOLERANCE_NS..after + TOLERANCE_NS).contains(&now));
+    }
+
+    #[test]
+    fn a_clock_that_is_set_is_noticed_once_and_one_that_is_slewed_never() {
+        let clock = BootClock::new();
+        let mut steps = Steps::of(&clock);
+        let set_by = |ns: i64| {
+            let booted_ns = clock.booted_ns().saturating_add_signed(ns);
+            clock.0.store(booted_ns, Ordering::Relaxed);
+        };
+        assert_eq!(steps.take(&clock), None);
+        set_by(-600_000_000_000);
+        assert_eq!(steps.take(&clock), Some(-600_000_000_000));
+        assert_eq!(steps.take(&clock), None);
+        for _ in 0..10_000 {
+            set_by(50_000);
+            assert_eq!(steps.take(&clock), None);
+        }
     }
 }

@@ -36,7 +36,7 @@ struct Known {
     walked_ns: u64,
 }
 
-/// The control groups of the node.
+/// The control groups of the node. Every `now_ns` is time since boot: nobody sets it.
 #[derive(Debug)]
 pub struct Identity {
     hierarchy: Option<Hierarchy>,
@@ -54,7 +54,7 @@ impl Identity {
             known: Mutex::default(),
             misses: AtomicU64::new(0),
         };
-        identity.walk(bus_stage::clock::now_ns());
+        identity.walk(boot_ns());
         identity
     }
 

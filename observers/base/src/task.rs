@@ -25,5 +25,5 @@ pub fn process(task: &raw::Task, context: &Context) -> Process {
 pub fn subject(task: &raw::Task, context: &Context) -> Entity {
     context
         .identity
-        .process(process(task, context), task.cgroup_id, context.clock.now_ns())
+        .process(process(task, context), task.cgroup_id, context.clock.boot_ns())
 }

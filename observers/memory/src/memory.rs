@@ -94,7 +94,8 @@ impl Sampler {
     }
 
     fn sample(&mut self) {
-        let now_ns = self.context.clock.now_ns();
+        // By a clock that nobody sets.
+        let now_ns = self.context.clock.boot_ns();
         if now_ns >= self.listed_ns + SECOND_NS {
             self.listed_ns = now_ns;
             self.list(now_ns);
@@ -114,11 +115,16 @@ impl Sampler {
         });
         for draft in drafts {
             let subject = self.context.identity.by_oldest(draft.subject.clone(), now_ns);
-            self.context.emitter.emit(Draft { subject, ..draft });
+            let time_ns = self.context.clock.unix_ns(draft.time_ns);
+            self.context.emitter.emit(Draft {
+                subject,
+                time_ns,
+                ..draft
+            });
         }
         if now_ns >= self.pressure_ns + PRESSURE_NS {
             self.pressure_ns = now_ns;
-            self.tell_pressure(now_ns);
+            self.tell_pressure();
         }
     }
 
@@ -147,7 +153,7 @@ impl Sampler {
         }
     }
 
-    fn tell_pressure(&self, now_ns: u64) {
+    fn tell_pressure(&self) {
         let pressure = pressure::read(Path::new("/proc"));
         let hook = "node_pressure";
         match pressure.memory_some_avg10 {
@@ -160,7 +166,7 @@ impl Sampler {
         }
         let node = Entity::of_node(&self.context.node);
         self.context.emitter.emit(Draft::new(
-            now_ns,
+            self.context.clock.now_ns(),
             Severity::Info,
             node,
             Body::NodePressure(pressure),
@@ -180,7 +186,7 @@ impl Group {
         }
     }
 
-    /// Adds a sample; growth is told once a second while it lasts.
+    /// Adds a sample taken at `now_ns` since boot; growth is told once a second while it lasts, at a time since boot as well.
     fn take(&mut self, usage: &Usage, now_ns: u64) -> Option<Draft> {
         self.sampled_ns = now_ns;
         let limit_bytes = usage.limit.as_ref().map(|limit| limit.bytes);

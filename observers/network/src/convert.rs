@@ -106,7 +106,7 @@ impl<'a> Groups<'a> {
 
     fn edge_of(&mut self, key: &raw::SumKey) -> Edge {
         let nameless = self.nameless.entry(key.cgroup_id).or_insert_with(|| {
-            let now_ns = self.context.clock.now_ns();
+            let now_ns = self.context.clock.boot_ns();
             self.context.identity.is_nameless(key.cgroup_id, now_ns)
         });
         edge_of(key, *nameless)
@@ -160,7 +160,7 @@ fn add(stats: &mut EdgeStats, errno: u32, counters: &raw::Edge) {
 /// What an edge's second sums up.
 fn second_of(edge: &Edge, count: u64, body: Body, context: &Context) -> Draft {
     let program = raw::text(&edge.program);
-    let now_ns = context.clock.now_ns();
+    let now_ns = context.clock.boot_ns();
     let owner = context.identity.program(&program, edge.cgroup_id, now_ns);
     Draft::new(end_of(edge.second), Severity::Info, owner, body)
         .towards(address(edge.peer, edge.port, edge.netns))
@@ -180,7 +180,7 @@ fn party(task: &raw::Task, context: &Context) -> Entity {
     if task.tgid != 0 {
         return subject(task, context);
     }
-    let now_ns = context.clock.now_ns();
+    let now_ns = context.clock.boot_ns();
     context
         .identity
         .program(&raw::text(&task.comm), task.cgroup_id, now_ns)

@@ -37,8 +37,9 @@ pub fn target(process: &Process) -> Option<Target> {
 
 fn of_arguments(arguments: &[String]) -> Option<Target> {
     let value = |name: &str| {
-        let mut pairs = arguments.windows(2);
-        pairs.find_map(|pair| (pair[0].trim_start_matches('-') == name).then_some(pair[1].as_str()))
+        let mut pairs = arguments.iter().zip(arguments.iter().skip(1));
+        let pair = pairs.find(|(option, _)| option.trim_start_matches('-') == name);
+        pair.map(|(_, value)| value.as_str())
     };
     (value("proto")? == "tcp").then_some(())?;
     Some(Target {

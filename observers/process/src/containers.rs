@@ -41,7 +41,7 @@ impl Handler for State {
                 let path = raw::text(&group.path);
                 self.context
                     .identity
-                    .created(group.cgroup_id, &path, self.context.clock.now_ns());
+                    .created(group.cgroup_id, &path, self.context.clock.boot_ns());
             }
             Record::Cgroup(_)
             | Record::ConnectFailed(_)

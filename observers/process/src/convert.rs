@@ -96,7 +96,7 @@ pub fn changed(change: &Change, task: &raw::Task, context: &Context) -> Draft {
 pub fn oom_kill(record: &raw::OomKill, context: &Context) -> Draft {
     let limited = context
         .identity
-        .cgroup(record.limit_cgroup_id, context.clock.now_ns());
+        .cgroup(record.limit_cgroup_id, context.clock.boot_ns());
     let body = OomKill {
         trigger: process(&record.trigger, context),
         limit_bytes: (record.limit_bytes > 0).then_some(record.limit_bytes),

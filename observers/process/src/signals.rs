@@ -93,7 +93,7 @@ impl State {
         let entity = self
             .context
             .identity
-            .cgroup_of(task.tgid, task.cgroup_id, self.context.clock.now_ns());
+            .cgroup_of(task.tgid, task.cgroup_id, self.context.clock.boot_ns());
         entity
             .cgroup
             .map(|cgroup| cgroup.path)
@@ -235,7 +235,7 @@ impl State {
     fn find(&mut self, service: &str, task: &raw::Task, origin: Origin) {
         let id = convert::id(task);
         if let Some(sight) = sight(id) {
-            self.services.found(service, id, origin, sight, self.now_ns);
+            self.services.found(service, id, origin, &sight, self.now_ns);
         }
     }
 }

@@ -98,7 +98,7 @@ impl Service {
         let folder = hierarchy().unwrap().mount.join(&path[1..]);
         fs::create_dir(&folder).unwrap();
         let id = fs::metadata(&folder).unwrap().ino();
-        told.identity.created(id, &path, told.clock.now_ns());
+        told.identity.created(id, &path, told.clock.boot_ns());
         Self {
             folder,
             started: Vec::new(),

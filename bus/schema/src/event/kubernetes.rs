@@ -38,6 +38,10 @@ pub struct ImageChanged {
 /// other object that is new or gone differs in all that it says from nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent facts, as they are on the wire"
+)]
 pub struct SpecChanged {
     /// What is different now, in the order of [`Aspect`].
     pub differences: Vec<Difference>,

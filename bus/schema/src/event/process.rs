@@ -41,6 +41,10 @@ pub struct SignalSent {
 /// The subject ended.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent facts, as they are on the wire"
+)]
 pub struct ProcessExited {
     /// Exit status, when it ended by itself.
     pub code: i32,

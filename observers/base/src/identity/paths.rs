@@ -104,18 +104,19 @@ enum Local<'a> {
 /// restart.
 fn host_workload(path: &str, name_of: impl Fn(&str) -> Option<String>) -> Option<Workload> {
     let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
-    let is_container = |index: &usize| {
-        let index = *index;
-        container_id(parts[index]).is_some() || machine(&parts[..=index]).is_some()
+    let is_container = |outside: &&[&str]| {
+        let id = outside.last().and_then(|part| container_id(part));
+        id.is_some() || machine(outside).is_some()
     };
-    let Some(index) = (0..parts.len()).rev().find(is_container) else {
+    let mut outsides = (1..=parts.len()).rev().filter_map(|end| parts.get(..end));
+    let Some(outside) = outsides.find(is_container) else {
         return match local(&parts)? {
             Local::Unit(unit) => Some(on_host(UNIT_KIND, &unit)),
             Local::OfOneRun => None,
             Local::Group(group) => Some(on_host(CGROUP_KIND, group)),
         };
     };
-    let (outside, inside) = (&parts[..=index], &parts[index + 1..]);
+    let inside = parts.get(outside.len()..).unwrap_or_default();
     let unit = match local(inside) {
         Some(Local::Unit(unit)) => Some(unit),
         Some(Local::OfOneRun | Local::Group(_)) | None => None,
@@ -125,7 +126,7 @@ fn host_workload(path: &str, name_of: impl Fn(&str) -> Option<String>) -> Option
     {
         return Some(on_host(UNIT_KIND, unit));
     }
-    let name = machine(outside).or_else(|| name_of(&container_id(parts[index])?));
+    let name = machine(outside).or_else(|| name_of(&container_id(outside.last()?)?));
     match (name, unit) {
         (Some(name), Some(unit)) => Some(on_host(UNIT_KIND, &format!("{name}/{unit}"))),
         (Some(name), None) => Some(on_host(CONTAINER_KIND, &name)),
@@ -181,11 +182,11 @@ fn without_run(name: &str) -> &str {
 /// What these parts are called; `None` of nothing, and of a slice, which has no processes.
 fn local<'a>(parts: &[&'a str]) -> Option<Local<'a>> {
     let leaf = parts.last()?;
-    if leaf.ends_with(".slice") {
+    if leaf.strip_suffix(".slice").is_some() {
         return None;
     }
     for (index, part) in parts.iter().enumerate().rev() {
-        let is_users = parts[..index].iter().any(|part| is_users_manager(part));
+        let is_users = parts.iter().take(index).any(|part| is_users_manager(part));
         if is_users && let Some(name) = application(part) {
             return Some(Local::Unit(name));
         }

@@ -37,11 +37,11 @@ impl Tables<'_> {
         let addresses: BTreeSet<IpAddr> = v4.chain(v6).filter(|ip| !ip.is_loopback()).collect();
         let routes = self.routes.lines().filter_map(route_v4);
         let routes = routes.chain(self.routes_v6.lines().filter_map(route_v6));
-        let (mut links, mut routers) = (BTreeSet::new(), BTreeSet::new());
-        for (network, router) in routes {
-            match router {
+        let (mut links, mut gateways) = (BTreeSet::new(), BTreeSet::new());
+        for (network, gateway) in routes {
+            match gateway {
                 None if network.prefix > 0 => drop(links.insert(network)),
-                Some(router) if network.prefix == 0 => drop(routers.insert(router)),
+                Some(gateway) if network.prefix == 0 => drop(gateways.insert(gateway)),
                 None | Some(_) => {}
             }
         }
@@ -50,7 +50,7 @@ impl Tables<'_> {
             net_ns: 0,
             addresses: addresses.into_iter().take(MOST_ADDRESSES).collect(),
             links: links.into_iter().take(MOST_LINKS).collect(),
-            routers: routers.into_iter().take(MOST_ROUTERS).collect(),
+            routers: gateways.into_iter().take(MOST_ROUTERS).collect(),
             partial,
         }
     }

@@ -102,7 +102,7 @@ struct Service {
 
 impl Services {
     /// A process that was there before: what it serves with is no change. They may come in any order.
-    pub fn found(&mut self, name: &str, id: ProcessId, origin: Origin, sight: Sight, now_ns: u64) {
+    pub fn found(&mut self, name: &str, id: ProcessId, origin: Origin, sight: &Sight, now_ns: u64) {
         let service = self.service(name, now_ns);
         if origin == Origin::Outside {
             service.members.iter_mut().for_each(Member::stands_aside);
@@ -311,7 +311,9 @@ impl Service {
             let former = member
                 .former
                 .take_if(|former| !is_version(former, &member.executable));
-            former.iter().for_each(|former| programs.forget(former));
+            if let Some(former) = &former {
+                programs.forget(former);
+            }
             programs.serves(&member.executable, is_alone, member.lasts(now_ns))
         } else if rules {
             programs.version(&member.executable)

@@ -13,6 +13,7 @@ const LASTS_AFTER_NS: u64 = 10_000_000_000;
 const SERVES_AFTER_NS: u64 = 30_000_000_000;
 
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts")]
 pub(super) struct Member {
     pub(super) id: ProcessId,
     /// Whether it is the main process when nobody is before it.

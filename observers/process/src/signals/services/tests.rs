@@ -72,7 +72,7 @@ fn restart(services: &mut Services, pid: u32, version: &str, time_ns: u64) -> Ve
 
 fn running() -> Services {
     let mut services = Services::default();
-    services.found("/shop/cache", id(10), Origin::Outside, sight("v6.2", true), 0);
+    services.found("/shop/cache", id(10), Origin::Outside, &sight("v6.2", true), 0);
     services
 }
 
@@ -183,8 +183,8 @@ fn a_guest_of_a_container_is_never_its_main_process_however_long_it_takes_to_die
 #[test]
 fn the_main_process_is_found_whatever_was_found_before_it() {
     let mut services = Services::default();
-    services.found("/shop/cache", id(9), Origin::Guest, sight("sh", false), 0);
-    services.found("/shop/cache", id(10), Origin::Outside, sight("v6.2", true), 0);
+    services.found("/shop/cache", id(9), Origin::Guest, &sight("sh", false), 0);
+    services.found("/shop/cache", id(10), Origin::Outside, &sight("v6.2", true), 0);
     assert!(!services.ends(9, SECOND));
     assert!(services.is_main(10, SECOND));
     assert_eq!(restart(&mut services, 11, "v6.2", 5 * SECOND), []);
