@@ -117,19 +117,23 @@ fn of_trouble_that_passes_nobody_is_sure_and_of_a_release_that_fails_one_is() {
 }
 
 /// What followed since the clocks were set back, if they were, at that second after the fault.
-fn told(plan: &str, set_back: Option<u64>) -> (Case, Vec<Revision>) {
-    let book = Arc::new(RuleBook::embedded().unwrap());
+fn told(plan: &str, set_back: Option<u64>) -> Result<(Case, Vec<Revision>)> {
+    let book = Arc::new(RuleBook::embedded()?);
     let worse = set_back.map_or(Worse::Nothing, Worse::ClocksSetBack);
-    generated::revisions_of_worse(&book, &plan.parse().unwrap(), &worse).unwrap()
+    generated::revisions_of_worse(&book, &plan.parse()?, &worse)
 }
 
 #[test]
 fn clocks_that_are_set_back_as_a_fault_begins_change_nothing_that_is_told_of_it() {
     for plan in ["kill:3-10:1", "leak:3-10:1", "release:3-10:1"] {
         let rows = |(case, revisions): (Case, Vec<Revision>)| replayed::of_case(&case, &revisions);
-        let right = rows(told(plan, None));
+        let right = rows(told(plan, None).unwrap());
         assert_eq!(judged(&right).0, [""; 0], "{plan}");
-        assert_eq!(judged(&rows(told(plan, Some(0)))), judged(&right), "{plan}");
+        assert_eq!(
+            judged(&rows(told(plan, Some(0)).unwrap())),
+            judged(&right),
+            "{plan}"
+        );
     }
 }
 
@@ -157,7 +161,7 @@ fn an_incident_goes_on_when_the_clocks_are_set_back_and_its_cause_stays_before_i
             let named = |step: Step| (step.label, step.condition);
             steps.unwrap().into_iter().map(named).collect()
         };
-        let ((_, right), (_, set_back)) = (told(plan, None), told(plan, Some(after)));
+        let ((_, right), (_, set_back)) = (told(plan, None).unwrap(), told(plan, Some(after)).unwrap());
         // For a second what belongs together may seem to be apart.
         let states = |revisions: &[Revision]| {
             let mut states: Vec<_> = lives(revisions).into_values().collect();
