@@ -75,3 +75,32 @@ async fn a_stop_that_was_asked_for_is_a_stop_whatever_the_exit_status() {
     process.ends().await;
     scene.stays_quiet().await;
 }
+
+#[tokio::test]
+#[ignore = "needs CAP_BPF"]
+async fn a_supervisor_may_stop_with_another_signal() {
+    let scene = Scene::new("quit").await;
+    let (api, port) = (scene.service("api"), Scene::port());
+    let server = api.serves(port.number());
+    tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+    server.signal(Signal::QUIT);
+    server.ends().await;
+    scene.stays_quiet().await;
+}
+
+#[tokio::test]
+#[ignore = "needs CAP_BPF"]
+async fn who_hangs_a_service_up_and_is_no_supervisor_is_told() {
+    let scene = Scene::new("hung-up").await;
+    let (api, port) = (scene.service("api"), Scene::port());
+    let server = api.serves(port.number());
+    tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+    let script = format!("kill -HUP {}", server.pid());
+    let rotation = scene.service("rotation");
+    rotation.run(&["sh", "-c", &script]).ends().await;
+    server.ends().await;
+    let is_sent = |incident: &_| root(incident).condition == "signal_sent";
+    scene
+        .has_one("SIGHUP sent to api by sh of rotation", is_sent)
+        .await;
+}

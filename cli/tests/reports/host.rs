@@ -91,6 +91,10 @@ impl Running {
         kill_process(Pid::from_child(&self.0), signal).unwrap();
     }
 
+    pub(crate) fn pid(&self) -> u32 {
+        self.0.id()
+    }
+
     /// Waits for its end.
     pub(crate) async fn ends(mut self) {
         tokio::task::spawn_blocking(move || self.0.wait().unwrap())

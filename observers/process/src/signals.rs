@@ -128,7 +128,7 @@ impl State {
 
     fn exited(&mut self, exit: &raw::Exit) {
         let id = convert::id(&exit.task);
-        let asked = self.stops.ended(id, exit.head.time_ns);
+        let asked = self.stops.ended(id, exit.signal(), exit.head.time_ns);
         let Some(service) = self.service(&exit.task) else {
             return;
         };
