@@ -112,8 +112,8 @@ static __always_inline void introduce(struct tapio_conversation *at, struct sock
 	key->netns = netns_of(sk, direct);
 	key->port = role == TAPIO_SERVER ? local_port_of(sk, direct) : peer_port_of(sk, direct);
 	peer_of(sk, key->peer, direct);
-	at->by_checker = is_checkers_connection(sk, role, direct) ||
-			 (role == TAPIO_CLIENT && is_checkers_name(key->comm));
+	at->by_checker =
+	    is_checkers_connection(sk, role, direct) || (role == TAPIO_CLIENT && is_checkers_name(key->comm));
 }
 
 static __always_inline void wait_from_now(struct tapio_conversation *at, struct sock *sk, const bool direct)

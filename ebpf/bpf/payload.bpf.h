@@ -52,8 +52,8 @@ static __always_inline bool read_part(const struct payload *payload, __u64 from,
 
 /* The beginning of a message, gathered from its parts. */
 struct head {
-	__u8 line[2 * LINE]; /* twice: no verifier has to know that parts add up to no more than one */
-	__u64 length;        /* of what was gathered */
+	__u8 line[2 * LINE];    /* twice: no verifier has to know that parts add up to no more than one */
+	__u64 length;           /* of what was gathered */
 	struct payload payload; /* the first part that is not empty */
 };
 

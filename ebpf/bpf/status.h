@@ -42,11 +42,12 @@ struct tapio_conversation {
 	__u64 since_ns;           /* when the request that waits began, CLOCK_MONOTONIC; 0: none waits */
 	__u64 read_in;            /* the tick in which a response was last read */
 	__u32 reads;              /* of responses in that tick */
-	__u32 taken;              /* up to which sequence number its owner had taken what came, when the request began */
-	__u32 messages;           /* seen before it spoke HTTP */
-	__u32 hash;       /* which connection of a socket's address it is; unused where it lies with the socket */
-	__u32 head_open;  /* 1: more of the first request's head may come, and tell whether it is a health check */
-	__u32 is_doubted; /* 1: what waits may be no request, but the rest of one that was answered before it had ended */
+	__u32 taken;     /* up to which sequence number its owner had taken what came, when the request began */
+	__u32 messages;  /* seen before it spoke HTTP */
+	__u32 hash;      /* which connection of a socket's address it is; unused where it lies with the socket */
+	__u32 head_open; /* 1: more of the first request's head may come, and tell whether it is a health check */
+	__u32
+	    is_doubted; /* 1: what waits may be no request, but the rest of one that was answered before it had ended */
 	__u32 by_checker; /* 1: its client does nothing but test servers */
 	__u32 begun_way;  /* which way a line went that has only begun; 0: none has */
 	__u32 begun_bytes;
