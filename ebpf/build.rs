@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs, io, iter};
 
-const OBJECTS: [&str; 7] = [
+const OBJECTS: [&str; 8] = [
     "lockdown",
     "network",
     "status",
@@ -16,6 +16,7 @@ const OBJECTS: [&str; 7] = [
     "status_packets",
     "process",
     "container",
+    "dns",
 ];
 
 /// Rust's name of each architecture, and libbpf's.

@@ -258,6 +258,20 @@ struct __sk_buff {
 	struct bpf_sock *sk;
 };
 
+struct bpf_sock {
+	u32 bound_dev_if;
+	u32 family;
+	u32 type;
+	u32 protocol;
+};
+
+struct udp_header {
+	__be16 source;
+	__be16 dest;
+	__be16 length;
+	__be16 checksum;
+};
+
 struct tcp_header {
 	__be16 ports[2];
 	__be32 sequence;

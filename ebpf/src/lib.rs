@@ -6,6 +6,7 @@
 
 mod cgroup;
 mod cost;
+pub mod dns;
 mod loaded;
 mod loader;
 mod lockdown;

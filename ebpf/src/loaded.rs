@@ -4,6 +4,7 @@ use aya::Ebpf;
 use aya::maps::{Array, HashMap, MapData, MapError, PerCpuArray};
 
 use crate::cost::{self, Cost};
+use crate::dns::{self, Unanswered};
 use crate::loader::Error;
 use crate::probes::Family;
 use crate::raw::{Clock, Edge, Http, KINDS, Kind, Layout, Listener, SumKey, Task};
@@ -129,6 +130,13 @@ impl Loaded {
         per_cpu_sum(&self.bpf, "unread", 0)
     }
 
+    /// Takes out the questions to name servers that nobody answers any more at `now_ns` (`CLOCK_BOOTTIME`): those that were asked
+    /// first at least `patience_ns` before, and those whose socket was closed or failed meanwhile. Empty for any family but
+    /// [`Family::Dns`].
+    pub fn take_unanswered(&mut self, now_ns: u64, patience_ns: u64) -> Result<Vec<Unanswered>, Error> {
+        dns::take_unanswered(&mut self.bpf, now_ns, patience_ns)
+    }
+
     /// What was lost per kind since the load; kinds without loss are left out.
     pub fn losses(&self) -> Result<Vec<Loss>, Error> {
         let mut losses = Vec::new();
@@ -188,7 +196,7 @@ fn per_cpu_sum(bpf: &Ebpf, name: &'static str, index: u32) -> Result<u64, Error>
     Ok(values.iter().sum())
 }
 
-fn unusable(name: &'static str, source: MapError) -> Error {
+pub(crate) fn unusable(name: &'static str, source: MapError) -> Error {
     Error::Map {
         name,
         source: Some(Box::new(source)),

@@ -5,7 +5,8 @@ use std::hash::{BuildHasher as _, RandomState};
 
 use aya::maps::RingBuf;
 use aya::programs::{
-    BtfTracePoint, CgroupAttachMode, CgroupSkb, FEntry, Program, ProgramError, RawTracePoint, TracePoint,
+    BtfTracePoint, CgroupAttachMode, CgroupSkb, CgroupSock, FEntry, Program, ProgramError, RawTracePoint,
+    TracePoint,
 };
 use aya::{Btf, Ebpf, EbpfLoader};
 use rustix::process::{Resource, Rlimit, setrlimit};
@@ -236,6 +237,7 @@ fn attach_on(bpf: &mut Ebpf, hook: &str, rung: Rung, name: &str, btf: &Btf) -> R
         Rung::Tracepoint => attach_classic(program, hook),
         Rung::Fentry => attach_entry(program, hook, btf),
         Rung::CgroupSkb => attach_packets(program),
+        Rung::CgroupSock => attach_sockets(program),
     };
     attached.map_err(|error| reason(&error))
 }
@@ -273,6 +275,14 @@ fn attach_packets(program: &mut Program) -> Result<(), ProgramError> {
     // a link takes no flags, and stands beside those of others by itself
     program
         .attach(cgroup::root()?, direction, CgroupAttachMode::Single)
+        .map(drop)
+}
+
+fn attach_sockets(program: &mut Program) -> Result<(), ProgramError> {
+    let program: &mut CgroupSock = program.try_into()?;
+    program.load()?;
+    program
+        .attach(cgroup::root()?, CgroupAttachMode::Single)
         .map(drop)
 }
 

@@ -17,6 +17,8 @@ pub enum Object {
     Process,
     /// `container.bpf.c`
     Container,
+    /// `dns.bpf.c`
+    Dns,
 }
 
 impl Object {
@@ -34,6 +36,7 @@ impl Object {
             }
             Self::Process => aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/process.bpf.o")),
             Self::Container => aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/container.bpf.o")),
+            Self::Dns => aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/dns.bpf.o")),
         }
     }
 }

@@ -14,11 +14,19 @@ pub enum Family {
     Process,
     /// OOM kills and cgroups.
     Container,
+    /// Questions to name servers over UDP, and their answers.
+    Dns,
 }
 
 impl Family {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Network, Self::Status, Self::Process, Self::Container];
+    pub const ALL: [Self; 5] = [
+        Self::Network,
+        Self::Status,
+        Self::Process,
+        Self::Container,
+        Self::Dns,
+    ];
 
     /// Its ways, best first; the first whose required hooks all attach is kept.
     pub fn variants(self) -> &'static [Variant] {
@@ -27,6 +35,7 @@ impl Family {
             Self::Status => STATUS,
             Self::Process => PROCESS,
             Self::Container => CONTAINER,
+            Self::Dns => DNS,
         }
     }
 }
@@ -102,7 +111,7 @@ const fn answered(name: &'static str, need: Need, rungs: &'static [(Rung, &'stat
 }
 
 use Need::{Optional, Required};
-use Rung::{CgroupSkb, Fentry, RawTp, TpBtf, Tracepoint};
+use Rung::{CgroupSkb, CgroupSock, Fentry, RawTp, TpBtf, Tracepoint};
 
 const NETWORK: &[Variant] = &[Variant {
     object: Object::Network,
@@ -255,5 +264,36 @@ const CONTAINER: &[Variant] = &[Variant {
             Required,
             &[(TpBtf, "mkdir_btf"), (RawTp, "mkdir_raw")],
         ),
+    ],
+}];
+
+const DNS: &[Variant] = &[Variant {
+    object: Object::Dns,
+    hooks: &[
+        traced(
+            "dns",
+            "cgroup_inet_egress",
+            Required,
+            &[(CgroupSkb, "sent_packet")],
+        ),
+        traced(
+            "dns",
+            "cgroup_inet_ingress",
+            Required,
+            &[(CgroupSkb, "received_packet")],
+        ),
+        traced(
+            "dns",
+            "cgroup_inet_sock_release",
+            Optional,
+            &[(CgroupSock, "closed")],
+        ),
+        Hook {
+            observer: "dns",
+            name: "inet_sk_error_report",
+            minimum: (5, 14),
+            need: Optional,
+            rungs: &[(TpBtf, "failed")],
+        },
     ],
 }];

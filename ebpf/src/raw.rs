@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use std::net::{IpAddr, Ipv6Addr};
 
 mod container;
+mod dns;
 mod layout;
 mod network;
 mod process;
@@ -14,6 +15,7 @@ mod status;
 mod sums;
 
 pub use container::{Cgroup, OomKill};
+pub use dns::{Asker, DNS_BYTES, DnsAnswer, Question, QuestionKey};
 pub use layout::{Error, Field, Head, Layout, Task};
 pub use network::{ConnectFailed, Edge, Listen, Listener};
 pub use process::{Exec, Exit, Signal};
@@ -74,6 +76,8 @@ records! {
     OomKill = 7,
     /// A cgroup was made or removed.
     Cgroup = 8,
+    /// The answer of a name server; what its table had no room for are questions.
+    DnsAnswer = 9,
 }
 
 impl TryFrom<u32> for Kind {

@@ -15,6 +15,8 @@ pub enum Rung {
     Fentry,
     /// Packets of all control groups.
     CgroupSkb,
+    /// Sockets of all control groups.
+    CgroupSock,
 }
 
 impl Rung {
@@ -25,6 +27,7 @@ impl Rung {
         Self::Tracepoint,
         Self::Fentry,
         Self::CgroupSkb,
+        Self::CgroupSock,
     ];
 }
 
@@ -36,6 +39,7 @@ impl fmt::Display for Rung {
             Self::Tracepoint => "tracepoint",
             Self::Fentry => "fentry",
             Self::CgroupSkb => "cgroup_skb",
+            Self::CgroupSock => "cgroup_sock",
         })
     }
 }

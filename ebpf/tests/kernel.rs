@@ -9,6 +9,9 @@ mod capabilities;
 #[path = "kernel/container.rs"]
 mod container;
 #[cfg(test)]
+#[path = "kernel/dns.rs"]
+mod dns;
+#[cfg(test)]
 #[path = "kernel/health_checks.rs"]
 mod health_checks;
 #[cfg(test)]

@@ -5,6 +5,7 @@
 
 pub mod container;
 pub mod counters;
+pub mod dns;
 pub mod kubernetes;
 pub mod memory;
 pub mod network;
@@ -131,6 +132,10 @@ kinds! {
     EdgeStats(network::EdgeStats) = "edge_stats",
     /// One second of a node's TCP as a whole.
     TcpStats(network::TcpStats) = "tcp_stats",
+    /// A lookup of a name went wrong.
+    DnsFailed(dns::DnsFailed) = "dns_failed",
+    /// One second of lookups at one name server.
+    DnsStats(dns::DnsStats) = "dns_stats",
     /// An exchange ended with an error status.
     HttpError(status::HttpError) = "http_error",
     /// One second of HTTP on one edge.

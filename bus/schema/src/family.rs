@@ -68,7 +68,9 @@ pub const FAMILIES: &[Family] = &[
             )
             .bpf()
             .built(),
-            observer("dns", "slow, failed and unanswered names").bpf(),
+            observer("dns", "slow, failed and unanswered names")
+                .bpf()
+                .built(),
             observer("status", "HTTP status, latency and attempts per request")
                 .bpf()
                 .built(),

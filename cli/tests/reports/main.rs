@@ -11,6 +11,7 @@ mod calls;
 mod ends;
 mod exchanges;
 mod host;
+mod lookups;
 mod memory;
 mod names;
 mod neighbour;

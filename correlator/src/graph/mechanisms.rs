@@ -110,6 +110,7 @@ fn more_replicas_stop_nothing_and_other_resources_than_memory_kill_nothing() {
         "fewer-instances-answer-slowly",
         "scaling-stops-container",
         "scaled-to-none",
+        "no-name-server-is-left",
         "scaled-to-none-is-without-endpoints",
         "scaled-to-none-is-named",
         "limit-is-too-small",

@@ -22,6 +22,7 @@ const EMBEDDED: &[(&str, &str)] = embedded! {
     "process": "conditions.yaml", "mechanisms.yaml", "advice.yaml";
     "memory": "conditions.yaml", "mechanisms.yaml", "advice.yaml";
     "network": "conditions.yaml", "mechanisms.yaml";
+    "dns": "conditions.yaml", "mechanisms.yaml";
     "http": "conditions.yaml", "mechanisms.yaml";
     "kubernetes": "conditions.yaml", "mechanisms.yaml", "advice.yaml";
 };

@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::fs;
 use std::io::{Read as _, Write as _};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket};
 use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
@@ -71,6 +71,12 @@ pub(crate) fn of(family: Family) -> &'static [Fault] {
                 matches: is_kill,
             },
         ],
+        Family::Dns => &[Fault {
+            observer: "dns",
+            name: "name-unknown",
+            provoke: name_unknown,
+            matches: is_name_unknown,
+        }],
         Family::Container => &[
             Fault {
                 observer: "container-runtime",
@@ -86,6 +92,43 @@ pub(crate) fn of(family: Family) -> &'static [Fault] {
             },
         ],
     }
+}
+
+/// `a.test A IN`, and an answer to it that there is no such name.
+const QUESTION: &[u8] = b"\x00\x07\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x01a\x04test\x00\x00\x01\x00\x01";
+const NO_SUCH_NAME: [u8; 2] = [0x81, 0x83];
+
+fn name_unknown() -> Result<Expected> {
+    let server = UdpSocket::bind((Ipv4Addr::LOCALHOST, 53))?;
+    let client = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+    client.send_to(QUESTION, server.local_addr()?)?;
+    let mut message = [0; 64];
+    let (length, from) = server.recv_from(&mut message)?;
+    let answer = message.get_mut(..length).ok_or("too long")?;
+    answer
+        .get_mut(2..4)
+        .ok_or("too short")?
+        .copy_from_slice(&NO_SUCH_NAME);
+    server.send_to(answer, from)?;
+    client.recv(&mut [0; 64])?;
+    Ok(Expected {
+        pid: std::process::id(),
+        ..Expected::default()
+    })
+}
+
+fn is_name_unknown(record: &Record, expected: &Expected) -> Option<String> {
+    let Record::DnsAnswer(answer) = record else {
+        return None;
+    };
+    let is_it = answer.task.tgid == expected.pid && answer.message.get(2..4) == Some(&NO_SUCH_NAME);
+    is_it.then(|| {
+        let (comm, group) = (text(&answer.task.comm), answer.task.cgroup_id);
+        format!(
+            "comm={comm} cgroup={group} netns={} latency={}",
+            answer.netns, answer.latency_ns
+        )
+    })
 }
 
 fn refused() -> Result<Expected> {

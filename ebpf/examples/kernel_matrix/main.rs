@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use ebpf::raw::Record;
-use ebpf::{Family, Loaded, Rung, Settings, load};
+use ebpf::{Family, Loaded, Need, Rung, Settings, load};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::verdict::{Delivered, Verdict};
@@ -43,7 +43,21 @@ fn main() -> ExitCode {
     ExitCode::from(u8::from(bad > 0))
 }
 
+/// Whether every hook that is needed has one of these rungs.
+fn has_rung(family: Family, rungs: &[Rung]) -> bool {
+    let mut needed = family
+        .variants()
+        .iter()
+        .flat_map(|variant| variant.hooks)
+        .filter(|hook| hook.need == Need::Required);
+    needed.any(|hook| hook.rungs.iter().any(|(rung, _)| rungs.contains(rung)))
+}
+
 fn check(family: Family, rungs: &'static [Rung]) -> bool {
+    if !has_rung(family, rungs) {
+        println!("FAMILY {family:?} has none of these rungs");
+        return true;
+    }
     let settings = Settings {
         own_tgid: 0,
         rungs,

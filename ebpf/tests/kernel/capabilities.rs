@@ -96,5 +96,6 @@ fn the_charts_capabilities_suffice_and_none_of_them_can_be_spared() {
         ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"].map(|place| Path::new(place).join("cgroup.controllers"));
     if mounted.iter().any(|file| file.exists()) {
         none_can_be_spared("network", &[CapabilitySet::NET_ADMIN], Family::Status, PACKETS);
+        none_can_be_spared("network", &[CapabilitySet::NET_ADMIN], Family::Dns, Rung::ALL);
     }
 }

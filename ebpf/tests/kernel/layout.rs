@@ -5,8 +5,8 @@ use std::path::Path;
 
 use ebpf::Family;
 use ebpf::raw::{
-    Cgroup, Clock, ConnectFailed, Edge, Exec, Exit, Field, Head, Http, HttpError, Layout, Listen, Listener,
-    OomKill, Signal, SumKey, Task,
+    Asker, Cgroup, Clock, ConnectFailed, DnsAnswer, Edge, Exec, Exit, Field, Head, Http, HttpError, Layout,
+    Listen, Listener, OomKill, Question, QuestionKey, Signal, SumKey, Task,
 };
 use object::{Object as _, ObjectSection as _, SectionKind};
 
@@ -120,6 +120,10 @@ fn every_mirror_has_the_offsets_of_its_c_struct() {
     check::<Signal>(&all);
     check::<OomKill>(&all);
     check::<Cgroup>(&all);
+    check::<Question>(&all);
+    check::<QuestionKey>(&all);
+    check::<Asker>(&all);
+    check::<DnsAnswer>(&all);
 }
 
 /// Sections with programs, and what is told of each kind of record, in an object.
@@ -149,5 +153,5 @@ fn the_other_architecture_has_the_same_programs_and_records() {
         assert_eq!(contents(&native), contents(&foreign), "{name:?}");
         compared += 1;
     }
-    assert_eq!(compared, 7);
+    assert_eq!(compared, 8);
 }

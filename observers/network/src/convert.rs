@@ -13,7 +13,7 @@ use observer_base::kernel::WINDOW_NS;
 use observer_base::task::subject;
 use observer_base::{Context, Draft};
 
-fn address(words: [u32; 4], port: u32, net_ns: u32) -> Entity {
+pub(crate) fn address(words: [u32; 4], port: u32, net_ns: u32) -> Entity {
     Entity::of_address(Address {
         ip: raw::address(words),
         port: u16::try_from(port).unwrap_or(0),

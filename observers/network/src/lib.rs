@@ -3,6 +3,7 @@
 
 pub mod connections;
 pub mod convert;
+pub mod dns;
 pub mod families;
 pub mod listeners;
 pub mod namespaces;
@@ -22,6 +23,7 @@ impl Family for Network {
     fn observer(token: &str) -> Option<Box<dyn Observer>> {
         match token {
             "network" => Some(Box::new(connections::Connections)),
+            "dns" => Some(Box::new(dns::Dns)),
             "status" => Some(Box::new(status::Status)),
             _ => None,
         }

@@ -49,7 +49,8 @@ impl Handler for State {
             | Record::Exit(_)
             | Record::Signal(_)
             | Record::OomKill(_)
-            | Record::Cgroup(_) => {}
+            | Record::Cgroup(_)
+            | Record::DnsAnswer(_) => {}
         }
     }
 

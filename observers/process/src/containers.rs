@@ -49,7 +49,8 @@ impl Handler for State {
             | Record::HttpError(_)
             | Record::Exec(_)
             | Record::Exit(_)
-            | Record::Signal(_) => {}
+            | Record::Signal(_)
+            | Record::DnsAnswer(_) => {}
         }
     }
 

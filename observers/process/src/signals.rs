@@ -66,7 +66,8 @@ impl Handler for State {
             | Record::Listen(_)
             | Record::HttpError(_)
             | Record::OomKill(_)
-            | Record::Cgroup(_) => {}
+            | Record::Cgroup(_)
+            | Record::DnsAnswer(_) => {}
         }
     }
 

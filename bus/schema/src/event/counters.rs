@@ -17,6 +17,10 @@ pub fn distribution(kind: Kind, name: &str) -> Option<Distribution> {
             let Body::HttpStats(stats) = body else { return None };
             Some(&stats.latency)
         }),
+        (Kind::DnsStats, "latency") => Some(|body| {
+            let Body::DnsStats(stats) = body else { return None };
+            Some(&stats.latency)
+        }),
         _ => None,
     }
 }
@@ -44,6 +48,13 @@ counters! {
         "unreachable": |stats| stats.unreachable,
         "failed_otherwise": |stats| stats.failed_otherwise,
     }
+    DnsStats {
+        "lookups": |stats| stats.lookups,
+        "timed_out": |stats| stats.timed_out,
+        "unreachable": |stats| stats.unreachable,
+        "name_unknown": |stats| stats.name_unknown,
+        "failed": |stats| stats.server_failed + stats.refused + stats.failed_otherwise,
+    }
     HttpStats {
         "requests": |stats| stats.requests(),
         "responses": |stats| stats.total(),
@@ -61,7 +72,10 @@ impl Body {
             Some(stats.role)
         } else if let Self::HttpError(error) = self {
             Some(error.role)
-        } else if let Self::ConnectFailed(_) = self {
+        } else if matches!(
+            self,
+            Self::ConnectFailed(_) | Self::DnsFailed(_) | Self::DnsStats(_)
+        ) {
             Some(Role::Client)
         } else {
             None

@@ -4,6 +4,7 @@ use crate::Body;
 use crate::entity::{Process, Workload};
 use crate::event::Kind;
 use crate::event::container::OomKill;
+use crate::event::dns::{DnsFailed, DnsProblem, DnsStats};
 use crate::event::kubernetes::{
     Action, Aspect, Difference, ImageChanged, ObjectState, Reason, SpecChanged, State,
 };
@@ -52,6 +53,21 @@ pub fn body(kind: Kind) -> Body {
         Kind::TcpStats => Body::TcpStats(TcpStats {
             retransmits: Some(2),
             established: 7,
+        }),
+        Kind::DnsFailed => Body::DnsFailed(DnsFailed {
+            problem: DnsProblem::NameUnknown,
+            name: "cache.test".into(),
+            record_type: "A".into(),
+            code: 3,
+            latency_ns: 5,
+            attempts: 1,
+            searched: 4,
+        }),
+        Kind::DnsStats => Body::DnsStats(DnsStats {
+            lookups: 7,
+            name_unknown: 1,
+            latency: Log2(vec![0, 6, 1]),
+            ..DnsStats::default()
         }),
         Kind::HttpError => Body::HttpError(HttpError {
             role: Role::Server,

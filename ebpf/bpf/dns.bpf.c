@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/* Questions to name servers and their answers, as they leave and reach the UDP sockets of processes. A question is known by
+ * its socket and id. Runs for every packet, of which those of TCP are let go at once. */
+#include "sock.bpf.h"
+#include "dns.h"
+
+#define PASS 1
+#define DNS_PORT 53
+#define IPPROTO_UDP 17
+#define DNS_HEADER 12
+#define IS_ANSWER 0x80 /* QR, the first bit behind the id */
+#define V6_HEADER 40
+#define V4_SOURCE 12   /* the address of the destination follows */
+#define V6_SOURCE 8
+
+DESCRIBE(tapio_question);
+DESCRIBE(tapio_question_key);
+DESCRIBE(tapio_asker);
+DESCRIBE(tapio_dns_answer);
+
+/* User space looks for those that nobody answered, and takes them out. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 8192);
+	__type(key, struct tapio_question_key);
+	__type(value, struct tapio_question);
+} questions SEC(".maps");
+
+/* By cookies, which no other socket ever has. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 8192);
+	__type(key, __u64);
+	__type(value, struct tapio_asker);
+} askers SEC(".maps");
+
+/* Where a question is put together: it is too large for the stack. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct tapio_question);
+} drafts SEC(".maps");
+
+/* A datagram from or to a name server. */
+struct datagram {
+	struct __sk_buff *packet;
+	__u32 at;     /* where its message begins */
+	__u32 length; /* of the message */
+	__u32 server[4];
+	__u64 socket;
+};
+
+static __always_inline bool load(struct __sk_buff *packet, __u32 from, void *to, const __u32 size)
+{
+	return !bpf_skb_load_bytes(packet, from, to, size);
+}
+
+/* Where the UDP header begins; 0: there is none, or behind options of IPv6. */
+static __always_inline __u32 datagram_in(struct __sk_buff *packet, bool *is_v4)
+{
+	struct bpf_sock *sk = packet->sk ? bpf_sk_fullsock(packet->sk) : 0;
+	__u8 start[8];
+
+	if (!sk || sk->protocol != IPPROTO_UDP || !load(packet, 0, start, sizeof(start)))
+		return 0;
+	*is_v4 = start[0] >> 4 == 4;
+	if (*is_v4)
+		return (start[0] & 0xf) * 4;
+	return start[6] == IPPROTO_UDP ? V6_HEADER : 0;
+}
+
+/* The other end's address: a socket may ask several. */
+static __always_inline bool read_server(struct datagram *out, bool is_v4, bool sent)
+{
+	if (!is_v4)
+		return load(out->packet, V6_SOURCE + (sent ? 16 : 0), out->server, 16);
+	map_v4(out->server, 0);
+	return load(out->packet, V4_SOURCE + (sent ? 4 : 0), &out->server[3], 4);
+}
+
+static __always_inline bool read_datagram(struct __sk_buff *packet, struct datagram *out, const bool sent)
+{
+	bool is_v4 = false;
+	__u32 at = datagram_in(packet, &is_v4);
+	struct udp_header header;
+
+	if (!at || !load(packet, at, &header, sizeof(header)))
+		return false;
+	if ((sent ? header.dest : header.source) != bpf_htons(DNS_PORT))
+		return false;
+	out->packet = packet;
+	out->at = at + sizeof(header);
+	out->length = bpf_ntohs(header.length) - sizeof(header);
+	out->socket = bpf_get_socket_cookie(packet);
+	return out->length >= DNS_HEADER && out->length < 1 << 16 && read_server(out, is_v4, sent);
+}
+
+/* Older verifiers forget a size's bounds when it passes through the stack, and take no size that may be 0: it gets them
+ * again right here. */
+static __always_inline bool read_message(const struct datagram *datagram, __u8 out[TAPIO_DNS_BYTES])
+{
+	__u64 size = datagram->length;
+
+	if (size > TAPIO_DNS_BYTES)
+		size = TAPIO_DNS_BYTES;
+	asm volatile("" : "+r"(size));
+	if (size < DNS_HEADER || size > TAPIO_DNS_BYTES)
+		return false;
+	return !bpf_skb_load_bytes(datagram->packet, datagram->at, out, size);
+}
+
+static __always_inline __u64 hash_of_message(const __u8 message[TAPIO_DNS_BYTES])
+{
+	const __u64 *words = (const __u64 *)message;
+	__u64 hash = 0;
+	int i;
+
+#pragma unroll
+	for (i = 0; i < TAPIO_DNS_BYTES / sizeof(*words); i++)
+		hash = (hash ^ words[i]) * 0x9e3779b97f4a7c15ULL; /* 2^64 / golden ratio, as the kernel's hash_64 */
+	return hash;
+}
+
+static __always_inline struct tapio_question_key key_of(const struct datagram *datagram, const __u8 *message)
+{
+	struct tapio_question_key key = {.socket = datagram->socket, .id = message[0] << 8 | message[1]};
+
+	return key;
+}
+
+static __always_inline __u32 current_netns(void)
+{
+	if (has_current_btf())
+		return bpf_get_current_task_btf()->nsproxy->net_ns->ns.inum;
+	if (locked_down)
+		return 0;
+	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+
+	return BPF_CORE_READ(task, nsproxy, net_ns, ns.inum);
+}
+
+/* Whoever asks is running. The same message on the same socket is sent again for want of an answer. */
+static __always_inline void ask(const struct datagram *datagram)
+{
+	struct tapio_question *draft, *known;
+	struct tapio_question_key key;
+	struct tapio_asker open = {};
+	__u32 zero = 0;
+
+	draft = bpf_map_lookup_elem(&drafts, &zero);
+	if (!draft || current_tgid() == own_tgid)
+		return;
+	__builtin_memset(draft, 0, sizeof(*draft));
+	if (!read_message(datagram, draft->message) || draft->message[2] & IS_ANSWER)
+		return;
+	key = key_of(datagram, draft->message);
+	draft->hash = hash_of_message(draft->message);
+	draft->asked_ns = draft->again_ns = bpf_ktime_get_boot_ns();
+	draft->attempts = 1;
+	known = bpf_map_lookup_elem(&questions, &key);
+	if (known && known->hash == draft->hash) {
+		draft->asked_ns = known->asked_ns;
+		draft->attempts = known->attempts + 1;
+	}
+	__builtin_memcpy(draft->server, datagram->server, sizeof(draft->server));
+	draft->length = datagram->length;
+	draft->netns = current_netns();
+	fill_current(&draft->task);
+	if (bpf_map_update_elem(&questions, &key, draft, BPF_ANY))
+		return count_full(TAPIO_DNS_ANSWER);
+	bpf_map_update_elem(&askers, &key.socket, &open, BPF_NOEXIST);
+}
+
+static __always_inline bool is_asked(const struct tapio_question *question, const __u32 server[4])
+{
+	int i;
+
+#pragma unroll
+	for (i = 0; i < 4; i++)
+		if (question->server[i] != server[i])
+			return false;
+	return true;
+}
+
+/* Of several that were asked the same, the first that answers counts. One that nobody asked answers nothing. */
+static __always_inline void answer(const struct datagram *datagram)
+{
+	struct tapio_question *question;
+	struct tapio_dns_answer *record;
+	struct tapio_question_key key;
+	bool foreign;
+	__u8 start[4];
+
+	if (!load(datagram->packet, datagram->at, start, sizeof(start)) || !(start[2] & IS_ANSWER))
+		return;
+	key = key_of(datagram, start);
+	question = bpf_map_lookup_elem(&questions, &key);
+	if (!question)
+		return;
+	foreign = question->attempts == 1 && !is_asked(question, datagram->server);
+	record = reserve(TAPIO_DNS_ANSWER, sizeof(*record));
+	if (record) {
+		record->task = question->task;
+		record->latency_ns = since(question->asked_ns, record->head.time_ns);
+		__builtin_memcpy(record->server, datagram->server, sizeof(record->server));
+		record->netns = question->netns;
+		record->attempts = question->attempts;
+		record->length = datagram->length;
+		record->foreign = foreign;
+		read_message(datagram, record->message);
+		submit(record, false);
+	}
+	if (!foreign)
+		bpf_map_delete_elem(&questions, &key);
+}
+
+SEC("cgroup_skb/egress")
+int sent_packet(struct __sk_buff *packet)
+{
+	struct datagram datagram = {};
+
+	if (read_datagram(packet, &datagram, true))
+		ask(&datagram);
+	return PASS;
+}
+
+SEC("cgroup_skb/ingress")
+int received_packet(struct __sk_buff *packet)
+{
+	struct datagram datagram = {};
+
+	if (read_datagram(packet, &datagram, false))
+		answer(&datagram);
+	return PASS;
+}
+
+SEC("cgroup/sock_release")
+int closed(struct bpf_sock *sk)
+{
+	__u64 key = bpf_get_socket_cookie(sk);
+	struct tapio_asker *asker = bpf_map_lookup_elem(&askers, &key);
+
+	if (asker)
+		asker->closed_ns = bpf_ktime_get_boot_ns();
+	return PASS;
+}
+
+/* ICMP says of a socket that asks one server alone that nobody is there. */
+SEC("tp_btf/inet_sk_error_report")
+int BPF_PROG(failed, struct sock *sk)
+{
+	struct tapio_asker *asker;
+	__u64 key;
+
+	if (sk->sk_protocol != IPPROTO_UDP)
+		return 0;
+	key = bpf_get_socket_cookie(sk);
+	asker = bpf_map_lookup_elem(&askers, &key);
+	if (!asker)
+		return 0;
+	asker->error = sk->sk_err;
+	asker->failed_ns = bpf_ktime_get_boot_ns();
+	return 0;
+}
