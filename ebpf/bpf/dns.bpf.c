@@ -130,19 +130,25 @@ static __always_inline struct tapio_question_key key_of(const struct datagram *d
 	return key;
 }
 
-static __always_inline __u32 current_netns(void)
-{
-	if (has_current_btf())
-		return bpf_get_current_task_btf()->nsproxy->net_ns->ns.inum;
-	if (locked_down)
-		return 0;
-	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+/* How it is found out who asks, who is running: packets' programs have got the task with 5.15, and before that its address,
+ * which helps where memory may be probed. Else the socket's control group is known. */
+enum { BY_BTF, BY_PROBE, BY_GROUP };
 
-	return BPF_CORE_READ(task, nsproxy, net_ns, ns.inum);
+static __always_inline void fill_asker(struct tapio_question *out, const struct datagram *datagram, const int how)
+{
+	struct task_struct *task;
+
+	if (how == BY_GROUP) {
+		out->task.cgroup_id = bpf_skb_cgroup_id(datagram->packet);
+		return;
+	}
+	task = how == BY_BTF ? bpf_get_current_task_btf() : (struct task_struct *)bpf_get_current_task();
+	fill_task(&out->task, task, how == BY_BTF);
+	out->netns = how == BY_BTF ? task->nsproxy->net_ns->ns.inum : BPF_CORE_READ(task, nsproxy, net_ns, ns.inum);
 }
 
-/* Whoever asks is running. The same message on the same socket is sent again for want of an answer. */
-static __always_inline void ask(const struct datagram *datagram)
+/* The same message on the same socket is sent again for want of an answer. */
+static __always_inline void ask(const struct datagram *datagram, const int how)
 {
 	struct tapio_question *draft, *known;
 	struct tapio_question_key key;
@@ -150,7 +156,7 @@ static __always_inline void ask(const struct datagram *datagram)
 	__u32 zero = 0;
 
 	draft = bpf_map_lookup_elem(&drafts, &zero);
-	if (!draft || current_tgid() == own_tgid)
+	if (!draft)
 		return;
 	__builtin_memset(draft, 0, sizeof(*draft));
 	if (!read_message(datagram, draft->message) || draft->message[2] & IS_ANSWER)
@@ -166,8 +172,9 @@ static __always_inline void ask(const struct datagram *datagram)
 	}
 	__builtin_memcpy(draft->server, datagram->server, sizeof(draft->server));
 	draft->length = datagram->length;
-	draft->netns = current_netns();
-	fill_current(&draft->task);
+	fill_asker(draft, datagram, how);
+	if (draft->task.tgid && draft->task.tgid == own_tgid)
+		return;
 	if (bpf_map_update_elem(&questions, &key, draft, BPF_ANY))
 		return count_full(TAPIO_DNS_ANSWER);
 	bpf_map_update_elem(&askers, &key.socket, &open, BPF_NOEXIST);
@@ -216,14 +223,31 @@ static __always_inline void answer(const struct datagram *datagram)
 		bpf_map_delete_elem(&questions, &key);
 }
 
-SEC("cgroup_skb/egress")
-int sent_packet(struct __sk_buff *packet)
+static __always_inline int sent(struct __sk_buff *packet, const int how)
 {
 	struct datagram datagram = {};
 
 	if (read_datagram(packet, &datagram, true))
-		ask(&datagram);
+		ask(&datagram, how);
 	return PASS;
+}
+
+SEC("cgroup_skb/egress")
+int sent_btf(struct __sk_buff *packet)
+{
+	return sent(packet, BY_BTF);
+}
+
+SEC("cgroup_skb/egress")
+int sent_probed(struct __sk_buff *packet)
+{
+	return sent(packet, BY_PROBE);
+}
+
+SEC("cgroup_skb/egress")
+int sent_of_group(struct __sk_buff *packet)
+{
+	return sent(packet, BY_GROUP);
 }
 
 SEC("cgroup_skb/ingress")

@@ -41,6 +41,14 @@ struct {
 	__type(value, __u64);
 } retransmits SEC(".maps");
 
+/* Segments that a socket had sent when it last had to send one again. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 8192);
+	__type(key, __u64);
+	__type(value, __u32);
+} sent_before SEC(".maps");
+
 static __always_inline struct tapio_edge *edge_of(struct tapio_sum_key *key, const bool recent)
 {
 	struct tapio_edge *edge = sums_of(&edges, key, recent);
@@ -191,6 +199,22 @@ static __always_inline void on_failed(struct sock *sk, struct tapio_connection *
 		report_failure(sk, at, waited, direct);
 }
 
+/* Segments sent since this was last asked. Another socket may have had this address. */
+static __always_inline __u32 newly_sent(struct sock *sk, struct tcp_sock *tcp, const bool closes, const bool direct)
+{
+	__u32 sent = GET(direct, tcp, data_segs_out), before = 0;
+	__u64 socket = (__u64)sk;
+	__u32 *known = bpf_map_lookup_elem(&sent_before, &socket);
+
+	if (known && *known <= sent)
+		before = *known;
+	if (!closes)
+		bpf_map_update_elem(&sent_before, &socket, &sent, BPF_ANY);
+	else if (known)
+		bpf_map_delete_elem(&sent_before, &socket);
+	return sent - before;
+}
+
 static __always_inline void on_closed(struct sock *sk, struct tapio_sum_key *key, const bool direct, const bool recent)
 {
 	struct tcp_sock *tcp = tcp_of(sk, direct);
@@ -201,6 +225,7 @@ static __always_inline void on_closed(struct sock *sk, struct tapio_sum_key *key
 	__sync_fetch_and_add(&edge->closed, 1);
 	__sync_fetch_and_add(&edge->bytes_sent, GET(direct, tcp, bytes_sent) - GET(direct, tcp, bytes_retrans));
 	__sync_fetch_and_add(&edge->bytes_received, GET(direct, tcp, bytes_received));
+	__sync_fetch_and_add(&edge->segments, newly_sent(sk, tcp, true, direct));
 }
 
 static __always_inline void on_left(struct sock *sk, int to, const bool direct, const bool recent)
@@ -281,26 +306,60 @@ int BPF_PROG(state_raw, struct sock *sk, int from, int to)
 	return state(sk, from, to, false, false);
 }
 
+static __always_inline struct tapio_sum_key *key_of(struct sock *sk, const bool recent)
+{
+	struct tapio_sum_key *key = recent ? bpf_sk_storage_get(&inherited, sk, 0, 0) : 0;
+	struct places *places;
+	int way;
+
+	if (is_inherited(key))
+		return key;
+	places = places_of(sk);
+	way = places ? way_to(places, sk) : WAYS;
+	return way == WAYS ? 0 : &places->connections[way & (WAYS - 1)].key;
+}
+
+/* How much was sent is the measure of what was lost. */
+static __always_inline void count_lost(struct sock *sk, const bool direct, const bool recent)
+{
+	struct tapio_sum_key *key = key_of(sk, recent);
+	struct tcp_sock *tcp = tcp_of(sk, direct);
+	struct tapio_edge *edge = key && tcp ? edge_of(key, recent) : 0;
+
+	if (!edge)
+		return;
+	__sync_fetch_and_add(&edge->segments, newly_sent(sk, tcp, false, direct));
+	__sync_fetch_and_add(&edge->retransmits, 1);
+}
+
 /* A SYN that is sent again tells of a peer that does not answer, which its connection says; only what was acknowledged
  * before and is lost now tells of the way. */
-static __always_inline int retransmit(struct sock *sk, const bool direct)
+static __always_inline int retransmit(struct sock *sk, const bool direct, const bool recent)
 {
 	__u32 zero = 0;
 	__u64 *count = bpf_map_lookup_elem(&retransmits, &zero);
 
-	if (count && GET(direct, sk, __sk_common.skc_state) != TCP_SYN_SENT)
-		*count += 1;
+	if (!count || GET(direct, sk, __sk_common.skc_state) == TCP_SYN_SENT)
+		return 0;
+	*count += 1;
+	count_lost(sk, direct, recent);
 	return 0;
+}
+
+SEC("tp_btf/tcp_retransmit_skb")
+int BPF_PROG(retransmit_recent, struct sock *sk)
+{
+	return retransmit(sk, true, true);
 }
 
 SEC("tp_btf/tcp_retransmit_skb")
 int BPF_PROG(retransmit_btf, struct sock *sk)
 {
-	return retransmit(sk, true);
+	return retransmit(sk, true, false);
 }
 
 SEC("raw_tp/tcp_retransmit_skb")
 int BPF_PROG(retransmit_raw, struct sock *sk)
 {
-	return retransmit(sk, false);
+	return retransmit(sk, false, false);
 }

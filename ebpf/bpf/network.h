@@ -40,8 +40,10 @@ struct tapio_edge {
 	__u64 closed;
 	__u64 bytes_sent;
 	__u64 bytes_received;
+	__u64 retransmits; /* segments sent again on established connections */
+	__u64 segments;    /* segments sent by those that closed, and by those that sent some again */
 };
-_Static_assert(sizeof(struct tapio_edge) == 40, "tapio_edge");
+_Static_assert(sizeof(struct tapio_edge) == 56, "tapio_edge");
 
 struct tapio_edge_row {
 	struct tapio_row row;

@@ -217,6 +217,7 @@ struct tcp_sock {
 	u64 bytes_received;
 	u64 bytes_sent;
 	u32 segs_out;
+	u32 data_segs_out;
 	u32 snd_nxt;
 	u32 rcv_nxt;
 	u32 copied_seq;

@@ -130,7 +130,11 @@ const NETWORK: &[Variant] = &[Variant {
             "network",
             "tcp_retransmit_skb",
             Optional,
-            &[(TpBtf, "retransmit_btf"), (RawTp, "retransmit_raw")],
+            &[
+                (TpBtf, "retransmit_recent"),
+                (TpBtf, "retransmit_btf"),
+                (RawTp, "retransmit_raw"),
+            ],
         ),
     ],
 }];
@@ -274,7 +278,11 @@ const DNS: &[Variant] = &[Variant {
             "dns",
             "cgroup_inet_egress",
             Required,
-            &[(CgroupSkb, "sent_packet")],
+            &[
+                (CgroupSkb, "sent_btf"),
+                (CgroupSkb, "sent_probed"),
+                (CgroupSkb, "sent_of_group"),
+            ],
         ),
         traced(
             "dns",

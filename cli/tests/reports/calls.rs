@@ -5,7 +5,8 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 use crate::host::{PYTHON, program};
-use crate::scene::Scene;
+use crate::neighbour::Neighbour;
+use crate::scene::{Scene, root};
 
 /// Somebody connects to a name with two addresses, and the server of the first stops; that of the second too where
 /// `both` do.
@@ -87,4 +88,42 @@ async fn who_tries_again_what_failed_is_a_storm() {
     scene
         .has("SIGKILL sent to api, and user tries again", is_storm)
         .await;
+}
+
+/// Users of a service in another network namespace, which loses this part of its packets from some time on.
+async fn loses(name: &str, percent: Option<u32>) -> Scene {
+    let scene = Scene::new(name).await;
+    let (api, users, neighbour) = (scene.service("api"), scene.service("users"), Neighbour::new());
+    let server = [PYTHON, &program("serve.py"), "8080"];
+    let _server = api.run(&neighbour.inside(&server));
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let asking = [(); 6].map(|()| users.asks_at(&neighbour.ip(), 8080, "/", 20, 25));
+    tokio::time::sleep(Duration::from_secs(8)).await;
+    if let Some(percent) = percent {
+        neighbour.loses(percent);
+    }
+    for client in asking {
+        client.ends().await;
+    }
+    scene
+}
+
+#[tokio::test]
+#[ignore = "needs CAP_BPF"]
+async fn packets_that_are_lost_between_two_are_told_of_these_two() {
+    let is_loss = |incident: &bus_schema::Incident| {
+        let mut steps = incident.steps.iter();
+        root(incident).condition.ends_with("_lost")
+            && steps.any(|step| step.condition != root(incident).condition)
+    };
+    let scene = loses("lossy", Some(25)).await;
+    scene
+        .has_one("packet loss between users and api, slow answers", is_loss)
+        .await;
+}
+
+#[tokio::test]
+#[ignore = "needs CAP_BPF"]
+async fn where_nothing_is_lost_no_loss_is_told() {
+    loses("lossless", None).await.stays_quiet().await;
 }

@@ -54,6 +54,19 @@ impl Neighbour {
         format!("{TEST_NETWORK}.{}.2", self.number)
     }
 
+    /// Lets one in `100 / percent` of the packets that leave the other end for TCP's port be lost.
+    pub(crate) fn loses(&self, percent: u32) {
+        let rule = format!("add rule ip loss out meta l4proto tcp numgen random mod 100 lt {percent} drop");
+        for command in [
+            "add table ip loss",
+            "add chain ip loss out { type filter hook output priority 0; }",
+            &rule,
+        ] {
+            let arguments = ["netns", "exec", &self.name, "nft", command];
+            assert!(ip(&arguments), "nft {command}");
+        }
+    }
+
     /// A command that runs at the other end.
     pub(crate) fn inside(&self, command: &[&str]) -> Vec<String> {
         let enter = ["ip", "netns", "exec", &self.name];

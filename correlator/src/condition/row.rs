@@ -141,7 +141,10 @@ pub struct Ratio {
     /// How bad it is when most fail.
     #[serde(default)]
     pub severity_of_most: Option<Severity>,
-    /// After this long without traffic it has ended; a healthy second ends it at once.
+    /// It comes in bursts: a healthy second does not end it.
+    #[serde(default)]
+    pub bursts: bool,
+    /// After this long without it, it has ended; unless it comes in bursts, a healthy second ends it at once.
     pub quiet_seconds: f64,
 }
 

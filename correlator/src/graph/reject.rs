@@ -11,14 +11,12 @@ use super::View;
 use super::compose::Told;
 use super::forest::Tree;
 use super::links;
-use super::unseen::{self, suspect};
+use super::unseen::{self, LEAST_SPONTANEOUS, suspect};
 use crate::condition::{Condition, Row};
 use crate::rules::Rule;
 
 /// More than these nobody reads at three in the morning.
 const MOST_SHOWN: usize = 6;
-/// Only what may begin a story is a rival to the beginning that was found.
-const LEAST_SPONTANEOUS: f64 = 0.1;
 /// A hypothesis with less than this left is excluded, not only less likely.
 const EXCLUDED_BELOW: f64 = 0.05;
 

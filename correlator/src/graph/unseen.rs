@@ -16,6 +16,9 @@ use crate::rules::ablation::Part;
 use crate::rules::path::{CALLS, NAMES, Path, RUNS_ON};
 use crate::rules::{Rule, RuleBook};
 
+/// What begins a story at most so seldom is rather a step on the way to something that another observer sees.
+pub(super) const LEAST_SPONTANEOUS: f64 = 0.1;
+
 /// One sort of cause that was not seen.
 #[derive(Debug)]
 pub(super) struct Unseen<'a> {
@@ -27,6 +30,8 @@ pub(super) struct Unseen<'a> {
     pub(super) observer: &'a str,
     /// Probability that the observer would have missed it.
     pub(super) blindness: f64,
+    /// Probability that it brings the effect about, as far as it would be a beginning.
+    weight: f64,
 }
 
 /// What an observer may have missed at one place: it misses one thing, however many rules would explain it.
@@ -34,7 +39,7 @@ pub(super) struct Unseen<'a> {
 pub(super) struct Missed {
     /// Short name of the place.
     pub(super) label: String,
-    /// Largest prior of a rule that would explain it.
+    /// Largest of those of the rules that would explain it.
     pub(super) weight: f64,
     /// Probability that the observer would have missed it.
     pub(super) blindness: f64,
@@ -67,7 +72,8 @@ pub(super) fn causes<'a>(
             .iter()
             .filter(|cause| applies(book, **cause, effect) && !is_seen(**cause));
         let weighed = unseen.filter_map(|cause| {
-            let observer = book.catalogue.row(*cause)?.observer.as_str();
+            let row = book.catalogue.row(*cause)?;
+            let observer = row.observer.as_str();
             let blindness = world
                 .coverage
                 .blindness(observer, &effect.subject, effect.start_ns);
@@ -76,9 +82,13 @@ pub(super) fn causes<'a>(
                 cause: *cause,
                 observer,
                 blindness,
+                weight: rule.prior * (row.spontaneous / LEAST_SPONTANEOUS).min(1.0),
             })
         });
-        weighed.max_by(|one, other| one.blindness.total_cmp(&other.blindness))
+        weighed.max_by(|one, other| {
+            let likely = |unseen: &Unseen<'_>| unseen.blindness * unseen.weight;
+            likely(one).total_cmp(&likely(other))
+        })
     })
 }
 
@@ -98,7 +108,7 @@ pub(super) fn missed<'a>(
             weight: 0.0,
             blindness: 0.0,
         });
-        known.weight = known.weight.max(one.rule.prior);
+        known.weight = known.weight.max(one.weight);
         known.blindness = known.blindness.max(one.blindness);
     }
     missed

@@ -121,7 +121,9 @@ fn is_name_unknown(record: &Record, expected: &Expected) -> Option<String> {
     let Record::DnsAnswer(answer) = record else {
         return None;
     };
-    let is_it = answer.task.tgid == expected.pid && answer.message.get(2..4) == Some(&NO_SUCH_NAME);
+    // Where memory may not be probed, packets of kernels before 5.15 have no process.
+    let is_it =
+        [0, expected.pid].contains(&answer.task.tgid) && answer.message.get(2..4) == Some(&NO_SUCH_NAME);
     is_it.then(|| {
         let (comm, group) = (text(&answer.task.comm), answer.task.cgroup_id);
         format!(

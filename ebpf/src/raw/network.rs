@@ -62,6 +62,10 @@ mirror! {
         bytes_sent: u64,
         /// Payload received, over closed connections; a connection's FIN counts as one byte.
         bytes_received: u64,
+        /// Segments sent again on established connections.
+        retransmits: u64,
+        /// Segments sent by connections that closed, and by those that sent some again, none twice.
+        segments: u64,
     }
 }
 

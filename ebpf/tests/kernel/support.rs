@@ -61,6 +61,15 @@ pub(crate) fn attached(family: Family) -> Attached<RwLockReadGuard<'static, ()>>
     }
 }
 
+/// The same where the rungs that may be used have one for it; says so where they have none.
+pub(crate) fn attached_to_packets(family: Family) -> Option<Attached<RwLockReadGuard<'static, ()>>> {
+    if rungs().contains(&Rung::CgroupSkb) {
+        return Some(attached(family));
+    }
+    println!("SKIP: {family:?} has none of these rungs");
+    None
+}
+
 /// The same with room for the sums of so many processors, while no other test has programs attached.
 pub(crate) fn attached_alone(family: Family, processors: u32) -> Attached<RwLockWriteGuard<'static, ()>> {
     let host = HOST.write().unwrap_or_else(PoisonError::into_inner);

@@ -1,5 +1,7 @@
 //! The network observer: connection attempts with owner and outcome, listeners, edges, retransmissions.
 
+use std::collections::BTreeSet;
+
 use bus_schema::event::Body;
 use bus_schema::event::network::{NetworkNamespace, TcpStats};
 use bus_schema::{Entity, Severity};
@@ -96,7 +98,9 @@ impl Handler for State {
         }
         let established = drained.iter().filter(|(key, _)| key.outcome == 0);
         let established = established.map(|(_, edge)| edge.count).sum();
-        self.tell_tcp(loaded, established, now_ns);
+        let lossy = drained.iter().filter(|(_, edge)| edge.retransmits > 0);
+        let lossy: BTreeSet<_> = lossy.map(|(key, _)| (key.netns, key.peer)).collect();
+        self.tell_tcp(loaded, established, lossy.len() as u64, now_ns);
         self.seconds += 1;
         let seconds = self.seconds;
         self.tell(|namespaces| namespaces.second(seconds));
@@ -123,7 +127,7 @@ impl State {
         }
     }
 
-    fn tell_tcp(&mut self, loaded: &Loaded, established: u64, now_ns: u64) {
+    fn tell_tcp(&mut self, loaded: &Loaded, established: u64, lossy_edges: u64, now_ns: u64) {
         let total = loaded.retransmits_total().ok().flatten();
         let retransmits = total.map(|total| {
             let before = self.retransmits.replace(total).unwrap_or(total);
@@ -132,6 +136,7 @@ impl State {
         let stats = TcpStats {
             retransmits,
             established,
+            lossy_edges: Some(lossy_edges),
         };
         let node = Entity::of_node(&self.context.node);
         self.context

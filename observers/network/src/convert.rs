@@ -144,6 +144,8 @@ fn add(stats: &mut EdgeStats, errno: u32, counters: &raw::Edge) {
     stats.closed += counters.closed;
     stats.bytes_sent += counters.bytes_sent;
     stats.bytes_received += counters.bytes_received;
+    stats.retransmits += counters.retransmits;
+    stats.segments += counters.segments;
     let outcome = if errno == 0 {
         &mut stats.established
     } else {

@@ -157,6 +157,8 @@ mod tests {
             closed: 0,
             bytes_sent: 0,
             bytes_received: 0,
+            retransmits: 0,
+            segments: 0,
         };
         (key, edge)
     }

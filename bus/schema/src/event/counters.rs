@@ -47,6 +47,8 @@ counters! {
         "timed_out": |stats| stats.timed_out,
         "unreachable": |stats| stats.unreachable,
         "failed_otherwise": |stats| stats.failed_otherwise,
+        "segments": |stats| stats.segments,
+        "retransmits": |stats| stats.retransmits,
     }
     DnsStats {
         "lookups": |stats| stats.lookups,

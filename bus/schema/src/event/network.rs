@@ -82,6 +82,17 @@ pub struct EdgeStats {
     pub bytes_received: u64,
     /// Mean handshake time of established connections, ns; 0 when unknown.
     pub handshake_mean_ns: u64,
+    /// Segments that the subject sent again on established connections.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub retransmits: u64,
+    /// Segments that it sent on connections that were closed, or on which some were sent again; none is counted twice.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub segments: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// TCP of the whole node within one window.
@@ -92,6 +103,9 @@ pub struct TcpStats {
     pub retransmits: Option<u64>,
     /// Connections established.
     pub established: u64,
+    /// Over how many edges they were sent; `None` where nobody counts that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lossy_edges: Option<u64>,
 }
 
 /// What a network namespace of the subject, a node, holds now. It is told when that is news, and repeated for readers that came

@@ -53,6 +53,7 @@ pub fn body(kind: Kind) -> Body {
         Kind::TcpStats => Body::TcpStats(TcpStats {
             retransmits: Some(2),
             established: 7,
+            lossy_edges: None,
         }),
         Kind::DnsFailed => Body::DnsFailed(DnsFailed {
             problem: DnsProblem::NameUnknown,

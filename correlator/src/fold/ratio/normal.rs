@@ -99,7 +99,7 @@ impl Normal {
                 let seen = sighting(way, tally, &judged, above_ns, end_ns, baseline, surprise);
                 let is_starting = Some(normal.is_none());
                 episodes.merge_all(seen.map(|seen| Sighting { is_starting, ..seen }));
-            } else if share <= baseline.max(FLOOR) {
+            } else if share <= baseline.max(FLOOR) && !way.bursts {
                 episodes.heal(way.condition, ends, end_ns);
             }
             // What may be a change is not learned as normal, until it has turned out to be none.

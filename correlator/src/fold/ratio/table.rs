@@ -29,6 +29,8 @@ pub(super) struct Way {
     pub(super) traits: Traits,
     pub(super) severity: Severity,
     pub(super) severity_of_most: Severity,
+    /// A healthy second does not end it.
+    pub(super) bursts: bool,
 }
 
 /// What counts as failed.
@@ -99,6 +101,7 @@ impl Table {
                 traits: row.traits(),
                 severity: row.severity,
                 severity_of_most: traffic.severity_of_most.unwrap_or(row.severity),
+                bursts: traffic.bursts,
             });
         }
         Self(table.into_values().collect())
@@ -118,6 +121,7 @@ struct Traffic<'a> {
     alone: bool,
     failed: Failed,
     severity_of_most: Option<Severity>,
+    bursts: bool,
 }
 
 impl<'a> Traffic<'a> {
@@ -131,6 +135,7 @@ impl<'a> Traffic<'a> {
                 alone: fold.alone,
                 failed: Failed::Counted(fold.kind.counter(&fold.failed).ok()?),
                 severity_of_most: fold.severity_of_most,
+                bursts: fold.bursts,
             }),
             Fold::Distribution(fold) => {
                 let least_ns = nanoseconds(fold.least_seconds);
@@ -146,6 +151,7 @@ impl<'a> Traffic<'a> {
                     alone: fold.alone,
                     failed: Failed::High(high),
                     severity_of_most: fold.severity_of_most,
+                    bursts: false,
                 })
             }
             Fold::Point | Fold::Occurrences(_) | Fold::State(_) | Fold::Level(_) | Fold::Amplification(_) => {

@@ -76,7 +76,7 @@ impl Bus {
         for node in self.nodes.ids() {
             let stats = TcpStats {
                 retransmits: Some(retransmits.get(node).copied().unwrap_or_default()),
-                established: 0,
+                ..TcpStats::default()
             };
             self.of_node(end_ns, node, Observer::Network, Body::TcpStats(stats));
             if second.is_multiple_of(PRESSURE_EVERY) {
