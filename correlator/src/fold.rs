@@ -128,10 +128,12 @@ impl Folder {
             self.fold(event, &batch.header.node, &mut report);
         }
         let header = &batch.header;
-        let step = self
-            .state
-            .watermark
-            .note(header.producer(), header.watermark_ns, header.received_ns);
+        let step = self.state.watermark.note_numbered(
+            header.producer(),
+            header.first_sequence,
+            header.watermark_ns,
+            header.received_ns,
+        );
         if let Some(step) = step {
             self.state.follow(step);
         }

@@ -130,6 +130,8 @@ kinds! {
     NetworkNamespace(network::NetworkNamespace) = "network_namespace",
     /// One second of one edge of the service graph.
     EdgeStats(network::EdgeStats) = "edge_stats",
+    /// The queue of a socket was full.
+    QueueFull(network::QueueFull) = "queue_full",
     /// One second of a node's TCP as a whole.
     TcpStats(network::TcpStats) = "tcp_stats",
     /// A lookup of a name went wrong.

@@ -40,6 +40,9 @@ struct Producer {
     /// When it was last heard of, and since when it has been behind, in passed time.
     heard_ns: u64,
     behind_ns: Option<u64>,
+    /// Of the message by which it came so far, where they are numbered.
+    #[serde(default)]
+    number: u64,
     /// A mark that was far before the one that it had, UNIX ns.
     #[serde(default)]
     earlier_ns: Option<u64>,
@@ -55,6 +58,33 @@ impl Watermark {
     /// After an outage all producers are behind, and each gets time to catch up. One whose clock is wrong, or that is too slow
     /// for good, delays the others only once.
     pub fn note(&mut self, producer: String, mark_ns: u64, received_ns: u64) -> Option<Step> {
+        self.take(producer, None, mark_ns, received_ns)
+    }
+
+    /// The same of a stage, in what follows from its input's message of that number. One that was started again says again
+    /// what it has said since its last checkpoint.
+    pub fn note_numbered(
+        &mut self,
+        producer: String,
+        number: u64,
+        mark_ns: u64,
+        received_ns: u64,
+    ) -> Option<Step> {
+        let known = self.producers.get(&producer);
+        let is_repeated = known.is_some_and(|known| number <= known.number && mark_ns <= known.mark_ns);
+        if is_repeated {
+            return None;
+        }
+        self.take(producer, Some(number), mark_ns, received_ns)
+    }
+
+    fn take(
+        &mut self,
+        producer: String,
+        number: Option<u64>,
+        mark_ns: u64,
+        received_ns: u64,
+    ) -> Option<Step> {
         if mark_ns == NO_MARK {
             return None;
         }
@@ -63,7 +93,7 @@ impl Watermark {
             self.producers.retain(|other, _| !is_successor(&producer, other));
         }
         let speaker = self.producers.entry(producer).or_default();
-        speaker.come_to(mark_ns);
+        speaker.come_to(mark_ns, number);
         speaker.heard_ns = self.passed_ns;
         self.advance()
     }
@@ -128,14 +158,16 @@ impl Watermark {
 }
 
 impl Producer {
-    /// Takes its next mark. One that is far before the last was overtaken, or its clock was set back.
-    fn come_to(&mut self, mark_ns: u64) {
+    /// Takes its next mark. One that is far before the last was overtaken, where no number says that it was not, or its clock was
+    /// set back.
+    fn come_to(&mut self, mark_ns: u64, number: Option<u64>) {
+        self.number = number.unwrap_or(self.number);
         let is_overtaken = |by_ns: u64| mark_ns.saturating_add(by_ns) >= self.mark_ns;
         let goes_on = self.earlier_ns.is_some_and(|earlier_ns| mark_ns >= earlier_ns);
         if is_overtaken(BEHIND_NS) {
             self.mark_ns = self.mark_ns.max(mark_ns);
             self.earlier_ns = None;
-        } else if goes_on || !is_overtaken(OVERTAKEN_NS) {
+        } else if number.is_some() || goes_on || !is_overtaken(OVERTAKEN_NS) {
             self.mark_ns = mark_ns;
             self.earlier_ns = None;
             self.was_set_back = true;
@@ -313,6 +345,27 @@ mod tests {
             696,
             "two are no accident"
         );
+    }
+
+    #[test]
+    fn what_a_stage_says_again_sets_no_clock_back_and_what_it_says_anew_does() {
+        let mut watermark = Watermark::default();
+        let mut tell = |number: u64, mark: u64| {
+            let (mark_ns, name) = (mark * SECOND_NS, "/0/enricher".to_owned());
+            watermark.note_numbered(name, number, mark_ns, mark_ns);
+            watermark.now_ns() / SECOND_NS
+        };
+        assert_eq!(
+            [(1, 100), (2, 101), (9, 110)].map(|(number, mark)| tell(number, mark)),
+            [100, 101, 110]
+        );
+        assert_eq!(
+            [(1, 100), (2, 101), (9, 110)].map(|(number, mark)| tell(number, mark)),
+            [110; 3]
+        );
+        assert_eq!(tell(10, 50), 50, "at once");
+        assert_eq!(tell(1, 51), 51, "of a stream that was made anew");
+        assert_eq!(tell(2, 52), 52);
     }
 
     #[test]

@@ -127,3 +127,27 @@ async fn packets_that_are_lost_between_two_are_told_of_these_two() {
 async fn where_nothing_is_lost_no_loss_is_told() {
     loses("lossless", None).await.stays_quiet().await;
 }
+
+#[tokio::test]
+#[ignore = "needs CAP_BPF"]
+async fn who_does_not_accept_is_where_its_callers_wait() {
+    let scene = Scene::new("deaf").await;
+    let (api, users, port) = (scene.service("api"), scene.service("users"), Scene::port());
+    let _server = api.run(&[PYTHON, &program("deaf.py"), &port.number().to_string()]);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let asking = [(); 4].map(|()| users.asks(port.number(), "/", 5, 12));
+    for client in asking {
+        client.ends().await;
+    }
+    let is_full = |incident: &bus_schema::Incident| {
+        let place = root(incident).label.ends_with("api");
+        place
+            && incident
+                .steps
+                .iter()
+                .any(|step| step.condition == "accept_queue_full")
+    };
+    scene
+        .has_one("the accept queue of api is full, users wait", is_full)
+        .await;
+}

@@ -63,8 +63,14 @@ impl World {
             return None;
         }
         let partition = format!("partition/{}", report.partition);
+        let Report {
+            sequence,
+            watermark_ns,
+            received_ns,
+            ..
+        } = report;
         self.watermark
-            .note(partition, report.watermark_ns, report.received_ns)
+            .note_numbered(partition, *sequence, *watermark_ns, *received_ns)
     }
 
     /// Takes what a report tells; says whether there was anything new, and notes what.

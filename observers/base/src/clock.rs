@@ -9,6 +9,8 @@ use rustix::time::{ClockId, Timespec, clock_gettime};
 const QUICK_NS: u64 = 10_000;
 /// What moves the clock by less at once is no step, ns: it is less than what lies between two heartbeats.
 const STEP_NS: u64 = 300_000_000;
+/// A clock may drift by so much before it is followed, ns.
+const DRIFT_NS: u64 = 200_000;
 /// Attempts to read it without interruption.
 const MOST_READINGS: usize = 10;
 
@@ -34,7 +36,9 @@ impl BootClock {
             }
             best = best.min(measure());
         }
-        self.0.store(best.1, Ordering::Relaxed);
+        if is_news(self.booted_ns(), best.1, best.0) {
+            self.0.store(best.1, Ordering::Relaxed);
+        }
     }
 
     /// `CLOCK_BOOTTIME` nanoseconds as UNIX nanoseconds.
@@ -93,6 +97,12 @@ impl Default for BootClock {
     }
 }
 
+/// Whether a measurement that took so long tells another time of boot, ns. What is within its error would only put events of
+/// one clock in another order.
+fn is_news(known_ns: u64, measured_ns: u64, took_ns: u64) -> bool {
+    known_ns.abs_diff(measured_ns) > took_ns + DRIFT_NS
+}
+
 /// How long it took, and the UNIX time of boot, ns.
 fn measure() -> (u64, u64) {
     let before = nanoseconds(clock_gettime(ClockId::Boottime));
@@ -119,6 +129,21 @@ mod tests {
         let now = clock.now_ns();
         let after = bus_stage::clock::now_ns();
         assert!((before - TOLERANCE_NS..after + TOLERANCE_NS).contains(&now));
+    }
+
+    #[test]
+    fn what_may_be_an_error_moves_no_clock() {
+        let known_ns = 1_700_000_000_000_000_000;
+        for (error_ns, took_ns, is) in [
+            (0, 0, false),
+            (150_000, 5_000, false),
+            (3_000_000, 4_000_000, false),
+            (3_000_000, 5_000, true),
+            (600_000_000_000, 4_000_000, true),
+        ] {
+            assert_eq!(is_news(known_ns, known_ns + error_ns, took_ns), is, "{error_ns}");
+            assert_eq!(is_news(known_ns, known_ns - error_ns, took_ns), is, "{error_ns}");
+        }
     }
 
     #[test]

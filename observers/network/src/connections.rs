@@ -17,6 +17,7 @@ use crate::families::Families;
 use crate::listeners::{self, Found};
 use crate::namespaces::{self, Namespaces};
 use crate::proxies;
+use crate::queues::Queues;
 
 /// Listeners are told again this often, for readers that came later.
 const REPEAT_LISTENERS_SECONDS: u64 = 60;
@@ -38,6 +39,7 @@ impl Observer for Connections {
                 seconds: 0,
                 listening: Vec::new(),
                 namespaces: Namespaces::default(),
+                queues: Queues::default(),
                 has_new_proxy: false,
             };
             state.tell(|namespaces| namespaces.second(0));
@@ -56,6 +58,7 @@ struct State {
     /// Who listened when last looked.
     listening: Vec<Found>,
     namespaces: Namespaces,
+    queues: Queues,
     /// Whether there may be a proxy of which it is not known who answers behind it.
     has_new_proxy: bool,
 }
@@ -101,6 +104,11 @@ impl Handler for State {
         let lossy = drained.iter().filter(|(_, edge)| edge.retransmits > 0);
         let lossy: BTreeSet<_> = lossy.map(|(key, _)| (key.netns, key.peer)).collect();
         self.tell_tcp(loaded, established, lossy.len() as u64, now_ns);
+        for (full, owner) in self.queues.second(self.namespaces.entrances()) {
+            self.context
+                .emitter
+                .emit(full.draft(&owner, now_ns, &self.context));
+        }
         self.seconds += 1;
         let seconds = self.seconds;
         self.tell(|namespaces| namespaces.second(seconds));

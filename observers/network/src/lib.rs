@@ -8,6 +8,7 @@ pub mod families;
 pub mod listeners;
 pub mod namespaces;
 pub mod proxies;
+pub mod queues;
 pub mod status;
 mod unread;
 

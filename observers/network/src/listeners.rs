@@ -88,27 +88,35 @@ fn listening(namespace: u32, processes: &[Process]) -> Vec<Found> {
         .filter(|socket| socket.state == TcpState::Listen)
         .map(|socket| (socket.inode, socket))
         .collect();
-    let mut found = Vec::new();
-    for process in processes {
-        for inode in process
-            .fd()
-            .into_iter()
-            .flatten()
-            .flatten()
+    let held = holders(processes, |inode| sockets.contains_key(&inode));
+    let found = held.filter_map(|(inode, task, process)| {
+        let target = proxies::is_proxy(&task.comm)
+            .then(|| proxies::target(process))
+            .flatten();
+        Some(Found {
+            target,
+            ..of_socket(sockets.get(&inode)?, namespace, task)
+        })
+    });
+    found.collect()
+}
+
+/// Which of these processes hold sockets that are wanted, by their inodes.
+pub(crate) fn holders(
+    processes: &[Process],
+    is_wanted: impl Fn(u64) -> bool,
+) -> impl Iterator<Item = (u64, Task, &Process)> {
+    processes.iter().flat_map(move |process| {
+        let held = process.fd().into_iter().flatten().flatten();
+        let wanted: Vec<_> = held
             .filter_map(|fd| socket_inode(&fd.target))
-        {
-            if let (Some(socket), Some(task)) = (sockets.get(&inode), task(process)) {
-                let target = proxies::is_proxy(&task.comm)
-                    .then(|| proxies::target(process))
-                    .flatten();
-                found.push(Found {
-                    target,
-                    ..of_socket(socket, namespace, task)
-                });
-            }
-        }
-    }
-    found
+            .filter(|inode| is_wanted(*inode))
+            .collect();
+        let task = if wanted.is_empty() { None } else { task(process) };
+        wanted
+            .into_iter()
+            .filter_map(move |inode| Some((inode, task?, process)))
+    })
 }
 
 fn socket_inode(target: &FDTarget) -> Option<u64> {

@@ -38,6 +38,8 @@ pub fn members() -> BTreeMap<u32, Vec<Process>> {
 #[derive(Debug, Default)]
 pub struct Namespaces {
     told: BTreeMap<u32, NetworkNamespace>,
+    /// A process of each.
+    entrances: BTreeMap<u32, i32>,
     /// Those that no process was in when it was last looked: nothing is looked for again and again.
     unknown: BTreeSet<u32>,
 }
@@ -68,6 +70,11 @@ impl Namespaces {
         news
     }
 
+    /// Each with the pid of a process that was in it when they were last looked at.
+    pub fn entrances(&self) -> &BTreeMap<u32, i32> {
+        &self.entrances
+    }
+
     /// The only namespace that holds an address.
     pub fn holder(&self, ip: IpAddr) -> Option<u32> {
         let mut holders = self.told.iter().filter(|(_, told)| told.addresses.contains(&ip));
@@ -78,14 +85,16 @@ impl Namespaces {
     /// Looks at all; what is gone comes first, for another may have its addresses.
     fn look(&mut self) -> Vec<NetworkNamespace> {
         let read = |(net_ns, processes): (u32, Vec<Process>)| {
-            let told = processes.iter().find_map(|process| {
+            processes.iter().find_map(|process| {
                 let told = read(&Path::new("/proc").join(process.pid.to_string()), net_ns)?;
                 // it may have entered another meanwhile, or be another process
-                (of_process(process.pid) == Some(net_ns)).then_some(told)
-            })?;
-            Some((net_ns, told))
+                let is_there = of_process(process.pid) == Some(net_ns);
+                is_there.then_some((net_ns, process.pid, told))
+            })
         };
-        let now = members().into_iter().filter_map(read).collect();
+        let now: Vec<_> = members().into_iter().filter_map(read).collect();
+        self.entrances = now.iter().map(|(net_ns, pid, _)| (*net_ns, *pid)).collect();
+        let now = now.into_iter().map(|(net_ns, _, told)| (net_ns, told)).collect();
         let before = std::mem::replace(&mut self.told, now);
         self.unknown.clear();
         news(&before, &self.told)

@@ -3,25 +3,19 @@
 
 #[path = "../../base/tests/harness/context.rs"]
 mod context;
+#[path = "../../base/tests/harness/told.rs"]
+mod told;
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
-use std::time::Duration;
 
-use bus_client::codec::Codec;
-use bus_client::publisher::Outgoing;
 use bus_schema::event::{Body, Event};
-use observer_base::Family as _;
-use observer_base::clock::BootClock;
-use observer_base::identity::{Identity, hierarchy};
-use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
+use observer_base::identity::hierarchy;
+use observer_process::Process;
+use told::{PATIENCE, Told};
 
-/// How long anything is waited for.
-const PATIENCE: Duration = Duration::from_secs(20);
 const OBSERVER: &str = "process-signals";
 
 async fn wait_for(what: &str, mut is_so: impl FnMut() -> bool) {
@@ -31,58 +25,6 @@ async fn wait_for(what: &str, mut is_so: impl FnMut() -> bool) {
         }
     };
     assert!(tokio::time::timeout(PATIENCE, all).await.is_ok(), "{what}");
-}
-
-/// What the observer has sent.
-struct Told {
-    sent: mpsc::Receiver<Outgoing>,
-    stop: CancellationToken,
-    identity: Arc<Identity>,
-    clock: BootClock,
-}
-
-impl Told {
-    async fn observe() -> Self {
-        let (context, sent) = context::context("process", OBSERVER).await;
-        let (identity, clock, stop) = (
-            Arc::clone(&context.identity),
-            context.clock.clone(),
-            context.stop.clone(),
-        );
-        let observer = observer_process::Process::observer(OBSERVER).unwrap();
-        tokio::spawn(observer.run(context));
-        let mut told = Self {
-            sent,
-            stop,
-            identity,
-            clock,
-        };
-        told.until(|event| matches!(event.body, Body::Capability(_)))
-            .await;
-        told
-    }
-
-    /// All events up to one that is as wanted.
-    async fn until(&mut self, is_wanted: impl Fn(&Event) -> bool) -> Vec<Event> {
-        let mut codec = Codec::new().unwrap();
-        let mut events: Vec<Event> = Vec::new();
-        let all = async {
-            while !events.iter().any(&is_wanted) {
-                let message = self.sent.recv().await.unwrap();
-                events.extend(codec.unpack(&message.payload).unwrap().events);
-            }
-        };
-        // Heartbeats come for ever.
-        let has_come = tokio::time::timeout(PATIENCE, all).await.is_ok();
-        assert!(has_come, "{events:?}");
-        events
-    }
-}
-
-impl Drop for Told {
-    fn drop(&mut self) {
-        self.stop.cancel();
-    }
 }
 
 /// A control group with processes that came from outside, as a container runtime or a supervisor makes it.
@@ -98,7 +40,9 @@ impl Service {
         let folder = hierarchy().unwrap().mount.join(&path[1..]);
         fs::create_dir(&folder).unwrap();
         let id = fs::metadata(&folder).unwrap().ino();
-        told.identity.created(id, &path, told.clock.boot_ns());
+        told.context
+            .identity
+            .created(id, &path, told.context.clock.boot_ns());
         Self {
             folder,
             started: Vec::new(),
@@ -189,7 +133,7 @@ async fn ends(told: &mut Told, pids: &[u32], last: u32) -> Vec<(u32, i32)> {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs CAP_BPF"]
 async fn a_probe_that_dies_with_its_container_is_part_of_that_death() {
-    let mut told = Told::observe().await;
+    let mut told = Told::by::<Process>(OBSERVER).await;
     let (mut container, mut control) = (Service::new(&told, "container"), Service::new(&told, "after"));
     let main = container.enter(&["unshare", "--pid", "--fork"]).await;
     let number = main.to_string();
@@ -206,7 +150,7 @@ async fn a_probe_that_dies_with_its_container_is_part_of_that_death() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs CAP_BPF"]
 async fn of_a_group_that_is_killed_at_once_the_main_process_is_told() {
-    let mut told = Told::observe().await;
+    let mut told = Told::by::<Process>(OBSERVER).await;
     let (mut group, mut control) = (Service::new(&told, "group"), Service::new(&told, "later"));
     let (main, beside) = (group.enter(&[]).await, group.enter(&[]).await);
     kill(main);
@@ -221,7 +165,7 @@ async fn of_a_group_that_is_killed_at_once_the_main_process_is_told() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs CAP_BPF"]
 async fn a_probe_that_ends_before_its_container_is_nothing_and_the_container_is_told() {
-    let mut told = Told::observe().await;
+    let mut told = Told::by::<Process>(OBSERVER).await;
     let mut container = Service::new(&told, "probed");
     let main = container.enter(&["unshare", "--pid", "--fork"]).await;
     let number = main.to_string();
@@ -243,7 +187,7 @@ async fn a_runtime_that_is_in_a_group_before_the_container_is_not_what_ends() {
         assert!(copied.unwrap().success());
         program
     };
-    let mut told = Told::observe().await;
+    let mut told = Told::by::<Process>(OBSERVER).await;
     let mut container = Service::new(&told, "placed");
     let runtime = container.enter_as(&[], &named("runc")).await;
     let main = container.enter_as(&[], &named("shop")).await;

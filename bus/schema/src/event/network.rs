@@ -95,6 +95,31 @@ fn is_zero(number: &u64) -> bool {
     *number == 0
 }
 
+/// Which queue of a socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SocketQueue {
+    /// Connections that its owner has not accepted.
+    Accept,
+    /// Datagrams that its owner has not read.
+    Receive,
+    /// A queue of a later version.
+    #[default]
+    #[serde(other)]
+    Unknown,
+}
+
+/// The subject does not take what comes to its socket at the object's address: `count` connections or datagrams were dropped in
+/// the window because its queue was full.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct QueueFull {
+    /// Which.
+    pub queue: SocketQueue,
+    /// What waits in it now: connections, or bytes.
+    pub waiting: u64,
+}
+
 /// TCP of the whole node within one window.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]

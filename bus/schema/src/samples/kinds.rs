@@ -10,7 +10,8 @@ use crate::event::kubernetes::{
 };
 use crate::event::memory::MemoryGrowth;
 use crate::event::network::{
-    ConnectFailed, ConnectFailure, EdgeStats, Listening, Network, NetworkNamespace, Role, TcpStats,
+    ConnectFailed, ConnectFailure, EdgeStats, Listening, Network, NetworkNamespace, QueueFull, Role,
+    SocketQueue, TcpStats,
 };
 use crate::event::node::{Capability, Coverage, Loss, NodePressure};
 use crate::event::process::{Executable, ExecutableChanged, ProcessExited, SignalSent};
@@ -49,6 +50,10 @@ pub fn body(kind: Kind) -> Body {
             established: 8,
             refused: 1,
             ..EdgeStats::default()
+        }),
+        Kind::QueueFull => Body::QueueFull(QueueFull {
+            queue: SocketQueue::Accept,
+            waiting: 2,
         }),
         Kind::TcpStats => Body::TcpStats(TcpStats {
             retransmits: Some(2),
