@@ -6,6 +6,7 @@
 DESCRIBE(tapio_oom_kill);
 DESCRIBE(tapio_cgroup);
 
+#define SECOND_NS 1000000000ULL
 #define ANCESTORS 12
 #define UNLIMITED (1ULL << 50) /* pages; both cgroup versions mean "max" by anything near LONG_MAX / PAGE_SIZE */
 #define SIGKILL 9
@@ -79,12 +80,31 @@ static __always_inline void fill_victim(struct tapio_oom_kill *record, struct ta
 		fill_limit(record, task);
 }
 
+/* When each thread's kernel last killed somebody, CLOCK_BOOTTIME. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 256);
+	__type(key, __u32);
+	__type(value, __u64);
+} killed_at SEC(".maps");
+
+/* The victim is marked after it was killed, and another of its threads may have ended by then. */
+static __always_inline void date_back(struct tapio_oom_kill *record)
+{
+	__u32 current = (__u32)bpf_get_current_pid_tgid();
+	__u64 *time_ns = bpf_map_lookup_elem(&killed_at, &current);
+
+	if (time_ns && record->head.time_ns - *time_ns < SECOND_NS)
+		record->head.time_ns = *time_ns;
+}
+
 static __always_inline int oom_with_task(struct task_struct *task, const bool direct)
 {
 	struct tapio_oom_kill *record = reserve(TAPIO_OOM_KILL, sizeof(*record));
 
 	if (!record)
 		return 0;
+	date_back(record);
 	fill_victim(record, task, direct);
 	fill_current(&record->trigger);
 	submit(record, true);
@@ -100,6 +120,7 @@ static __always_inline int oom_with_pid(__u32 pid)
 
 	if (!record)
 		return 0;
+	date_back(record);
 	head = record->head;
 	seen = bpf_map_lookup_elem(&killed, &current);
 	if (seen && (seen->victim.tid == pid || seen->victim.tgid == pid)) {
@@ -136,8 +157,13 @@ static __always_inline int remember_killed(int number, unsigned long info, struc
 {
 	__u32 current = (__u32)bpf_get_current_pid_tgid();
 	struct tapio_oom_kill seen = {};
+	__u64 now;
 
-	if (mark_victim_has_task() || number != SIGKILL || info != 1)
+	if (number != SIGKILL || info != 1)
+		return 0;
+	now = bpf_ktime_get_boot_ns();
+	bpf_map_update_elem(&killed_at, &current, &now, BPF_ANY);
+	if (mark_victim_has_task())
 		return 0;
 	fill_victim(&seen, target, direct);
 	bpf_map_update_elem(&killed, &current, &seen, BPF_ANY);

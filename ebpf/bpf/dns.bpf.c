@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
-/* Questions to name servers and their answers, as they leave and reach the UDP sockets of processes. A question is known by
- * its socket and id. Runs for every packet, of which those of TCP are let go at once. */
+/* Questions to name servers and their answers, as they leave and reach the UDP sockets of processes. A question is
+ * known by its socket and id. Runs for every packet, of which those of TCP are let go at once. */
 #include "sock.bpf.h"
 #include "dns.h"
 
@@ -10,7 +10,7 @@
 #define DNS_HEADER 12
 #define IS_ANSWER 0x80 /* QR, the first bit behind the id */
 #define V6_HEADER 40
-#define V4_SOURCE 12   /* the address of the destination follows */
+#define V4_SOURCE 12 /* the address of the destination follows */
 #define V6_SOURCE 8
 
 DESCRIBE(tapio_question);
@@ -130,8 +130,8 @@ static __always_inline struct tapio_question_key key_of(const struct datagram *d
 	return key;
 }
 
-/* How it is found out who asks, who is running: packets' programs have got the task with 5.15, and before that its address,
- * which helps where memory may be probed. Else the socket's control group is known. */
+/* How it is found out who asks, who is running: packets' programs have got the task with 5.15, and before that its
+ * address, which helps where memory may be probed. Else the socket's control group is known. */
 enum { BY_BTF, BY_PROBE, BY_GROUP };
 
 static __always_inline void fill_asker(struct tapio_question *out, const struct datagram *datagram, const int how)

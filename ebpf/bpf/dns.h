@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
-/* Questions to name servers and their answers, as they went over a UDP socket. Addresses are network byte order, IPv4 as
+/* Questions to name servers and their answers, as they went over a UDP socket. Addresses are network byte order, IPv4
+ * as
  * ::ffff:a.b.c.d; ports are host order. */
 #ifndef TAPIO_DNS_H
 #define TAPIO_DNS_H
@@ -12,13 +13,13 @@
 /* A question that waits for its answer. */
 struct tapio_question {
 	struct tapio_task task;
-	__u64 asked_ns;   /* first */
-	__u64 again_ns;   /* last */
-	__u64 hash;       /* of the message: the same question again has the same */
-	__u32 server[4];  /* that was asked last */
+	__u64 asked_ns;  /* first */
+	__u64 again_ns;  /* last */
+	__u64 hash;      /* of the message: the same question again has the same */
+	__u32 server[4]; /* that was asked last */
 	__u32 netns;
 	__u32 attempts;
-	__u32 length;     /* of the message */
+	__u32 length; /* of the message */
 	__u32 pad;
 	__u8 message[TAPIO_DNS_BYTES]; /* its beginning, the rest is zero */
 };

@@ -5,7 +5,7 @@
 use std::error::Error;
 use std::fs::OpenOptions;
 use std::io::{Read as _, Write as _};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket};
 use std::process::Command;
 use std::thread;
 
@@ -43,6 +43,10 @@ fn main() -> Result<()> {
             "5,000 connections with one HTTP exchange each",
             || (0..5_000).try_for_each(|_| exchanges(1)),
         ),
+        (Family::Dns, "100,000 transfers that are no lookups", || {
+            transfers(SHORT, 100_000)
+        }),
+        (Family::Dns, "20,000 lookups", lookups),
         (Family::Network, "5,000 connections", connections),
         (Family::Process, "300 processes", processes),
     ] {
@@ -127,6 +131,25 @@ fn exchanges(count: usize) -> Result<()> {
         server.read_exact(&mut request)?;
         server.write_all(RESPONSE)?;
         client.read_exact(&mut response)?;
+    }
+    Ok(())
+}
+
+/// With answers that say that there is no such name.
+fn lookups() -> Result<()> {
+    const QUESTION: &[u8] =
+        b"\x00\x07\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x01a\x04test\x00\x00\x01\x00\x01";
+    let server = UdpSocket::bind((Ipv4Addr::new(127, 53, 9, 1), 53))?;
+    let client = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+    let (mut message, mut answer) = ([0; QUESTION.len()], [0; QUESTION.len()]);
+    for _ in 0..20_000 {
+        client.send_to(QUESTION, server.local_addr()?)?;
+        let (_, from) = server.recv_from(&mut message)?;
+        if let Some(flags) = message.get_mut(2..4) {
+            flags.copy_from_slice(&[0x81, 0x83]);
+        }
+        server.send_to(&message, from)?;
+        client.recv(&mut answer)?;
     }
     Ok(())
 }
