@@ -130,8 +130,8 @@ static __always_inline struct tapio_question_key key_of(const struct datagram *d
 	return key;
 }
 
-/* How it is found out who asks, who is running: packets' programs have got the task with 5.15, and before that its
- * address, which helps where memory may be probed. Else the socket's control group is known. */
+/* How it is found out who asks, who is running: by the task, where the kernel gives it to packets' programs, or by its
+ * address, where memory may be probed. Else the socket's control group is known. */
 enum { BY_BTF, BY_PROBE, BY_GROUP };
 
 static __always_inline void fill_asker(struct tapio_question *out, const struct datagram *datagram, const int how)

@@ -9,6 +9,8 @@ use bus_schema::Header;
 use bus_schema::names::PRODUCER_FORGOTTEN_AFTER;
 use serde::{Deserialize, Serialize};
 
+use crate::watermark::pass;
+
 /// Batches of one producer that may overtake each other.
 const REMEMBERED: usize = 128;
 /// Most producers. Beyond them the one that was silent for longest is forgotten.
@@ -101,11 +103,7 @@ impl HighWater {
 
     /// Time goes on to `received_ns`; from time to time those are forgotten that nothing can come from again.
     fn pass(&mut self, received_ns: u64) {
-        self.passed_ns += received_ns.saturating_sub(self.received_ns).min(PAUSE_NS);
-        // The server's clock may be set back.
-        if received_ns > self.received_ns || received_ns + PAUSE_NS < self.received_ns {
-            self.received_ns = received_ns;
-        }
+        self.passed_ns += pass(&mut self.received_ns, received_ns, PAUSE_NS);
         if self.passed_ns - self.looked_ns < FORGET_INTERVAL_NS {
             return;
         }

@@ -21,9 +21,9 @@ pub struct Step {
 
 impl Step {
     /// Moves all times in `state` by as much as the clock was moved, so that what happened a minute ago still did. Times are
-    /// known by their size: numbers of 64 bits that are UNIX ns of these years. A [`Watermark`](crate::watermark::Watermark) in it is
-    /// put right by the next message. A state that cannot be written down stays as it
-    /// is, and is complained of.
+    /// known by their size: numbers of 64 bits that are UNIX ns of these years. A
+    /// [`Watermark`](crate::watermark::Watermark) in it is put right by the next message. A state that cannot be written down stays
+    /// as it is, and is complained of.
     pub fn move_times<T: Serialize + DeserializeOwned>(self, state: &mut T) {
         match self.moved(state) {
             Ok(moved) => *state = moved,

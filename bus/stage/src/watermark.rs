@@ -88,7 +88,7 @@ impl Watermark {
         if mark_ns == NO_MARK {
             return None;
         }
-        self.pass(received_ns);
+        self.passed_ns += pass(&mut self.received_ns, received_ns, PAUSE_NS);
         if !self.producers.contains_key(&producer) {
             self.producers.retain(|other, _| !is_successor(&producer, other));
         }
@@ -102,14 +102,6 @@ impl Watermark {
     pub fn leave(&mut self, producer: &str) -> Option<Step> {
         self.producers.remove(producer)?;
         self.advance()
-    }
-
-    /// The bus received something at `received_ns`, by a clock that may be set back as well.
-    fn pass(&mut self, received_ns: u64) {
-        self.passed_ns += received_ns.saturating_sub(self.received_ns).min(PAUSE_NS);
-        if received_ns > self.received_ns || received_ns + PAUSE_NS < self.received_ns {
-            self.received_ns = received_ns;
-        }
     }
 
     fn advance(&mut self) -> Option<Step> {
@@ -175,6 +167,16 @@ impl Producer {
             self.earlier_ns = Some(mark_ns);
         }
     }
+}
+
+/// Time that has passed with a message that the server received at `received_ns`, of which no more than `pause_ns` counts. The
+/// server's clock may be set back: then that is when the last one was received.
+pub(crate) fn pass(last_ns: &mut u64, received_ns: u64, pause_ns: u64) -> u64 {
+    let passed_ns = received_ns.saturating_sub(*last_ns).min(pause_ns);
+    if received_ns > *last_ns || received_ns.saturating_add(pause_ns) < *last_ns {
+        *last_ns = received_ns;
+    }
+    passed_ns
 }
 
 /// Whether one producer is a later run of the other, by its `node/boot/observer`: the same observer of the same node. Where

@@ -1,6 +1,6 @@
 //! Sockets whose owner does not take what comes: connections that are not accepted, datagrams that are not read. The kernel counts
-//! what it drops, and `/proc` tells it for each network namespace: datagrams by socket, connections as one sum, which is that of
-//! the listener with most in its queue.
+//! what it drops, and `/proc` tells the sums of each network namespace; only where one has grown its sockets are gone through.
+//! Datagrams are counted by socket; connections are those of the listener with most in its queue.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
@@ -20,6 +20,8 @@ use procfs::process::Process;
 use crate::listeners;
 use crate::namespaces;
 
+/// Most sockets of which it is remembered who owns them.
+const MOST_OWNERS: usize = 1024;
 /// State of a listening TCP socket in `/proc/net/tcp`.
 const LISTEN: &str = "0A";
 
@@ -56,15 +58,17 @@ impl Full {
 #[derive(Debug, Default)]
 pub struct Queues {
     namespaces: BTreeMap<u32, Counted>,
-    owners: HashMap<u64, Task>,
+    /// By socket; `None` where nobody was found to own it, who is not looked for again.
+    owners: HashMap<u64, Option<Task>>,
 }
 
 /// Drops so far.
 #[derive(Debug, Default)]
 struct Counted {
     connections: Option<u64>,
-    /// By socket.
-    datagrams: HashMap<u64, u64>,
+    datagrams: Option<u64>,
+    /// Datagrams by socket. A socket that is not in it had dropped none when its namespace last had.
+    by_socket: HashMap<u64, u64>,
 }
 
 impl Queues {
@@ -79,68 +83,80 @@ impl Queues {
         }
         self.find_owners(&full);
         let owned = full.into_iter().filter_map(|full| {
-            let owner = *self.owners.get(&full.inode)?;
+            let owner = (*self.owners.get(&full.inode)?)?;
             Some((full, owner))
         });
         owned.collect()
     }
 
     fn find_owners(&mut self, full: &[Full]) {
-        if full.is_empty() {
-            self.owners.clear();
-            return;
-        }
         if full.iter().all(|full| self.owners.contains_key(&full.inode)) {
             return;
         }
+        if self.owners.len() >= MOST_OWNERS {
+            self.owners.clear();
+        }
         let members: Vec<Process> = namespaces::members().into_values().flatten().collect();
         let is_wanted = |inode| full.iter().any(|full| full.inode == inode);
-        let found = listeners::holders(&members, is_wanted).map(|(inode, task, _)| (inode, task));
-        self.owners = found.collect();
+        self.owners.extend(full.iter().map(|full| (full.inode, None)));
+        let found = listeners::holders(&members, is_wanted);
+        self.owners
+            .extend(found.map(|(inode, task, _)| (inode, Some(task))));
     }
 }
 
 impl Counted {
     fn look(&mut self, netns: u32, folder: &Path) -> Vec<Full> {
-        let read = |name| fs::read_to_string(folder.join(name)).unwrap_or_default();
-        let (udp, udp6) = (read("udp"), read("udp6"));
-        let mut full = self.datagrams(netns, udp.lines().chain(udp6.lines()).filter_map(Socket::of));
-        let total = overflows(&read("netstat"));
-        let before = self.connections;
-        self.connections = total.or(before);
-        let dropped = total
-            .zip(before)
-            .map_or(0, |(total, before)| total.saturating_sub(before));
+        let read = |name: &str| fs::read_to_string(folder.join(name)).unwrap_or_default();
+        let sockets = |names: [&str; 2]| -> Vec<Socket> {
+            let tables = names.map(read);
+            tables
+                .iter()
+                .flat_map(|table| table.lines())
+                .filter_map(Socket::of)
+                .collect()
+        };
+        let mut full = Vec::new();
+        let unread = unread(&read("snmp"), &read("snmp6"));
+        let is_first = self.datagrams.is_none() && unread.is_some();
+        if is_first || grown(&mut self.datagrams, unread) > 0 {
+            self.datagrams = unread;
+            let dropping = self.dropping(netns, &sockets(["udp", "udp6"]));
+            // What was dropped before is not of the last second.
+            full.extend(dropping.into_iter().filter(|_| !is_first));
+        }
+        let dropped = grown(&mut self.connections, overflows(&read("netstat")));
         if dropped > 0 {
-            let (tcp, tcp6) = (read("tcp"), read("tcp6"));
-            full.extend(fullest(
-                netns,
-                dropped,
-                tcp.lines().chain(tcp6.lines()).filter_map(Socket::of),
-            ));
+            full.extend(fullest(netns, dropped, &sockets(["tcp", "tcp6"])));
         }
         full
     }
 
-    fn datagrams(&mut self, netns: u32, sockets: impl Iterator<Item = Socket>) -> Vec<Full> {
-        let (mut full, mut now) = (Vec::new(), HashMap::new());
-        for socket in sockets {
-            let before = self.datagrams.get(&socket.inode).copied();
-            now.insert(socket.inode, socket.drops);
-            // What it dropped before it was known is not of the last second.
-            let dropped = before.map_or(0, |before| socket.drops.saturating_sub(before));
-            if dropped > 0 {
-                full.push(socket.full(netns, SocketQueue::Receive, dropped));
-            }
-        }
-        self.datagrams = now;
+    fn dropping(&mut self, netns: u32, sockets: &[Socket]) -> Vec<Full> {
+        let known = |socket: &Socket| self.by_socket.get(&socket.inode).copied().unwrap_or(0);
+        let full = sockets.iter().filter_map(|socket| {
+            let dropped = socket.drops.saturating_sub(known(socket));
+            (dropped > 0).then(|| socket.full(netns, SocketQueue::Receive, dropped))
+        });
+        let full = full.collect();
+        let dropping = sockets.iter().filter(|socket| socket.drops > 0);
+        self.by_socket = dropping.map(|socket| (socket.inode, socket.drops)).collect();
         full
     }
 }
 
+/// By how much a sum has grown, which is then known.
+fn grown(known: &mut Option<u64>, now: Option<u64>) -> u64 {
+    let before = std::mem::replace(known, now.or(*known));
+    now.zip(before)
+        .map_or(0, |(now, before)| now.saturating_sub(before))
+}
+
 /// The listener with most in its queue.
-fn fullest(netns: u32, dropped: u64, sockets: impl Iterator<Item = Socket>) -> Option<Full> {
-    let listening = sockets.filter(|socket| socket.is_listening && socket.waiting > 0);
+fn fullest(netns: u32, dropped: u64, sockets: &[Socket]) -> Option<Full> {
+    let listening = sockets
+        .iter()
+        .filter(|socket| socket.is_listening && socket.waiting > 0);
     let fullest = listening.max_by_key(|socket| socket.waiting)?;
     Some(fullest.full(netns, SocketQueue::Accept, dropped))
 }
@@ -195,13 +211,25 @@ fn address(text: &str) -> Option<SocketAddr> {
     Some((octets, port).into())
 }
 
-/// Connections that found the queue of their listener full, by the names and values of `/proc/net/netstat`.
+/// Connections that found the queue of their listener full, by `/proc/net/netstat`.
 fn overflows(netstat: &str) -> Option<u64> {
-    let mut lines = netstat.lines().filter(|line| line.starts_with("TcpExt:"));
+    under(netstat, "TcpExt:", "ListenOverflows")
+}
+
+/// Datagrams that found the queue of their socket full, by `/proc/net/snmp` and `/proc/net/snmp6`.
+fn unread(snmp: &str, snmp6: &str) -> Option<u64> {
+    let v6 = snmp6
+        .lines()
+        .find_map(|line| line.strip_prefix("Udp6RcvbufErrors"));
+    let v6 = v6.and_then(|value| value.trim().parse::<u64>().ok()).unwrap_or(0);
+    Some(under(snmp, "Udp:", "RcvbufErrors")? + v6)
+}
+
+/// The value under a name, in a line of names above one of values.
+fn under(table: &str, start: &str, wanted: &str) -> Option<u64> {
+    let mut lines = table.lines().filter(|line| line.starts_with(start));
     let (names, values) = (lines.next()?, lines.next()?);
-    let place = names
-        .split_whitespace()
-        .position(|name| name == "ListenOverflows")?;
+    let place = names.split_whitespace().position(|name| name == wanted)?;
     values.split_whitespace().nth(place)?.parse().ok()
 }
 
