@@ -10,6 +10,7 @@ mod evidence;
 mod gauges;
 mod instances;
 mod pairs;
+mod probe;
 mod ratio;
 mod seen;
 mod sighting;
@@ -18,7 +19,7 @@ mod storm;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bus_schema::entity::{ADDRESSES_KIND, Cgroup, PROGRAM_KIND, UNIT_KIND, Workload};
+use bus_schema::entity::{ADDRESSES_KIND, Cgroup, Workload};
 use bus_schema::episode::{Blindness, Edge, Fact, Report};
 use bus_schema::event::network::Role;
 use bus_schema::event::{Body, Event};
@@ -31,6 +32,7 @@ use crowds::Crowds;
 use episodes::Episodes;
 use gauges::{Edges, Gauges};
 use instances::Instances;
+use probe::is_probe;
 use ratio::Ratios;
 use seen::{Ends, Name, Seen};
 use sighting::Sighting;
@@ -376,28 +378,6 @@ fn limited(event: &Event) -> Option<Edge> {
         last_ns: event.time_ns,
         until_ns: None,
     })
-}
-
-/// Kubelet's name, as a process and as a unit.
-const KUBELET: &str = "kubelet";
-
-/// Kubelet's own calls test a pod from outside: nobody is served by them, and nobody suffers when they fail.
-fn is_probe(event: &Event) -> bool {
-    let is_call = event.body.role().is_some();
-    is_call && is_kubelet(&event.subject)
-}
-
-/// By its process, or by its unit or program where what a second sums up knows no process.
-fn is_kubelet(caller: &Entity) -> bool {
-    let process = caller.process.as_ref().map(|process| &process.comm);
-    let unit = caller
-        .workload
-        .as_ref()
-        .filter(|workload| [UNIT_KIND, PROGRAM_KIND].contains(&workload.kind.as_str()))
-        // A node may be a container, whose units bear its name as well.
-        .and_then(|unit| unit.name.rsplit('/').next());
-    let name = process.map(String::as_str).or(unit);
-    caller.pod.is_none() && name == Some(KUBELET)
 }
 
 fn is_someone(entity: &Entity) -> bool {

@@ -65,27 +65,17 @@ struct State {
 
 impl Handler for State {
     fn record(&mut self, record: &Record) {
-        match record {
-            Record::ConnectFailed(failed) => {
-                self.tell(|namespaces| namespaces.seen(failed.netns));
-                let second = second_of(self.context.clock.unix_ns(failed.head.time_ns));
-                let told = self.families.hold(failed, second);
-                self.tell_failures(told);
-            }
-            Record::Listen(listen) => {
-                self.tell(|namespaces| namespaces.seen(listen.netns));
-                self.has_new_proxy |= listen.begins == 1 && proxies::makes_proxies(&listen.task.comm);
-                self.context
-                    .emitter
-                    .emit(convert::listening(listen, &self.context));
-            }
-            Record::HttpError(_)
-            | Record::Exec(_)
-            | Record::Exit(_)
-            | Record::Signal(_)
-            | Record::OomKill(_)
-            | Record::Cgroup(_)
-            | Record::DnsAnswer(_) => {}
+        if let Record::ConnectFailed(failed) = record {
+            self.tell(|namespaces| namespaces.seen(failed.netns));
+            let second = second_of(self.context.clock.unix_ns(failed.head.time_ns));
+            let told = self.families.hold(failed, second);
+            self.tell_failures(told);
+        } else if let Record::Listen(listen) = record {
+            self.tell(|namespaces| namespaces.seen(listen.netns));
+            self.has_new_proxy |= listen.begins == 1 && proxies::makes_proxies(&listen.task.comm);
+            self.context
+                .emitter
+                .emit(convert::listening(listen, &self.context));
         }
     }
 

@@ -71,16 +71,8 @@ struct State {
 
 impl Handler for State {
     fn record(&mut self, record: &Record) {
-        match record {
-            Record::DnsAnswer(answer) => self.answered(answer),
-            Record::ConnectFailed(_)
-            | Record::Listen(_)
-            | Record::HttpError(_)
-            | Record::Exec(_)
-            | Record::Exit(_)
-            | Record::Signal(_)
-            | Record::OomKill(_)
-            | Record::Cgroup(_) => {}
+        if let Record::DnsAnswer(answer) = record {
+            self.answered(answer);
         }
     }
 

@@ -38,19 +38,10 @@ struct State {
 
 impl Handler for State {
     fn record(&mut self, record: &Record) {
-        match record {
-            Record::HttpError(error) => self
-                .context
+        if let Record::HttpError(error) = record {
+            self.context
                 .emitter
-                .emit(convert::http_error(error, &self.context)),
-            Record::ConnectFailed(_)
-            | Record::Listen(_)
-            | Record::Exec(_)
-            | Record::Exit(_)
-            | Record::Signal(_)
-            | Record::OomKill(_)
-            | Record::Cgroup(_)
-            | Record::DnsAnswer(_) => {}
+                .emit(convert::http_error(error, &self.context));
         }
     }
 

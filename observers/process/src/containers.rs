@@ -35,22 +35,16 @@ struct State {
 
 impl Handler for State {
     fn record(&mut self, record: &Record) {
-        match record {
-            Record::OomKill(kill) => self.context.emitter.emit(convert::oom_kill(kill, &self.context)),
-            Record::Cgroup(group) if group.hierarchy == self.hierarchy && group.path_unknown == 0 => {
-                let path = raw::text(&group.path);
-                self.context
-                    .identity
-                    .created(group.cgroup_id, &path, self.context.clock.boot_ns());
-            }
-            Record::Cgroup(_)
-            | Record::ConnectFailed(_)
-            | Record::Listen(_)
-            | Record::HttpError(_)
-            | Record::Exec(_)
-            | Record::Exit(_)
-            | Record::Signal(_)
-            | Record::DnsAnswer(_) => {}
+        if let Record::OomKill(kill) = record {
+            self.context.emitter.emit(convert::oom_kill(kill, &self.context));
+        } else if let Record::Cgroup(group) = record
+            && group.hierarchy == self.hierarchy
+            && group.path_unknown == 0
+        {
+            let path = raw::text(&group.path);
+            self.context
+                .identity
+                .created(group.cgroup_id, &path, self.context.clock.boot_ns());
         }
     }
 

@@ -58,16 +58,12 @@ struct State {
 
 impl Handler for State {
     fn record(&mut self, record: &Record) {
-        match record {
-            Record::Exec(exec) => self.execd(exec),
-            Record::Exit(exit) => self.exited(exit),
-            Record::Signal(signal) => self.signalled(signal),
-            Record::ConnectFailed(_)
-            | Record::Listen(_)
-            | Record::HttpError(_)
-            | Record::OomKill(_)
-            | Record::Cgroup(_)
-            | Record::DnsAnswer(_) => {}
+        if let Record::Exec(exec) = record {
+            self.execd(exec);
+        } else if let Record::Exit(exit) = record {
+            self.exited(exit);
+        } else if let Record::Signal(signal) = record {
+            self.signalled(signal);
         }
     }
 
