@@ -144,6 +144,8 @@ kinds! {
     HttpStats(status::HttpStats) = "http_stats",
     /// Memory of a control group grows towards its limit.
     MemoryGrowth(memory::MemoryGrowth) = "memory_growth",
+    /// Tasks of a control group wait for memory.
+    MemoryThrottled(memory::MemoryThrottled) = "memory_throttled",
     /// The service runs another executable than before.
     ExecutableChanged(process::ExecutableChanged) = "executable_changed",
     /// A process sent another a signal.

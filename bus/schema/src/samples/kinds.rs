@@ -8,7 +8,7 @@ use crate::event::dns::{DnsFailed, DnsProblem, DnsStats};
 use crate::event::kubernetes::{
     Action, Aspect, Difference, ImageChanged, ObjectState, Reason, SpecChanged, State,
 };
-use crate::event::memory::MemoryGrowth;
+use crate::event::memory::{MemoryGrowth, MemoryThrottled};
 use crate::event::network::{
     ConnectFailed, ConnectFailure, EdgeStats, Listening, Network, NetworkNamespace, QueueFull, Role,
     SocketQueue, TcpStats,
@@ -94,6 +94,11 @@ pub fn body(kind: Kind) -> Body {
             limited_cgroup: "/a".into(),
             time_to_limit_ns: Some(7),
             fit: 0.5,
+        }),
+        Kind::MemoryThrottled => Body::MemoryThrottled(MemoryThrottled {
+            high_bytes: 50 << 20,
+            throttled_cgroup: "/shop/cache".into(),
+            stalled_percent: 83.5,
         }),
         Kind::ExecutableChanged => Body::ExecutableChanged(ExecutableChanged {
             old: executable("v1"),
