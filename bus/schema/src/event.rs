@@ -132,6 +132,8 @@ kinds! {
     EdgeStats(network::EdgeStats) = "edge_stats",
     /// The queue of a socket was full.
     QueueFull(network::QueueFull) = "queue_full",
+    /// Packets were dropped on their way.
+    PacketsDropped(network::PacketsDropped) = "packets_dropped",
     /// One second of a node's TCP as a whole.
     TcpStats(network::TcpStats) = "tcp_stats",
     /// A lookup of a name went wrong.

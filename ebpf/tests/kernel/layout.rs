@@ -5,8 +5,8 @@ use std::path::Path;
 
 use ebpf::Family;
 use ebpf::raw::{
-    Asker, Cgroup, Clock, ConnectFailed, DnsAnswer, Edge, Exec, Exit, Field, Head, Http, HttpError, Layout,
-    Listen, Listener, OomKill, Question, QuestionKey, Signal, SumKey, Task,
+    Asker, Cgroup, Clock, ConnectFailed, DnsAnswer, DropKey, Drops, Edge, Exec, Exit, Field, Head, Http,
+    HttpError, Layout, Listen, Listener, OomKill, Question, QuestionKey, Signal, SumKey, Task,
 };
 use object::{Object as _, ObjectSection as _, SectionKind};
 
@@ -124,6 +124,8 @@ fn every_mirror_has_the_offsets_of_its_c_struct() {
     check::<QuestionKey>(&all);
     check::<Asker>(&all);
     check::<DnsAnswer>(&all);
+    check::<DropKey>(&all);
+    check::<Drops>(&all);
 }
 
 /// Sections with programs, and what is told of each kind of record, in an object.
@@ -153,5 +155,5 @@ fn the_other_architecture_has_the_same_programs_and_records() {
         assert_eq!(contents(&native), contents(&foreign), "{name:?}");
         compared += 1;
     }
-    assert_eq!(compared, 8);
+    assert_eq!(compared, 9);
 }

@@ -5,6 +5,7 @@ pub mod connections;
 pub mod convert;
 pub mod dns;
 pub mod families;
+pub mod link;
 pub mod listeners;
 pub mod namespaces;
 pub mod proxies;
@@ -25,6 +26,7 @@ impl Family for Network {
         match token {
             "network" => Some(Box::new(connections::Connections)),
             "dns" => Some(Box::new(dns::Dns)),
+            "link" => Some(Box::new(link::Link)),
             "status" => Some(Box::new(status::Status)),
             _ => None,
         }

@@ -10,8 +10,8 @@ use crate::event::kubernetes::{
 };
 use crate::event::memory::{MemoryGrowth, MemoryThrottled};
 use crate::event::network::{
-    ConnectFailed, ConnectFailure, EdgeStats, Listening, Network, NetworkNamespace, QueueFull, Role,
-    SocketQueue, TcpStats,
+    ConnectFailed, ConnectFailure, DropReason, EdgeStats, Listening, Network, NetworkNamespace,
+    PacketsDropped, QueueFull, Role, SocketQueue, TcpStats,
 };
 use crate::event::node::{Capability, Coverage, Loss, NodePressure};
 use crate::event::process::{Executable, ExecutableChanged, ProcessExited, SignalSent};
@@ -54,6 +54,11 @@ pub fn body(kind: Kind) -> Body {
         Kind::QueueFull => Body::QueueFull(QueueFull {
             queue: SocketQueue::Accept,
             waiting: 2,
+        }),
+        Kind::PacketsDropped => Body::PacketsDropped(PacketsDropped {
+            reason: DropReason::Filter,
+            answers: true,
+            protocol: 6,
         }),
         Kind::TcpStats => Body::TcpStats(TcpStats {
             retransmits: Some(2),
