@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use bus_schema::entity::{Container, Pod, Service, Workload};
 use bus_schema::event::kubernetes::ImageChanged;
-use bus_schema::event::network::{ConnectFailed, Listening, Network, NetworkNamespace};
+use bus_schema::event::network::{ConnectFailed, Listening, Network, NetworkNamespace, PacketsDropped};
 use bus_schema::{EventId, Header, Severity};
 
 use super::*;
@@ -179,6 +179,24 @@ fn in_a_cluster_containers_have_owners_and_addresses_have_pods_and_services() {
         assert_eq!(event.object.as_ref().unwrap().key(), "Deployment/shop/redis");
     }
     assert_eq!(shares.iter().flat_map(|share| &share.events).count(), 2);
+}
+
+#[test]
+fn who_is_known_by_an_address_alone_is_its_pod_and_a_stranger_stays_an_address() {
+    let mut topology = Topology::default();
+    topology.see_pod(pod("u1", "api-gateway", "10.1.0.5"), 1);
+    let dropped = |caller| {
+        let body = Body::PacketsDropped(PacketsDropped::default());
+        event(5, address(caller, 0), address("10.1.0.6", 6379), body)
+    };
+    let events = vec![dropped("10.1.0.5"), dropped("192.0.2.1")];
+    let shares = Enricher::default().apply(&topology, batch(events), 1).shares;
+    let subjects: Vec<_> = shares
+        .iter()
+        .flat_map(|share| &share.events)
+        .map(|event| event.subject.label())
+        .collect();
+    assert_eq!(subjects, ["api-gateway", "192.0.2.1"]);
 }
 
 #[test]
