@@ -5,8 +5,9 @@ use std::path::Path;
 
 use ebpf::Family;
 use ebpf::raw::{
-    Asker, Cgroup, Clock, ConnectFailed, DnsAnswer, Edge, Exec, Exit, Field, Head, Http, HttpError, Layout,
-    Listen, Listener, OomKill, Question, QuestionKey, Signal, SumKey, Task,
+    Asker, Cgroup, Clock, ConnectFailed, DnsAnswer, Edge, Exec, Exit, Field, Head, Http, Http2Begin,
+    Http2End, Http2Frame, HttpError, Layout, Listen, Listener, OomKill, Question, QuestionKey, Signal,
+    SumKey, Task,
 };
 use object::{Object as _, ObjectSection as _, SectionKind};
 
@@ -124,6 +125,9 @@ fn every_mirror_has_the_offsets_of_its_c_struct() {
     check::<QuestionKey>(&all);
     check::<Asker>(&all);
     check::<DnsAnswer>(&all);
+    check::<Http2Begin>(&all);
+    check::<Http2Frame>(&all);
+    check::<Http2End>(&all);
 }
 
 /// Sections with programs, and what is told of each kind of record, in an object.
