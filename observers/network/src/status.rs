@@ -1,17 +1,21 @@
-//! The status observer: HTTP/1.1 status and latency, from the first bytes of real payloads.
+//! The status observer: status and latency of HTTP/1.1, HTTP/2 and gRPC, from the first bytes of real payloads, and from the
+//! headers of frames.
 
-use ebpf::Loaded;
 use ebpf::raw::Record;
+use ebpf::{Loaded, Unread as Of};
 use futures_util::future::BoxFuture;
 use observer_base::family::Error;
-use observer_base::kernel::{self, Handler};
+use observer_base::kernel::{self, Handler, WINDOW_NS};
 use observer_base::{Context, Observer};
 
 use crate::convert;
+use crate::http2::{Failed, Http2, Missed};
 use crate::unread::Unread;
 
 /// Why exchanges are counted among those that are not told.
 const HEALTH_CHECK: &str = "health_check";
+/// Why they are lost.
+const TABLE_FULL: &str = "map_full";
 
 /// The observer.
 #[derive(Debug)]
@@ -21,10 +25,7 @@ impl Observer for Status {
     fn run(self: Box<Self>, context: Context) -> BoxFuture<'static, Result<(), Error>> {
         Box::pin(async move {
             let loaded = kernel::load(ebpf::Family::Status, &context)?;
-            let mut state = State {
-                context: context.clone(),
-                unread: Unread::default(),
-            };
+            let mut state = State::new(context.clone());
             kernel::pump(loaded, &context, &mut state).await?;
             Ok(())
         })
@@ -33,29 +34,96 @@ impl Observer for Status {
 
 struct State {
     context: Context,
-    unread: Unread,
+    http2: Http2,
+    /// Frames that user space could not understand, in all.
+    lost_frames: u64,
+    unread: [Unread; 3],
 }
 
 impl Handler for State {
     fn record(&mut self, record: &Record) {
-        if let Record::HttpError(error) = record {
-            self.context
-                .emitter
-                .emit(convert::http_error(error, &self.context));
+        match record {
+            Record::HttpError(error) => {
+                let draft = convert::http_error(error, &self.context);
+                self.context.emitter.emit(draft);
+            }
+            Record::Http2Begin(begin) => self.http2.begin(begin),
+            Record::Http2Frame(frame) => {
+                let second = self.second_of(frame.head.time_ns);
+                let failed = self.http2.frame(frame, second);
+                failed.iter().for_each(|failed| self.tell(failed));
+            }
+            Record::Http2End(end) => self.http2.end(end),
+            Record::ConnectFailed(_)
+            | Record::Listen(_)
+            | Record::Exec(_)
+            | Record::Exit(_)
+            | Record::Signal(_)
+            | Record::OomKill(_)
+            | Record::Cgroup(_)
+            | Record::DnsAnswer(_) => {}
         }
     }
 
     fn second(&mut self, loaded: &mut Loaded, running: Option<u32>, _now_ns: u64) {
-        let drained = loaded.drain_http(running);
+        let boot_ns = self.context.clock.boot_ns();
+        let second = self.second_of(boot_ns);
+        let unanswered = self.http2.over(boot_ns, second);
+        unanswered.iter().for_each(|failed| self.tell(failed));
+        let mut drained = loaded.drain_http(running);
+        drained.extend(self.http2.drain(running));
         let checks = convert::health_checks(&drained);
         self.context.process.metrics.drop_events(HEALTH_CHECK, checks);
         for draft in convert::exchanges(&drained, &self.context) {
             self.context.emitter.emit(draft);
         }
-        if let Ok(total) = loaded.unread_total()
-            && let Some(capability) = self.unread.second(total)
-        {
-            self.context.emitter.capability(capability);
+        self.tell_missed(loaded);
+    }
+}
+
+impl State {
+    fn new(context: Context) -> Self {
+        Self {
+            context,
+            http2: Http2::default(),
+            lost_frames: 0,
+            unread: [Unread::http(), Unread::http2_older(), Unread::http2_lost()],
+        }
+    }
+
+    /// The UNIX second of a time since boot, modulo 2^32.
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the programs count modulo 2^32 as well"
+    )]
+    fn second_of(&self, boot_ns: u64) -> u32 {
+        (self.context.clock.unix_ns(boot_ns) / WINDOW_NS) as u32
+    }
+
+    fn tell(&self, failed: &Failed) {
+        let draft = convert::http2_failed(failed, &self.context);
+        self.context.emitter.emit(draft);
+    }
+
+    fn tell_missed(&mut self, loaded: &Loaded) {
+        let Missed {
+            frames,
+            evicted,
+            uncounted,
+        } = self.http2.missed();
+        self.context.emitter.lost(TABLE_FULL, evicted + uncounted);
+        self.lost_frames += frames;
+        let totals = [
+            (Of::Http, 0),
+            (Of::Http2Older, 0),
+            (Of::Http2Lost, self.lost_frames),
+        ];
+        for (unread, (of, besides)) in self.unread.iter_mut().zip(totals) {
+            if let Ok(total) = loaded.unread_total(of)
+                && let Some(capability) = unread.second(total + besides)
+            {
+                self.context.emitter.capability(capability);
+            }
         }
     }
 }
