@@ -66,6 +66,16 @@ struct Known {
     used_ns: u64,
 }
 
+impl Known {
+    /// Whether it is said to somebody who is gone, or heard by a server that cannot answer any more.
+    fn is_in_vain(&self, record: &Http2Frame) -> bool {
+        let Followed::Ending(connection, ..) = &self.followed else {
+            return false;
+        };
+        record.sent == 1 || !connection.is_client()
+    }
+}
+
 /// All connections of the node that speak HTTP/2.
 #[derive(Debug, Default)]
 pub struct Http2 {
@@ -103,6 +113,9 @@ impl Http2 {
             return None;
         };
         known.used_ns = record.head.time_ns;
+        if known.is_in_vain(record) {
+            return None;
+        }
         let (Followed::Whole(connection) | Followed::Ending(connection, ..)) = &mut known.followed else {
             self.missed.frames += 1;
             return None;

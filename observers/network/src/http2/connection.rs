@@ -77,6 +77,15 @@ impl Stream {
         self.ended(grpc.http(), Some(grpc), now_ns)
     }
 
+    /// Both ends look at the time: whichever sees first that it is over says so, and there was no answer.
+    fn ended_by_server(mut self, grpc: GrpcStatus, is_all: bool, now_ns: u64) -> Exchange {
+        if is_all && grpc == GrpcStatus::DeadlineExceeded && self.is_overdue(now_ns) {
+            self.answered_ns = None;
+            return self.unanswered(grpc, now_ns);
+        }
+        self.ended_by_grpc(grpc, now_ns)
+    }
+
     /// Nothing came back.
     fn unanswered(self, grpc: GrpcStatus, now_ns: u64) -> Exchange {
         let grpc = self.method.is_some().then_some(grpc);
@@ -108,7 +117,7 @@ impl Connection {
         }
     }
 
-    fn is_client(&self) -> bool {
+    pub(super) fn is_client(&self) -> bool {
         self.begin.role == Role::Client as u32
     }
 
@@ -171,7 +180,8 @@ impl Connection {
         }
         let stream = self.streams.remove(&number)?;
         if is_of_grpc {
-            return Some(stream.ended_by_grpc(headers.grpc.unwrap_or_default(), now_ns));
+            let grpc = headers.grpc.unwrap_or_default();
+            return Some(stream.ended_by_server(grpc, is_first, now_ns));
         }
         let status = headers.status?;
         Some(stream.ended(status, None, now_ns))

@@ -160,6 +160,32 @@ fn an_answer_that_is_read_after_the_end_is_one_and_what_has_none_is_told_a_secon
 }
 
 #[test]
+fn what_a_server_says_to_a_client_that_is_gone_is_nothing() {
+    let mut http2 = Http2::default();
+    http2.begin(&Http2Begin {
+        role: Role::Server as u32,
+        ..begin(1)
+    });
+    all(&mut http2, &headers(0, false, 1, CALL, 0), 7);
+    http2.end(&end(1, Http2How::Ended, SECOND));
+    assert_eq!(all(&mut http2, &headers(0, true, 1, FAILS, SECOND), 7), []);
+    assert_eq!(http2.over(3 * SECOND, 9), []);
+    assert_eq!((http2.drain(None), http2.missed().frames), (vec![], 0));
+}
+
+#[test]
+fn a_client_that_cancels_its_calls_when_the_connection_has_ended_has_had_no_answer() {
+    let mut http2 = Http2::default();
+    http2.begin(&begin(1));
+    all(&mut http2, &headers(0, true, 1, CALL, 0), 7);
+    http2.end(&end(1, Http2How::Ended, SECOND));
+    let mut cancel = records(&mut 1, 3, 0, 1, &[0, 0, 0, 8])[0];
+    cancel.sent = 1;
+    assert_eq!(http2.frame(&cancel, 8), None);
+    assert_eq!(http2.over(3 * SECOND, 9).len(), 1);
+}
+
+#[test]
 fn connections_are_bounded_and_the_quietest_makes_room() {
     let mut http2 = Http2::default();
     for connection in 0..MOST_CONNECTIONS as u64 + 3 {

@@ -176,6 +176,20 @@ fn a_call_that_is_ended_in_its_time_is_nothing_and_one_after_it_has_passed_its_d
 }
 
 #[test]
+fn a_server_that_sees_first_that_the_time_is_over_has_not_answered_and_one_that_says_it_early_has() {
+    let call = [CALL, &[("grpc-timeout", "100m")]].concat();
+    let late = [BEGINS, &[("grpc-status", "4")]].concat();
+    for (ends_ms, status) in [(100, 0), (30, 504)] {
+        let mut talk = Talk::of(Role::Client);
+        talk.ask(1, &call, 0);
+        assert_eq!(
+            seen(talk.answer(1, &late, true, ends_ms * MS)),
+            Some((status, Some(GrpcStatus::DeadlineExceeded), ends_ms))
+        );
+    }
+}
+
+#[test]
 fn a_client_of_http_that_gives_up_has_waited() {
     let mut talk = Talk::of(Role::Client);
     for (stream, waited_ms, expected) in [(1, 5, None), (3, 500, Some((0, None, 500)))] {
