@@ -137,6 +137,12 @@ impl Loaded {
         per_cpu_sum(&self.bpf, "retransmits", 0).map(Some)
     }
 
+    /// Whether frames of HTTP/2 are told ([`Family::Status`] in its first variant).
+    pub fn follows_http2(&self) -> bool {
+        let mut reports = self.reports.iter();
+        reports.any(|report| report.hook == "sock_send_length" && report.rung.is_some() && !report.superseded)
+    }
+
     /// Messages since the load that could not be read, see [`Family::Status`].
     pub fn unread_total(&self, of: Unread) -> Result<u64, Error> {
         per_cpu_sum(&self.bpf, "unread", of as u32)

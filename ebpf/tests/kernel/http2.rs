@@ -18,9 +18,7 @@ const SETTINGS: u8 = 4;
 
 /// Whether HTTP/2 is followed here; says so where it is not.
 fn follows_http2(loaded: &Loaded) -> bool {
-    let mut reports = loaded.reports().iter();
-    let follows = reports
-        .any(|report| report.hook == "sock_send_length" && report.rung.is_some() && !report.superseded);
+    let follows = loaded.follows_http2();
     if !follows {
         println!("SKIP: HTTP/2 is followed from Linux 6.3 on");
     }

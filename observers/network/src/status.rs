@@ -10,7 +10,7 @@ use observer_base::{Context, Observer};
 
 use crate::convert;
 use crate::http2::{Failed, Http2, Missed};
-use crate::unread::Unread;
+use crate::unread::{self, Unread};
 
 /// Why exchanges are counted among those that are not told.
 const HEALTH_CHECK: &str = "health_check";
@@ -25,6 +25,9 @@ impl Observer for Status {
     fn run(self: Box<Self>, context: Context) -> BoxFuture<'static, Result<(), Error>> {
         Box::pin(async move {
             let loaded = kernel::load(ebpf::Family::Status, &context)?;
+            if !loaded.follows_http2() {
+                context.emitter.capability(unread::without_http2());
+            }
             let mut state = State::new(context.clone());
             kernel::pump(loaded, &context, &mut state).await?;
             Ok(())

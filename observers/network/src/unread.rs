@@ -77,6 +77,17 @@ impl Unread {
     }
 }
 
+/// HTTP/2 is not followed at all.
+pub(crate) fn without_http2() -> Capability {
+    Capability {
+        observer: "status".to_owned(),
+        hook: "http2".to_owned(),
+        rung: String::new(),
+        coverage: Coverage::Degraded,
+        reason: "HTTP/2 is followed only where sock_send_length can be traced, from Linux 6.3 on".to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

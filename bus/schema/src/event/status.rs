@@ -62,3 +62,26 @@ impl HttpStats {
         errors
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_of_grpc_survives_the_wire_and_any_other_error_takes_no_more_bytes_than_before() {
+        let other = HttpError {
+            status: 503,
+            ..HttpError::default()
+        };
+        let bytes = rmp_serde::to_vec_named(&other).unwrap();
+        assert_eq!(bytes[0], 0x83, "three fields");
+        assert_eq!(rmp_serde::from_slice::<HttpError>(&bytes).unwrap(), other);
+        let call = HttpError {
+            grpc: Some(GrpcStatus::DeadlineExceeded),
+            method: "shop.Cart/Add".into(),
+            ..other
+        };
+        let bytes = rmp_serde::to_vec_named(&call).unwrap();
+        assert_eq!(rmp_serde::from_slice::<HttpError>(&bytes).unwrap(), call);
+    }
+}

@@ -13,7 +13,7 @@ const FAILS: &[(&str, &str)] = &[
     ("grpc-status", "14"),
 ];
 
-fn begin(connection: u64) -> Http2Begin {
+pub(super) fn begin(connection: u64) -> Http2Begin {
     Http2Begin {
         head: Head {
             kind: 10,

@@ -14,13 +14,23 @@ const MOST_TOLD: usize = 4_096;
 /// The same failure is told once in this time, ns; `bpf/http.bpf.h` has the same.
 const WINDOW_NS: u64 = 100_000_000;
 
-/// What makes two failures the same.
-type Same = (SumKey, Option<GrpcStatus>, String);
+/// Methods of which failures are told within a window, where they fail alike: who calls makes the names up.
+const MOST_METHODS: usize = 8;
+
+/// What makes two failures alike.
+type Alike = (SumKey, Option<GrpcStatus>);
+
+/// Methods that have failed alike, since a failure was told, ns.
+#[derive(Debug, Default)]
+struct Window {
+    since_ns: u64,
+    methods: Vec<String>,
+}
 
 #[derive(Debug, Default)]
 pub(super) struct Totals {
     rows: HashMap<SumKey, Http>,
-    told: HashMap<Same, u64>,
+    told: HashMap<Alike, Window>,
 }
 
 fn key_of(connection: &Http2Begin, exchange: &Exchange, second: u32) -> SumKey {
@@ -66,26 +76,25 @@ impl Totals {
 
     /// Whether a failure is to be told at `now_ns`. Where there is no room to remember it, its second tells it alone.
     pub(super) fn is_due(&mut self, connection: &Http2Begin, exchange: &Exchange, now_ns: u64) -> bool {
-        let same = (
-            key_of(connection, exchange, 0),
-            exchange.grpc,
-            exchange.method.clone(),
-        );
-        if let Some(last_ns) = self.told.get_mut(&same) {
-            let is_due = now_ns >= *last_ns + WINDOW_NS;
-            if is_due {
-                *last_ns = now_ns;
+        let alike = (key_of(connection, exchange, 0), exchange.grpc);
+        if self.told.len() >= MOST_TOLD && !self.told.contains_key(&alike) {
+            self.told.retain(|_, window| now_ns < window.since_ns + WINDOW_NS);
+            if self.told.len() >= MOST_TOLD {
+                return false;
             }
-            return is_due;
         }
-        if self.told.len() >= MOST_TOLD {
-            self.told.retain(|_, last_ns| now_ns < *last_ns + WINDOW_NS);
+        let window = self.told.entry(alike).or_default();
+        if now_ns >= window.since_ns + WINDOW_NS {
+            *window = Window {
+                since_ns: now_ns,
+                methods: Vec::new(),
+            };
         }
-        let is_room = self.told.len() < MOST_TOLD;
-        if is_room {
-            self.told.insert(same, now_ns);
+        let is_due = window.methods.len() < MOST_METHODS && !window.methods.contains(&exchange.method);
+        if is_due {
+            window.methods.push(exchange.method.clone());
         }
-        is_room
+        is_due
     }
 
     /// The rows of all seconds but the running one, or of all.
@@ -98,7 +107,42 @@ impl Totals {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::begin;
     use super::*;
+
+    fn failure(method: &str) -> Exchange {
+        Exchange {
+            status: 501,
+            grpc: Some(GrpcStatus::Unimplemented),
+            method: method.to_owned(),
+            latency_ns: 1,
+            is_health_check: false,
+        }
+    }
+
+    #[test]
+    fn who_makes_up_methods_is_told_of_a_few_in_a_window_and_counted_always() {
+        let mut totals = Totals::default();
+        let mut told = 0;
+        for number in 0..1000 {
+            let failure = failure(&number.to_string());
+            told += u32::from(totals.is_due(&begin(1), &failure, WINDOW_NS));
+            assert!(totals.count(&begin(1), &failure, 7));
+        }
+        assert_eq!(told, 8);
+        assert!(totals.is_due(&begin(1), &failure("0"), 2 * WINDOW_NS));
+        assert_eq!(totals.drain(None)[0].1.count(), 1000);
+    }
+
+    #[test]
+    fn rows_are_bounded() {
+        let mut totals = Totals::default();
+        for second in 0..MOST_ROWS {
+            assert!(totals.count(&begin(1), &failure("a"), u32::try_from(second).unwrap()));
+        }
+        assert!(!totals.count(&begin(1), &failure("a"), u32::MAX));
+        assert!(totals.count(&begin(1), &failure("a"), 0), "one that is there");
+    }
 
     #[test]
     fn slots_are_powers_of_two_in_microseconds() {
