@@ -29,7 +29,7 @@ _Static_assert(sizeof(struct tapio_http2_begin) == 104, "tapio_http2_begin");
 
 /* A part of a frame that says something of exchanges: its payload from `at` on. */
 struct tapio_http2_frame {
-	struct tapio_head head;
+	struct tapio_head head; /* its time is not told: to read the clock would cost more than it says */
 	__u64 connection;
 	__u64 moved_ns; /* CLOCK_MONOTONIC */
 	__u32 number;   /* of the connection's records in this direction, from 0: who misses one knows it */
@@ -40,7 +40,7 @@ struct tapio_http2_frame {
 	__u32 length; /* of the frame's payload; what lies behind the longest that is told is missing */
 	__u32 at;
 	__u32 bytes;
-	__u8 payload[TAPIO_HTTP2_BYTES];
+	__u8 payload[TAPIO_HTTP2_BYTES]; /* what lies behind these bytes is anything */
 };
 _Static_assert(sizeof(struct tapio_http2_frame) == 160, "tapio_http2_frame");
 
@@ -62,7 +62,10 @@ struct tapio_http2_end {
 };
 _Static_assert(sizeof(struct tapio_http2_end) == 40, "tapio_http2_end");
 
-/* One direction of a connection; not read by user space. */
+#define TAPIO_HTTP2_WINDOW 256 /* a power of two; holds most messages without a body */
+
+/* One direction of a connection; not read by user space. Its arrays are longer than what is looked at of them, so that
+ * copies may be of one size, and no verifier has to know more of where they begin than that it is within bounds. */
 struct tapio_http2_flow {
 	__u32 next; /* sequence number of the byte that comes next */
 	__u32 number;
@@ -73,13 +76,15 @@ struct tapio_http2_flow {
 	__u32 left; /* of its payload, bytes that are still to come */
 	__u32 keep; /* of these, from here on, how many are told */
 	__u32 header_bytes;
-	__u32 pad;
-	__u8 header[32]; /* 9 bytes; wider, so that no verifier has to know that its parts add up to no more */
-	__u64 message;   /* bytes of the message that are still to be walked over */
-	__u64 part;      /* of these, how many lie in the part that is looked at */
-	__u64 in;        /* where that goes on, in the process's memory */
-	__u64 parts;     /* where the parts that follow are listed */
+	__u32 window_at; /* where in the window the next byte is */
+	__u64 window_left;
+	__u64 message; /* bytes of the message that are still to be walked over */
+	__u64 part;    /* of these, how many lie in the part that is looked at, behind the window */
+	__u64 in;      /* where they begin, in the process's memory */
+	__u64 parts;   /* where the parts that follow are listed */
 	__u64 parts_left;
+	__u8 header[32];
+	__u8 window[TAPIO_HTTP2_WINDOW + TAPIO_HTTP2_BYTES];
 };
 
 struct tapio_http2 {

@@ -32,10 +32,15 @@ static __always_inline long go_astray(struct walk *walk)
 	return STOP;
 }
 
+/* Passes over bytes in the window, or over more than it holds. */
 static __always_inline void move_on(struct tapio_http2_flow *flow, __u64 bytes)
 {
-	flow->in += bytes;
-	flow->part -= bytes;
+	__u64 in_window = bytes < flow->window_left ? bytes : flow->window_left;
+
+	flow->window_at += in_window;
+	flow->window_left -= in_window;
+	flow->in += bytes - in_window;
+	flow->part -= bytes - in_window;
 	flow->message -= bytes;
 	flow->next += bytes;
 }
@@ -54,21 +59,42 @@ static __always_inline long next_part(struct walk *walk)
 	return GO_ON;
 }
 
+/* To read a process's memory costs more than all else that is done to a frame: of a part as much is read at once as
+ * may be looked at. */
+static __always_inline long open_window(struct walk *walk)
+{
+	struct tapio_http2_flow *flow = walk->flow;
+	__u64 bytes = flow->part < TAPIO_HTTP2_WINDOW ? flow->part : TAPIO_HTTP2_WINDOW;
+
+	asm volatile("" : "+r"(bytes)); /* its bounds are seen only where they are checked */
+	if (!bytes || bytes > TAPIO_HTTP2_WINDOW || bpf_probe_read_user(flow->window, bytes, (const void *)flow->in))
+		return go_astray(walk);
+	flow->window_at = 0;
+	flow->window_left = bytes;
+	flow->in += bytes;
+	flow->part -= bytes;
+	return GO_ON;
+}
+
+static __always_inline const __u8 *in_window(struct tapio_http2_flow *flow)
+{
+	return flow->window + (flow->window_at & (TAPIO_HTTP2_WINDOW - 1));
+}
+
 static __always_inline bool is_told(__u32 type)
 {
 	return type == HEADERS || type == CONTINUATION || type == RST_STREAM || type == PUSH_PROMISE || type == GOAWAY;
 }
 
-/* Tells the next bytes of the frame that is under way, as many as lie together. The number goes on even where no
- * record is to be had. */
-static __always_inline long tell_frame(struct walk *walk, __u64 bytes)
+/* Tells the next bytes of the frame that is under way. The number goes on even where no record is to be had. */
+static __always_inline void tell_frame(struct walk *walk, __u64 bytes)
 {
 	struct tapio_http2_flow *flow = walk->flow;
-	struct tapio_http2_frame *record = reserve(TAPIO_HTTP2_FRAME, sizeof(*record));
+	struct tapio_http2_frame *record = reserve_untimed(TAPIO_HTTP2_FRAME, sizeof(*record));
 	__u32 number = flow->number++;
 
 	if (!record)
-		return GO_ON;
+		return;
 	record->connection = walk->connection;
 	record->moved_ns = walk->moved_ns;
 	record->number = number;
@@ -79,38 +105,36 @@ static __always_inline long tell_frame(struct walk *walk, __u64 bytes)
 	record->length = flow->length;
 	record->at = flow->length - flow->left;
 	record->bytes = bytes;
-	asm volatile("" : "+r"(bytes)); /* its bounds are seen only where they are checked */
-	if (bytes &&
-	    (bytes > TAPIO_HTTP2_BYTES || bpf_probe_read_user(record->payload, bytes, (const void *)flow->in))) {
-		bpf_ringbuf_discard(record, BPF_RB_NO_WAKEUP);
-		return go_astray(walk);
-	}
+	__builtin_memcpy(record->payload, in_window(flow), TAPIO_HTTP2_BYTES);
 	submit(record, false);
-	return GO_ON;
 }
 
-static __always_inline long pass_payload(struct walk *walk)
+static __always_inline long tell_payload(struct walk *walk)
 {
 	struct tapio_http2_flow *flow = walk->flow;
-	__u64 bytes = flow->left;
+	__u64 bytes = flow->keep < TAPIO_HTTP2_BYTES ? flow->keep : TAPIO_HTTP2_BYTES;
 
-	if (flow->keep) {
-		bytes = flow->keep < TAPIO_HTTP2_BYTES ? flow->keep : TAPIO_HTTP2_BYTES;
-		if (flow->part < bytes)
-			bytes = flow->part;
-		if (tell_frame(walk, bytes) == STOP)
-			return STOP;
-		flow->keep -= bytes;
-	}
-	if (flow->part < bytes)
-		bytes = flow->part;
+	if (!flow->window_left)
+		return open_window(walk);
+	if (flow->window_left < bytes)
+		bytes = flow->window_left;
+	tell_frame(walk, bytes);
+	flow->keep -= bytes;
 	flow->left -= bytes;
 	move_on(flow, bytes);
 	return GO_ON;
 }
 
+static __always_inline void pass_payload(struct tapio_http2_flow *flow)
+{
+	__u64 here = flow->window_left + flow->part, bytes = flow->left < here ? flow->left : here;
+
+	flow->left -= bytes;
+	move_on(flow, bytes);
+}
+
 /* Most frames say nothing of exchanges, and lie in one part with their header: they take no step of their own. */
-static __always_inline long begin_frame(struct walk *walk)
+static __always_inline void begin_frame(struct walk *walk)
 {
 	struct tapio_http2_flow *flow = walk->flow;
 	const __u8 *header = flow->header;
@@ -121,11 +145,11 @@ static __always_inline long begin_frame(struct walk *walk)
 	flow->flags = header[4];
 	flow->stream = (header[5] & 0x7f) << 24 | header[6] << 16 | header[7] << 8 | header[8];
 	flow->keep = 0;
-	if (is_told(flow->type)) {
-		flow->keep = flow->length < MOST_TOLD ? flow->length : MOST_TOLD;
-		return flow->length ? GO_ON : tell_frame(walk, 0);
-	}
-	return flow->left && flow->part ? pass_payload(walk) : GO_ON;
+	if (!is_told(flow->type))
+		return pass_payload(flow);
+	flow->keep = flow->length < MOST_TOLD ? flow->length : MOST_TOLD;
+	if (!flow->length)
+		tell_frame(walk, 0);
 }
 
 static __always_inline long take_header(struct walk *walk)
@@ -133,14 +157,16 @@ static __always_inline long take_header(struct walk *walk)
 	struct tapio_http2_flow *flow = walk->flow;
 	__u64 have = flow->header_bytes & 15, bytes = FRAME_HEADER - have;
 
-	if (flow->part < bytes)
-		bytes = flow->part;
-	asm volatile("" : "+r"(bytes)); /* its bounds are seen only where they are checked */
-	if (!bytes || bytes > FRAME_HEADER || bpf_probe_read_user(flow->header + have, bytes, (const void *)flow->in))
-		return go_astray(walk);
+	if (!flow->window_left)
+		return open_window(walk);
+	if (flow->window_left < bytes)
+		bytes = flow->window_left;
+	__builtin_memcpy(flow->header + have, in_window(flow), 16);
 	move_on(flow, bytes);
 	flow->header_bytes = have + bytes;
-	return flow->header_bytes == FRAME_HEADER ? begin_frame(walk) : GO_ON;
+	if (flow->header_bytes == FRAME_HEADER)
+		begin_frame(walk);
+	return GO_ON;
 }
 
 static long step(__u32 number, struct walk *walk)
@@ -149,9 +175,14 @@ static long step(__u32 number, struct walk *walk)
 
 	if (!flow->message)
 		return STOP;
-	if (!flow->part)
+	if (!flow->window_left && !flow->part)
 		return next_part(walk);
-	return flow->left ? pass_payload(walk) : take_header(walk);
+	if (flow->keep)
+		return tell_payload(walk);
+	if (!flow->left)
+		return take_header(walk);
+	pass_payload(flow);
+	return GO_ON;
 }
 
 /* What the system call that is under way was given. */
@@ -168,6 +199,7 @@ static __always_inline bool find_parts(struct tapio_http2_flow *flow, const stru
 
 	flow->part = 0;
 	flow->parts_left = 0;
+	flow->window_left = 0;
 	if (call->number == WRITE || call->number == READ || call->number == SENDTO || call->number == RECVFROM) {
 		flow->in = call->given;
 		flow->part = flow->message;

@@ -38,7 +38,7 @@ mirror! {
 mirror! {
     /// A part of a frame that says something of exchanges.
     Http2Frame = "tapio_http2_frame" {
-        /// Kind, size, time.
+        /// Kind and size; no time.
         head: Head,
         /// As in [`Http2Begin`].
         connection: u64,
@@ -60,7 +60,7 @@ mirror! {
         at: u32,
         /// How many they are.
         bytes: u32,
-        /// They; the rest is zero.
+        /// They; the rest is anything.
         payload: [u8; HTTP2_BYTES],
     }
 }

@@ -75,14 +75,11 @@ struct Seen {
 fn seen(records: &[Record], port: u16, role: Role) -> Seen {
     let mut seen = Seen::default();
     for record in records {
-        match record {
-            Record::Http2Begin(begin)
-                if begin.role == role as u32
-                    && [begin.peer_port, begin.local_port].contains(&u32::from(port)) =>
-            {
-                seen.begins.push(*begin);
-            }
-            _ => {}
+        if let Record::Http2Begin(begin) = record
+            && begin.role == role as u32
+            && [begin.peer_port, begin.local_port].contains(&u32::from(port))
+        {
+            seen.begins.push(*begin);
         }
     }
     let is_own = |connection| seen.begins.iter().any(|begin| begin.connection == connection);
@@ -107,9 +104,12 @@ fn both(loaded: &mut Loaded, port: u16, done: impl Fn(&Seen) -> bool) -> [Seen; 
     ends(&records)
 }
 
-/// Types, streams and payloads, put together from their parts.
-fn whole(frames: &[Http2Frame]) -> Vec<(u32, u32, Vec<u8>)> {
-    let mut whole: Vec<(u32, u32, Vec<u8>)> = Vec::new();
+/// A frame's type, its stream and its payload.
+type Whole = (u32, u32, Vec<u8>);
+
+/// Frames, put together from their parts.
+fn whole(frames: &[Http2Frame]) -> Vec<Whole> {
+    let mut whole: Vec<Whole> = Vec::new();
     for (number, frame) in frames.iter().enumerate() {
         assert_eq!(frame.number as usize, number);
         let part = &frame.payload[..frame.bytes as usize];
@@ -124,7 +124,7 @@ fn whole(frames: &[Http2Frame]) -> Vec<(u32, u32, Vec<u8>)> {
 }
 
 /// Settings, two blocks of headers with a body between them, an empty block, a reset.
-fn conversation() -> (Vec<u8>, Vec<(u32, u32, Vec<u8>)>) {
+fn conversation() -> (Vec<u8>, Vec<Whole>) {
     let long: Vec<u8> = (0..=255).cycle().take(300).collect();
     let body = vec![HEADERS; 5000];
     let bytes = [

@@ -13,6 +13,7 @@ use std::collections::HashMap;
 
 use bus_schema::event::status::GrpcStatus;
 use ebpf::raw::{self, Http2Begin, Http2End, Http2Frame, Http2How};
+use observer_base::kernel::WINDOW_NS;
 
 use connection::{Connection, Exchange};
 use totals::Totals;
@@ -27,7 +28,7 @@ const LAST_ANSWERS_NS: u64 = 1_000_000_000;
 pub struct Failed {
     /// Whose connection it was.
     pub connection: Http2Begin,
-    /// When it ended: `CLOCK_BOOTTIME`, ns.
+    /// When it ended: UNIX, ns.
     pub time_ns: u64,
     /// HTTP status, or the one that stands for gRPC's; 0: nothing came back.
     pub status: u16,
@@ -56,20 +57,30 @@ enum Followed {
     Whole(Box<Connection>),
     /// Something of it was missed.
     Lost,
-    /// It has ended so, at these times of both clocks, ns.
-    Ending(Box<Connection>, Http2How, u64, u64),
+    /// It has ended.
+    Ending(Box<Connection>, Ended),
+}
+
+/// How and when a connection ended.
+#[derive(Clone, Copy, Debug)]
+struct Ended {
+    how: Http2How,
+    /// `CLOCK_MONOTONIC`.
+    moved_ns: u64,
+    unix_ns: u64,
 }
 
 #[derive(Debug)]
 struct Known {
     followed: Followed,
-    used_ns: u64,
+    /// How many records had come when one of its own last did.
+    used: u64,
 }
 
 impl Known {
     /// Whether it is said to somebody who is gone, or heard by a server that cannot answer any more.
     fn is_in_vain(&self, record: &Http2Frame) -> bool {
-        let Followed::Ending(connection, ..) = &self.followed else {
+        let Followed::Ending(connection, _) = &self.followed else {
             return false;
         };
         record.sent == 1 || !connection.is_client()
@@ -80,6 +91,7 @@ impl Known {
 #[derive(Debug, Default)]
 pub struct Http2 {
     connections: HashMap<u64, Known>,
+    records: u64,
     totals: Totals,
     missed: Missed,
 }
@@ -90,33 +102,35 @@ impl Http2 {
         if self.connections.len() >= MOST_CONNECTIONS {
             self.evict();
         }
+        self.records += 1;
         let known = Known {
             followed: Followed::Whole(Box::new(Connection::new(*record))),
-            used_ns: record.head.time_ns,
+            used: self.records,
         };
         self.connections.insert(record.connection, known);
     }
 
     /// The one that was quiet for longest.
     fn evict(&mut self) {
-        let oldest = self.connections.iter().min_by_key(|(_, known)| known.used_ns);
+        let oldest = self.connections.iter().min_by_key(|(_, known)| known.used);
         if let Some(id) = oldest.map(|(id, _)| *id) {
             self.connections.remove(&id);
             self.missed.evicted += 1;
         }
     }
 
-    /// A part of a frame was sent or received, in the UNIX second `second`. Gives a failure that is to be told.
-    pub fn frame(&mut self, record: &Http2Frame, second: u32) -> Option<Failed> {
+    /// A part of a frame was sent or received at this time. Gives a failure that is to be told.
+    pub fn frame(&mut self, record: &Http2Frame, unix_ns: u64) -> Option<Failed> {
+        self.records += 1;
         let Some(known) = self.connections.get_mut(&record.connection) else {
             self.missed.frames += 1;
             return None;
         };
-        known.used_ns = record.head.time_ns;
+        known.used = self.records;
         if known.is_in_vain(record) {
             return None;
         }
-        let (Followed::Whole(connection) | Followed::Ending(connection, ..)) = &mut known.followed else {
+        let (Followed::Whole(connection) | Followed::Ending(connection, _)) = &mut known.followed else {
             self.missed.frames += 1;
             return None;
         };
@@ -124,7 +138,7 @@ impl Http2 {
             Ok(ended) => {
                 self.missed.evicted += std::mem::take(&mut connection.evicted);
                 let begin = connection.begin;
-                self.ended(&begin, ended?, record.head.time_ns, second)
+                self.ended(&begin, ended?, unix_ns)
             }
             Err(lost) => {
                 tracing::debug!(error = %lost, "connection of HTTP/2 is lost");
@@ -136,7 +150,7 @@ impl Http2 {
     }
 
     /// A connection ends, or the programs cannot follow it any more.
-    pub fn end(&mut self, record: &Http2End) {
+    pub fn end(&mut self, record: &Http2End, unix_ns: u64) {
         let Some(how) = Http2How::from_number(record.how) else {
             return;
         };
@@ -146,7 +160,12 @@ impl Http2 {
         let followed = match known.followed {
             Followed::Whole(_) | Followed::Lost if how == Http2How::Lost => return,
             Followed::Whole(connection) => {
-                Followed::Ending(connection, how, record.moved_ns, record.head.time_ns)
+                let ended = Ended {
+                    how,
+                    moved_ns: record.moved_ns,
+                    unix_ns,
+                };
+                Followed::Ending(connection, ended)
             }
             Followed::Lost => return,
             ending @ Followed::Ending(..) => ending,
@@ -155,14 +174,13 @@ impl Http2 {
             .insert(record.connection, Known { followed, ..known });
     }
 
-    /// Connections that had ended before `now_ns` (`CLOCK_BOOTTIME`) are over, in the UNIX second `second`. Gives the failures
-    /// that are to be told.
-    pub fn over(&mut self, now_ns: u64, second: u32) -> Vec<Failed> {
+    /// Connections that had ended some time before `now_ns` (`CLOCK_MONOTONIC`) are over. Gives the failures that are to be told.
+    pub fn over(&mut self, now_ns: u64) -> Vec<Failed> {
         let is_over = |_: &u64, known: &mut Known| {
-            let Followed::Ending(_, _, _, ended_ns) = &known.followed else {
+            let Followed::Ending(_, ended) = &known.followed else {
                 return false;
             };
-            ended_ns + LAST_ANSWERS_NS <= now_ns
+            ended.moved_ns + LAST_ANSWERS_NS <= now_ns
         };
         let over: Vec<_> = self
             .connections
@@ -171,31 +189,23 @@ impl Http2 {
             .collect();
         let mut failed = Vec::new();
         for known in over {
-            if let Followed::Ending(connection, how, moved_ns, ended_ns) = known.followed {
+            if let Followed::Ending(connection, ended) = known.followed {
                 let begin = connection.begin;
-                let unanswered = connection.ended(how, moved_ns);
-                let told = unanswered
-                    .into_iter()
-                    .filter_map(|exchange| self.ended(&begin, exchange, ended_ns, second));
+                let unanswered = connection.ended(ended.how, ended.moved_ns).into_iter();
+                let told = unanswered.filter_map(|exchange| self.ended(&begin, exchange, ended.unix_ns));
                 failed.extend(told.collect::<Vec<_>>());
             }
         }
         failed
     }
 
-    fn ended(
-        &mut self,
-        connection: &Http2Begin,
-        exchange: Exchange,
-        time_ns: u64,
-        second: u32,
-    ) -> Option<Failed> {
-        let is_counted = self.totals.count(connection, &exchange, second);
+    fn ended(&mut self, connection: &Http2Begin, exchange: Exchange, time_ns: u64) -> Option<Failed> {
+        let is_counted = self.totals.count(connection, &exchange, second_of(time_ns));
         self.missed.uncounted += u64::from(!is_counted);
         let is_failure = exchange.status >= 500 || exchange.status == 0;
         let is_told =
             is_failure && !exchange.is_health_check && self.totals.is_due(connection, &exchange, time_ns);
-        is_told.then(|| Failed {
+        is_told.then_some(Failed {
             connection: *connection,
             time_ns,
             status: exchange.status,
@@ -214,6 +224,15 @@ impl Http2 {
     pub fn missed(&mut self) -> Missed {
         std::mem::take(&mut self.missed)
     }
+}
+
+/// The UNIX second of a time, modulo 2^32.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "the programs count modulo 2^32 as well"
+)]
+fn second_of(unix_ns: u64) -> u32 {
+    (unix_ns / WINDOW_NS) as u32
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use ebpf::raw::Record;
 use ebpf::{Loaded, Unread as Of};
 use futures_util::future::BoxFuture;
 use observer_base::family::Error;
-use observer_base::kernel::{self, Handler, WINDOW_NS};
+use observer_base::kernel::{self, Handler};
 use observer_base::{Context, Observer};
 
 use crate::convert;
@@ -52,11 +52,11 @@ impl Handler for State {
             }
             Record::Http2Begin(begin) => self.http2.begin(begin),
             Record::Http2Frame(frame) => {
-                let second = self.second_of(frame.head.time_ns);
-                let failed = self.http2.frame(frame, second);
-                failed.iter().for_each(|failed| self.tell(failed));
+                if let Some(failed) = self.http2.frame(frame, self.unix_ns(frame.moved_ns)) {
+                    self.tell(&failed);
+                }
             }
-            Record::Http2End(end) => self.http2.end(end),
+            Record::Http2End(end) => self.http2.end(end, self.unix_ns(end.moved_ns)),
             Record::ConnectFailed(_)
             | Record::Listen(_)
             | Record::Exec(_)
@@ -69,10 +69,11 @@ impl Handler for State {
     }
 
     fn second(&mut self, loaded: &mut Loaded, running: Option<u32>, _now_ns: u64) {
-        let boot_ns = self.context.clock.boot_ns();
-        let second = self.second_of(boot_ns);
-        let unanswered = self.http2.over(boot_ns, second);
-        unanswered.iter().for_each(|failed| self.tell(failed));
+        let clock = &self.context.clock;
+        let now_ns = clock.now_ns().saturating_sub(clock.epoch_ns());
+        for failed in self.http2.over(now_ns) {
+            self.tell(&failed);
+        }
         let mut drained = loaded.drain_http(running);
         drained.extend(self.http2.drain(running));
         let checks = convert::health_checks(&drained);
@@ -94,13 +95,9 @@ impl State {
         }
     }
 
-    /// The UNIX second of a time since boot, modulo 2^32.
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "the programs count modulo 2^32 as well"
-    )]
-    fn second_of(&self, boot_ns: u64) -> u32 {
-        (self.context.clock.unix_ns(boot_ns) / WINDOW_NS) as u32
+    /// UNIX time of `CLOCK_MONOTONIC`.
+    fn unix_ns(&self, moved_ns: u64) -> u64 {
+        self.context.clock.epoch_ns() + moved_ns
     }
 
     fn tell(&self, failed: &Failed) {

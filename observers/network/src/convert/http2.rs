@@ -26,7 +26,7 @@ pub fn http2_failed(failed: &Failed, context: &Context) -> Draft {
         connection.peer_port
     };
     Draft::new(
-        context.clock.unix_ns(failed.time_ns),
+        failed.time_ns,
         Severity::Warning,
         party(&connection.task, context),
         body,

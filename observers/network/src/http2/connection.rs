@@ -156,7 +156,7 @@ impl Connection {
 
     /// Streams of a server's own are even; a second block on a stream is what follows its body.
     fn asked(&mut self, number: u32, headers: Headers, now_ns: u64) {
-        if number % 2 == 0 || number <= self.last_stream {
+        if number.is_multiple_of(2) || number <= self.last_stream {
             return;
         }
         self.last_stream = number;

@@ -57,17 +57,25 @@ fn headers(number: u32, sent: bool, stream: u32, of: &[(&str, &str)], time_ns: u
     let mut frames = records(&mut { number }, 1, 0x5, stream, &block(of));
     for frame in &mut frames {
         frame.sent = u32::from(sent);
-        frame.head.time_ns = time_ns;
         frame.moved_ns = time_ns;
     }
     frames
 }
 
-fn all(http2: &mut Http2, frames: &[Http2Frame], second: u32) -> Vec<Failed> {
+/// UNIX time is seven seconds ahead.
+fn unix_ns(moved_ns: u64) -> u64 {
+    7 * SECOND + moved_ns
+}
+
+fn all(http2: &mut Http2, frames: &[Http2Frame]) -> Vec<Failed> {
     frames
         .iter()
-        .filter_map(|frame| http2.frame(frame, second))
+        .filter_map(|frame| http2.frame(frame, unix_ns(frame.moved_ns)))
         .collect()
+}
+
+fn ends(http2: &mut Http2, how: Http2How, moved_ns: u64) {
+    http2.end(&end(1, how, moved_ns), unix_ns(moved_ns));
 }
 
 #[test]
@@ -78,8 +86,8 @@ fn the_same_failure_is_told_once_in_a_window_and_counted_each_time() {
     for call in 0..10_u32 {
         let time_ns = u64::from(call) * 50_000_000;
         let stream = 2 * call + 1;
-        assert!(all(&mut http2, &headers(call, true, stream, CALL, time_ns), 7).is_empty());
-        told.extend(all(&mut http2, &headers(call, false, stream, FAILS, time_ns), 7));
+        assert!(all(&mut http2, &headers(call, true, stream, CALL, time_ns)).is_empty());
+        told.extend(all(&mut http2, &headers(call, false, stream, FAILS, time_ns)));
     }
     assert_eq!(told.len(), 5, "of ten in half a second");
     let first = &told[0];
@@ -104,8 +112,8 @@ fn health_checks_are_counted_as_such_and_not_told() {
         (":path", "/grpc.health.v1.Health/Check"),
         ("content-type", "application/grpc"),
     ];
-    all(&mut http2, &headers(0, true, 1, &check, 0), 7);
-    assert_eq!(all(&mut http2, &headers(0, false, 1, FAILS, 0), 7), []);
+    all(&mut http2, &headers(0, true, 1, &check, 0));
+    assert_eq!(all(&mut http2, &headers(0, false, 1, FAILS, 0)), []);
     assert_eq!(http2.drain(None)[0].0.health_check, 1);
 }
 
@@ -113,20 +121,20 @@ fn health_checks_are_counted_as_such_and_not_told() {
 fn of_a_connection_of_which_something_was_missed_nothing_is_told_until_another_begins() {
     let mut http2 = Http2::default();
     http2.begin(&begin(1));
-    all(&mut http2, &headers(0, true, 1, CALL, 0), 7);
-    all(&mut http2, &headers(5, true, 3, CALL, 0), 7);
-    assert_eq!(all(&mut http2, &headers(0, false, 1, FAILS, 0), 7), []);
+    all(&mut http2, &headers(0, true, 1, CALL, 0));
+    all(&mut http2, &headers(5, true, 3, CALL, 0));
+    assert_eq!(all(&mut http2, &headers(0, false, 1, FAILS, 0)), []);
     assert_eq!(http2.missed().frames, 2);
     assert_eq!(http2.drain(None), []);
-    http2.end(&end(1, Http2How::Ended, SECOND));
-    assert_eq!(http2.over(9 * SECOND, 9), []);
+    ends(&mut http2, Http2How::Ended, SECOND);
+    assert_eq!(http2.over(9 * SECOND), []);
     assert!(http2.connections.is_empty());
 }
 
 #[test]
 fn frames_of_a_connection_that_nobody_began_are_missed() {
     let mut http2 = Http2::default();
-    assert_eq!(all(&mut http2, &headers(0, true, 1, CALL, 0), 7), []);
+    assert_eq!(all(&mut http2, &headers(0, true, 1, CALL, 0)), []);
     assert_eq!(http2.missed().frames, 1);
 }
 
@@ -134,16 +142,13 @@ fn frames_of_a_connection_that_nobody_began_are_missed() {
 fn an_answer_that_is_read_after_the_end_is_one_and_what_has_none_is_told_a_second_later() {
     let mut http2 = Http2::default();
     http2.begin(&begin(1));
-    all(&mut http2, &headers(0, true, 1, CALL, 0), 7);
-    all(&mut http2, &headers(1, true, 3, CALL, 0), 7);
-    http2.end(&end(1, Http2How::Ended, SECOND));
-    assert_eq!(http2.over(SECOND + 1, 8), [], "too early");
-    assert_eq!(
-        all(&mut http2, &headers(0, false, 1, FAILS, SECOND + 2), 8).len(),
-        1
-    );
-    http2.end(&end(1, Http2How::Closed, SECOND + 3));
-    let over = http2.over(2 * SECOND, 9);
+    all(&mut http2, &headers(0, true, 1, CALL, 0));
+    all(&mut http2, &headers(1, true, 3, CALL, 0));
+    ends(&mut http2, Http2How::Ended, SECOND);
+    assert_eq!(http2.over(SECOND + 1), [], "too early");
+    assert_eq!(all(&mut http2, &headers(0, false, 1, FAILS, SECOND + 2)).len(), 1);
+    ends(&mut http2, Http2How::Closed, SECOND + 3);
+    let over = http2.over(2 * SECOND);
     let told: Vec<_> = over
         .iter()
         .map(|failed| (failed.status, failed.latency_ns))
@@ -155,7 +160,7 @@ fn an_answer_that_is_read_after_the_end_is_one_and_what_has_none_is_told_a_secon
         .map(|(key, _)| (key.second, key.outcome))
         .collect();
     outcomes.sort_unstable();
-    assert_eq!(outcomes, [(8, 503), (9, 0)]);
+    assert_eq!(outcomes, [(8, 0), (8, 503)]);
     assert!(http2.connections.is_empty());
 }
 
@@ -166,10 +171,10 @@ fn what_a_server_says_to_a_client_that_is_gone_is_nothing() {
         role: Role::Server as u32,
         ..begin(1)
     });
-    all(&mut http2, &headers(0, false, 1, CALL, 0), 7);
-    http2.end(&end(1, Http2How::Ended, SECOND));
-    assert_eq!(all(&mut http2, &headers(0, true, 1, FAILS, SECOND), 7), []);
-    assert_eq!(http2.over(3 * SECOND, 9), []);
+    all(&mut http2, &headers(0, false, 1, CALL, 0));
+    ends(&mut http2, Http2How::Ended, SECOND);
+    assert_eq!(all(&mut http2, &headers(0, true, 1, FAILS, SECOND)), []);
+    assert_eq!(http2.over(3 * SECOND), []);
     assert_eq!((http2.drain(None), http2.missed().frames), (vec![], 0));
 }
 
@@ -177,12 +182,12 @@ fn what_a_server_says_to_a_client_that_is_gone_is_nothing() {
 fn a_client_that_cancels_its_calls_when_the_connection_has_ended_has_had_no_answer() {
     let mut http2 = Http2::default();
     http2.begin(&begin(1));
-    all(&mut http2, &headers(0, true, 1, CALL, 0), 7);
-    http2.end(&end(1, Http2How::Ended, SECOND));
+    all(&mut http2, &headers(0, true, 1, CALL, 0));
+    ends(&mut http2, Http2How::Ended, SECOND);
     let mut cancel = records(&mut 1, 3, 0, 1, &[0, 0, 0, 8])[0];
     cancel.sent = 1;
-    assert_eq!(http2.frame(&cancel, 8), None);
-    assert_eq!(http2.over(3 * SECOND, 9).len(), 1);
+    assert_eq!(http2.frame(&cancel, unix_ns(SECOND)), None);
+    assert_eq!(http2.over(3 * SECOND).len(), 1);
 }
 
 #[test]

@@ -1,5 +1,9 @@
 //! Calls of gRPC between real processes: each failure with its code and method, at both ends, and nothing of what is well.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test fails by panicking, and says what it lacks"
+)]
 
 #[path = "../../../base/tests/harness/context.rs"]
 mod context;
@@ -16,6 +20,10 @@ use peers::{Server, has_grpc};
 use told::Told;
 
 const OBSERVER: &str = "status";
+
+/// Calls that succeed, and streams.
+const CALLS: u64 = 1_000;
+const STREAMS: u64 = 20;
 
 /// Waits until both ends have counted so many exchanges; gives their sums besides.
 async fn until_both(told: &mut Told, server: &Server, wanted: u64) -> (Vec<Event>, [HttpStats; 2]) {
@@ -114,8 +122,6 @@ async fn a_thousand_good_calls_and_long_streams_are_counted_by_both_ends_and_tol
     if !has_grpc() {
         return;
     }
-    const CALLS: u64 = 1_000;
-    const STREAMS: u64 = 20;
     let mut told = Told::by::<Network>(OBSERVER).await;
     let server = Server::start(2, "grpc-good");
     let mut client = server.called(&["Good:1000", "Echo:20"]);

@@ -107,9 +107,9 @@ impl Server {
     /// How often each method was called, as it says itself.
     pub(crate) fn calls(mut self) -> BTreeMap<String, u64> {
         let text = self.peer.rest();
-        let words: Vec<_> = text.split_whitespace().collect();
-        let count = |pair: &[&str]| (pair[0].to_owned(), pair[1].parse().unwrap());
-        words.chunks_exact(2).map(count).collect()
+        let mut words = text.split_whitespace();
+        let count = |method: &str, count: &str| (method.to_owned(), count.parse().unwrap());
+        std::iter::from_fn(|| Some(count(words.next()?, words.next()?))).collect()
     }
 
     /// Whether an event tells of its calls, as one of both ends sees them.

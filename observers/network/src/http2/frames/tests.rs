@@ -125,7 +125,7 @@ fn what_is_promised_is_no_request_but_changes_the_table() {
     promise.extend_from_slice(&block(&[(":path", "/style.css")]));
     let promise = records(&mut number, PUSH_PROMISE, END_HEADERS, 1, &promise);
     assert_eq!(taken(&mut direction, &promise), Ok(None));
-    let again = records(&mut number, HEADERS, END_HEADERS, 1, &[0x80 | 62]);
+    let again = records(&mut number, HEADERS, END_HEADERS, 1, &[0xbe]);
     assert_eq!(path(taken(&mut direction, &again).unwrap()), "style.css");
 }
 
