@@ -17,6 +17,7 @@ use bus_schema::event::status::{GrpcStatus, HttpStats};
 use bus_schema::event::{Body, Event};
 use observer_network::Network;
 use peers::{Server, has_grpc};
+use tokio::sync::Mutex;
 use told::Told;
 
 const OBSERVER: &str = "status";
@@ -24,6 +25,10 @@ const OBSERVER: &str = "status";
 /// Calls that succeed, and streams.
 const CALLS: u64 = 1_000;
 const STREAMS: u64 = 20;
+
+/// While programs are attached to a tracepoint, those that are attached already may miss a message of a connection, and so
+/// lose it: no other test's may be.
+static ATTACHED: Mutex<()> = Mutex::const_new(());
 
 /// Waits until both ends have counted so many exchanges; gives their sums besides.
 async fn until_both(told: &mut Told, server: &Server, wanted: u64) -> (Vec<Event>, [HttpStats; 2]) {
@@ -65,6 +70,7 @@ async fn each_failure_is_told_by_both_ends_with_code_and_method_and_a_callers_fa
     if !has_grpc() {
         return;
     }
+    let _alone = ATTACHED.lock().await;
     let mut told = Told::by::<Network>(OBSERVER).await;
     let server = Server::start(1, "grpc-fails");
     let mut client = server.called(&[
@@ -122,6 +128,7 @@ async fn a_thousand_good_calls_and_long_streams_are_counted_by_both_ends_and_tol
     if !has_grpc() {
         return;
     }
+    let _alone = ATTACHED.lock().await;
     let mut told = Told::by::<Network>(OBSERVER).await;
     let server = Server::start(2, "grpc-good");
     let mut client = server.called(&["Good:1000", "Echo:20"]);
@@ -147,6 +154,7 @@ async fn of_a_connection_from_before_the_observer_it_is_said_that_nothing_is_kno
     if !has_grpc() {
         return;
     }
+    let _alone = ATTACHED.lock().await;
     let server = Server::start(3, "grpc-before");
     let mut before = server.called(&["Good", "wait", "Unavailable:20"]);
     assert_eq!([before.line(), before.line()], ["Good OK 1", "ready"]);
@@ -178,6 +186,7 @@ async fn a_call_that_its_server_does_not_live_to_answer_is_unanswered_and_one_th
     if !has_grpc() {
         return;
     }
+    let _alone = ATTACHED.lock().await;
     let mut told = Told::by::<Network>(OBSERVER).await;
     let server = Server::start(4, "grpc-dies");
     let mut leaves = server.called(&["Good", "wait", "Slow"]);
