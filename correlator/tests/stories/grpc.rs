@@ -17,13 +17,13 @@ impl Log {
             let mut unanswered = Log2::default();
             let errors = if status == 0 { 0 } else { fails };
             unanswered.record(SECOND, fails - errors);
-            let stats = |role| HttpStats {
+            let window = |role| HttpStats {
                 role,
                 by_class: [0, 10 - fails, 0, 0, errors],
                 unanswered: unanswered.clone(),
                 ..HttpStats::default()
             };
-            let (asks, asked) = (stats(Role::Client), stats(Role::Server));
+            let (asks, asked) = (window(Role::Client), window(Role::Server));
             let (cart, stock) = (service("cart"), service("stock"));
             self.add(
                 second * SECOND,
