@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs, io, iter};
 
-const OBJECTS: [&str; 8] = [
+const OBJECTS: [&str; 9] = [
     "lockdown",
     "network",
     "status",
@@ -17,6 +17,7 @@ const OBJECTS: [&str; 8] = [
     "process",
     "container",
     "dns",
+    "link",
 ];
 
 /// Rust's name of each architecture, and libbpf's.

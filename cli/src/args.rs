@@ -91,14 +91,9 @@ pub(crate) struct UpArgs {
     /// Name of this node; its host name otherwise.
     #[arg(long, env = "TAPIO_NODE", value_name = "NAME")]
     pub(crate) node: Option<String>,
-    /// OTLP/gRPC endpoint that incidents are exported to, whenever something listens there.
-    #[arg(
-        long,
-        env = "OTEL_EXPORTER_OTLP_ENDPOINT",
-        value_name = "URL",
-        default_value = "http://127.0.0.1:4317"
-    )]
-    pub(crate) otlp: String,
+    /// OTLP endpoint that incidents are exported to, whenever something listens there [default: port 4317 of this host].
+    #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", value_name = "URL")]
+    pub(crate) otlp: Option<String>,
     /// Leave the folder with the logs behind.
     #[arg(long, env = "TAPIO_KEEP")]
     pub(crate) keep: bool,

@@ -359,6 +359,8 @@ fn limited(event: &Event) -> Option<Edge> {
         &growth.limited_cgroup
     } else if let Body::OomKill(kill) = &event.body {
         &kill.limited_cgroup
+    } else if let Body::MemoryThrottled(throttled) = &event.body {
+        &throttled.throttled_cgroup
     } else {
         return None;
     };

@@ -234,7 +234,34 @@ struct trace_event_raw_mark_victim {
 	u32 uid;
 };
 
-struct sk_buff;
+struct net_device {
+	possible_net_t nd_net;
+};
+
+struct sk_buff {
+	struct net_device *dev;
+	struct sock *sk;
+	u16 network_header;
+	unsigned char *head;
+};
+
+/* Their numbers differ from kernel to kernel. */
+enum skb_drop_reason {
+	SKB_DROP_REASON_NETFILTER_DROP,
+	SKB_DROP_REASON_TC_INGRESS,
+	SKB_DROP_REASON_TC_EGRESS,
+	SKB_DROP_REASON_XDP,
+	SKB_DROP_REASON_BPF_CGROUP_EGRESS,
+	SKB_DROP_REASON_NEIGH_FAILED,
+	SKB_DROP_REASON_NEIGH_QUEUEFULL,
+	SKB_DROP_REASON_NEIGH_CREATEFAIL,
+	SKB_DROP_REASON_PKT_TOO_BIG,
+	SKB_DROP_REASON_QDISC_DROP,
+	SKB_DROP_REASON_CPU_BACKLOG,
+	SKB_DROP_REASON_FULL_RING,
+	SKB_DROP_REASON_IP_OUTNOROUTES,
+	SKB_DROP_REASON_IP_INNOROUTES,
+};
 
 #if defined(__TARGET_ARCH_x86)
 struct pt_regs {
@@ -265,6 +292,28 @@ struct bpf_sock {
 	u32 family;
 	u32 type;
 	u32 protocol;
+};
+
+struct ipv4_header {
+	u8 version_length; /* upper half: version; lower: length in words of 4 bytes */
+	u8 service;
+	__be16 length;
+	__be16 id;
+	__be16 fragment; /* its lower 13 bits: where this part lies in the whole, in words of 8 bytes */
+	u8 hops;
+	u8 protocol;
+	__be16 checksum;
+	__be32 source;
+	__be32 target;
+};
+
+struct ipv6_header {
+	__be32 version_flow;
+	__be16 length;
+	u8 next;
+	u8 hops;
+	__be32 source[4];
+	__be32 target[4];
 };
 
 struct udp_header {

@@ -48,6 +48,11 @@ fn main() -> Result<()> {
             transfers(SHORT, 100_000)
         }),
         (Family::Dns, "20,000 lookups", lookups),
+        (
+            Family::Link,
+            "5,000 connections of which nothing is dropped",
+            connections,
+        ),
         (Family::Network, "5,000 connections", connections),
         (Family::Process, "300 processes", processes),
     ] {

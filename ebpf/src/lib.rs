@@ -7,6 +7,7 @@
 mod cgroup;
 mod cost;
 pub mod dns;
+mod link;
 mod loaded;
 mod loader;
 mod lockdown;

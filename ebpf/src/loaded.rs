@@ -5,9 +5,10 @@ use aya::maps::{Array, HashMap, MapData, MapError, PerCpuArray};
 
 use crate::cost::{self, Cost};
 use crate::dns::{self, Unanswered};
+use crate::link;
 use crate::loader::Error;
 use crate::probes::Family;
-use crate::raw::{Clock, Edge, Http, KINDS, Kind, Layout, Listener, SumKey, Task};
+use crate::raw::{Clock, DropKey, Drops, Edge, Http, KINDS, Kind, Layout, Listener, SumKey, Task};
 use crate::reader::Reader;
 use crate::report::HookReport;
 use crate::sums::Sums;
@@ -153,6 +154,17 @@ impl Loaded {
     /// [`Family::Dns`].
     pub fn take_unanswered(&mut self, now_ns: u64, patience_ns: u64) -> Result<Vec<Unanswered>, Error> {
         dns::take_unanswered(&mut self.bpf, now_ns, patience_ns)
+    }
+
+    /// Between whom packets were dropped, and how many since the first; those of which the last was dropped before
+    /// `forget_before_ns` (`CLOCK_BOOTTIME`) are forgotten. Empty for any family but [`Family::Link`].
+    pub fn drops(&mut self, forget_before_ns: u64) -> Result<Vec<(DropKey, Drops)>, Error> {
+        link::drops(&mut self.bpf, forget_before_ns)
+    }
+
+    /// Dropped packets since the load that the table of [`Loaded::drops`] had no room for.
+    pub fn uncounted_drops_total(&self) -> Result<u64, Error> {
+        per_cpu_sum(&self.bpf, "uncounted", 0)
     }
 
     /// What was lost per kind since the load; kinds without loss are left out.

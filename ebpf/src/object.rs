@@ -19,6 +19,8 @@ pub enum Object {
     Container,
     /// `dns.bpf.c`
     Dns,
+    /// `link.bpf.c`
+    Link,
 }
 
 impl Object {
@@ -36,6 +38,7 @@ impl Object {
             }
             Self::Process => aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/process.bpf.o")),
             Self::Container => aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/container.bpf.o")),
+            Self::Link => aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/link.bpf.o")),
             Self::Dns => aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/dns.bpf.o")),
         }
     }

@@ -17,16 +17,19 @@ pub enum Family {
     Container,
     /// Questions to name servers over UDP, and their answers.
     Dns,
+    /// Packets that were dropped on their way.
+    Link,
 }
 
 impl Family {
     /// All of them.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Network,
         Self::Status,
         Self::Process,
         Self::Container,
         Self::Dns,
+        Self::Link,
     ];
 
     /// Its ways, best first; the first whose required hooks all attach is kept.
@@ -37,6 +40,7 @@ impl Family {
             Self::Process => PROCESS,
             Self::Container => CONTAINER,
             Self::Dns => DNS,
+            Self::Link => LINK,
         }
     }
 }
@@ -305,4 +309,15 @@ const DNS: &[Variant] = &[Variant {
             rungs: &[(TpBtf, "failed")],
         },
     ],
+}];
+
+const LINK: &[Variant] = &[Variant {
+    object: Object::Link,
+    hooks: &[Hook {
+        observer: "link",
+        name: "kfree_skb",
+        minimum: (5, 17),
+        need: Required,
+        rungs: &[(TpBtf, "dropped_btf")],
+    }],
 }];

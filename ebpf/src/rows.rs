@@ -16,7 +16,7 @@ pub(crate) fn table_of(family: Family, processors: u32) -> Option<(&'static str,
     match family {
         Family::Network => Some(("edges", rows(processors, head + size_of::<Edge>()))),
         Family::Status => Some(("http", rows(processors, head + size_of::<Http>()))),
-        Family::Process | Family::Container | Family::Dns => None,
+        Family::Process | Family::Container | Family::Dns | Family::Link => None,
     }
 }
 

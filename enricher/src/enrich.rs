@@ -97,7 +97,13 @@ impl Enricher {
     fn fill(&self, topology: &Topology, event: &mut Event, header: &Header) {
         let (time_ns, node) = (event.time_ns, &header.node);
         let own = Some(node.as_str()).filter(|_| !family::is_cluster_scoped(&header.observer));
-        fill_local(topology, &mut event.subject, own);
+        match event.subject.address.clone() {
+            // Somebody of whom no more is known than from where the packets came.
+            Some(address) if event.subject.cgroup.is_none() && event.subject.workload.is_none() => {
+                self.fill_remote(topology, &mut event.subject, &address, node, time_ns);
+            }
+            _ => fill_local(topology, &mut event.subject, own),
+        }
         if let Some(object) = &mut event.object {
             match object.address.clone() {
                 Some(address) if object.workload.is_none() => {

@@ -260,7 +260,12 @@ impl Entity {
             return pod.name.clone();
         }
         if let Some(address) = &self.address {
-            return address.to_string();
+            // Without a port it is a host.
+            return if address.port == 0 {
+                address.ip.to_string()
+            } else {
+                address.to_string()
+            };
         }
         if let Some(process) = &self.process {
             return format!("{} (pid {})", process.comm, process.pid);

@@ -132,6 +132,8 @@ kinds! {
     EdgeStats(network::EdgeStats) = "edge_stats",
     /// The queue of a socket was full.
     QueueFull(network::QueueFull) = "queue_full",
+    /// Packets were dropped on their way.
+    PacketsDropped(network::PacketsDropped) = "packets_dropped",
     /// One second of a node's TCP as a whole.
     TcpStats(network::TcpStats) = "tcp_stats",
     /// A lookup of a name went wrong.
@@ -144,6 +146,8 @@ kinds! {
     HttpStats(status::HttpStats) = "http_stats",
     /// Memory of a control group grows towards its limit.
     MemoryGrowth(memory::MemoryGrowth) = "memory_growth",
+    /// Tasks of a control group wait for memory.
+    MemoryThrottled(memory::MemoryThrottled) = "memory_throttled",
     /// The service runs another executable than before.
     ExecutableChanged(process::ExecutableChanged) = "executable_changed",
     /// A process sent another a signal.

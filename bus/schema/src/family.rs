@@ -74,7 +74,9 @@ pub const FAMILIES: &[Family] = &[
             observer("status", "HTTP status, latency and attempts per request")
                 .bpf()
                 .built(),
-            observer("link", "retransmissions, resets, drops, neighbours").bpf(),
+            observer("link", "packets that are dropped on their way, and why")
+                .bpf()
+                .built(),
         ],
     },
     Family {

@@ -231,7 +231,8 @@ pub struct Impact {
 /// Where Tapio was blind while this happened.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Completeness {
-    /// 1 when every observer that a rule of this incident asks for could see, less otherwise.
+    /// 1 when every observer that a rule of this incident asks for could see, less otherwise: of the step that was seen least, how
+    /// much of what may have caused it would have been seen.
     pub score: f64,
     /// Events known to be lost in the window.
     pub lost_events: u64,

@@ -46,8 +46,9 @@ impl Plan {
         };
         common.environment = environment(args, &nats_url);
         let mut sink = stage(&common, "tapio-sink-otlp")?;
+        let endpoint = args.otlp.iter();
         sink.environment
-            .push(("OTEL_EXPORTER_OTLP_ENDPOINT", (&args.otlp).into()));
+            .extend(endpoint.map(|url| ("OTEL_EXPORTER_OTLP_ENDPOINT", url.into())));
         groups.push(vec![stage(&common, "tapio-correlator")?, sink]);
         groups.push(vec![stage(&common, "tapio-enricher")?]);
         groups.push(

@@ -100,7 +100,9 @@ async fn loses(name: &str, percent: Option<u32>) -> Scene {
     let asking = [(); 6].map(|()| users.asks_at(&neighbour.ip(), 8080, "/", 20, 25));
     tokio::time::sleep(Duration::from_secs(8)).await;
     if let Some(percent) = percent {
-        neighbour.loses(percent);
+        neighbour.filters(&format!(
+            "meta l4proto tcp numgen random mod 100 lt {percent} drop"
+        ));
     }
     for client in asking {
         client.ends().await;
@@ -113,12 +115,14 @@ async fn loses(name: &str, percent: Option<u32>) -> Scene {
 async fn packets_that_are_lost_between_two_are_told_of_these_two() {
     let is_loss = |incident: &bus_schema::Incident| {
         let mut steps = incident.steps.iter();
-        root(incident).condition.ends_with("_lost")
-            && steps.any(|step| step.condition != root(incident).condition)
+        root(incident).condition == "packets_dropped" && steps.any(|step| step.condition.ends_with("_lost"))
     };
     let scene = loses("lossy", Some(25)).await;
     scene
-        .has_one("packet loss between users and api, slow answers", is_loss)
+        .has_one(
+            "packets between users and api that a packet filter drops, loss, slow answers",
+            is_loss,
+        )
         .await;
 }
 

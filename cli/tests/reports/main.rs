@@ -15,6 +15,7 @@ mod host;
 mod lookups;
 mod memory;
 mod names;
+#[path = "../../../observers/base/tests/harness/neighbour.rs"]
 mod neighbour;
 mod pipeline;
 mod scene;

@@ -8,6 +8,8 @@
 const CEILING: f64 = 0.99;
 /// Probabilities nearer to 0 or 1 than this say no more than that.
 const LEAST: f64 = 1e-4;
+/// Until the interval in which a probability is sought is narrower than [`LEAST`].
+const HALVINGS: usize = 20;
 
 /// A map from probabilities to probabilities: `CEILING / (1 + exp(-(slope · ln(p / (1 - p)) + offset)))`.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -54,6 +56,20 @@ impl Map {
         }
     }
 
+    /// The probability of which [`Self::apply_seen`] makes this one.
+    pub fn invert_seen(self, told: f64, completeness: f64) -> f64 {
+        let (mut low, mut high) = (0.0, 1.0);
+        for _ in 0..HALVINGS {
+            let middle = f64::midpoint(low, high);
+            if self.apply_seen(middle, completeness) < told {
+                low = middle;
+            } else {
+                high = middle;
+            }
+        }
+        f64::midpoint(low, high)
+    }
+
     /// How fast the calibrated probability grows with slope · log-odds + offset.
     pub fn steepness(calibrated: f64) -> f64 {
         calibrated * (1.0 - calibrated / CEILING)
@@ -91,6 +107,11 @@ mod tests {
             let probability = f64::from(percent) / 100.0;
             let back = MODEST.invert(MODEST.apply(probability));
             assert!((back - probability).abs() < 1e-6, "{probability} {back}");
+            for completeness in [0.0, 0.4, 1.0] {
+                let told = MODEST.apply_seen(probability, completeness);
+                let back = MODEST.invert_seen(told, completeness);
+                assert!((back - probability).abs() < LEAST, "{probability} {back}");
+            }
         }
     }
 

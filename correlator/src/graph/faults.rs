@@ -29,17 +29,35 @@ const MOST_BESIDE: usize = 32;
 pub(super) struct Faults {
     charges: BTreeMap<EventId, Charges>,
     effects: BTreeMap<Suspect, BTreeSet<EventId>>,
+    /// Effects of which something has changed that they are judged by: their own charges, or those of one that shares a suspect.
     unjudged: BTreeSet<EventId>,
+    /// Effects that were judged each by itself, as parts of a large group.
+    apart: BTreeSet<EventId>,
     /// Suspects of which other effects are known than before.
     recharged: BTreeSet<Suspect>,
 }
 
+/// Effects that have to be judged and hang together by their suspects.
+#[derive(Debug)]
+pub(super) struct Group {
+    pub(super) effects: BTreeSet<EventId>,
+    /// Whether they have so few suspects that all are judged together.
+    is_small: bool,
+}
+
 impl Faults {
+    /// Whether an effect is charged so already.
+    pub(super) fn has_charged(&self, effect: EventId, charges: &Charges) -> bool {
+        self.charges.get(&effect) == Some(charges)
+    }
+
     /// Charges an effect anew.
     pub(super) fn charge(&mut self, effect: EventId, charges: Charges) {
         self.drop(effect);
         for Charged { suspect, .. } in &charges.suspects {
-            self.effects.entry(suspect.clone()).or_default().insert(effect);
+            let effects = self.effects.entry(suspect.clone()).or_default();
+            effects.insert(effect);
+            self.unjudged.extend(effects.iter().copied());
             self.recharged.insert(suspect.clone());
         }
         self.charges.insert(effect, charges);
@@ -49,6 +67,7 @@ impl Faults {
     /// The effect is forgotten; those that share a suspect with it have to be judged again.
     pub(super) fn drop(&mut self, effect: EventId) {
         self.unjudged.remove(&effect);
+        self.apart.remove(&effect);
         for Charged { suspect, .. } in self.charges.remove(&effect).unwrap_or_default().suspects {
             let Some(effects) = self.effects.get_mut(&suspect) else {
                 continue;
@@ -93,14 +112,22 @@ impl Faults {
         aspects.into_iter().map(|(aspect, _)| aspect).collect()
     }
 
-    /// The next effects that have to be judged, which hang together.
-    pub(super) fn next_group(&mut self) -> Option<Vec<EventId>> {
+    /// The next effects that have to be judged, which hang together: all of a small group, of a large one those that are not yet
+    /// judged so.
+    pub(super) fn next_group(&mut self) -> Option<Group> {
         let first = self.unjudged.first().copied()?;
-        let group = self.group(first);
-        for effect in &group {
-            self.unjudged.remove(effect);
-        }
-        Some(group.into_iter().collect())
+        let mut effects = self.group(first);
+        let is_small = self.suspects_of_all(&effects).len() <= MOST_TOGETHER;
+        effects.retain(|effect| {
+            let has_changed = self.unjudged.remove(effect);
+            let was_apart = if is_small {
+                self.apart.remove(effect)
+            } else {
+                !self.apart.insert(*effect)
+            };
+            is_small || has_changed || !was_apart
+        });
+        Some(Group { effects, is_small })
     }
 
     fn group(&self, first: EventId) -> BTreeSet<EventId> {
@@ -120,16 +147,20 @@ impl Faults {
         charges.flat_map(|charges| charges.suspects.iter().map(|charged| &charged.suspect))
     }
 
-    /// What each effect of a group is put down to.
-    pub(super) fn judge(&self, group: &[EventId]) -> Vec<(EventId, Verdict)> {
-        let suspects: BTreeSet<_> = group
+    fn suspects_of_all(&self, effects: &BTreeSet<EventId>) -> BTreeSet<&Suspect> {
+        effects
             .iter()
             .flat_map(|effect| self.suspects_of(*effect))
-            .collect();
-        if suspects.len() <= MOST_TOGETHER {
-            return self.judge_together(group, &suspects);
+            .collect()
+    }
+
+    /// What each effect of a group is put down to.
+    pub(super) fn judge(&self, group: &Group) -> Vec<(EventId, Verdict)> {
+        if group.is_small {
+            let effects: Vec<_> = group.effects.iter().copied().collect();
+            return self.judge_together(&effects, &self.suspects_of_all(&group.effects));
         }
-        let each = group.iter().filter_map(|effect| {
+        let each = group.effects.iter().filter_map(|effect| {
             let (own, beside) = self.neighbourhood(*effect);
             self.judge_together(&beside, &own)
                 .into_iter()

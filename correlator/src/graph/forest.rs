@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use bus_schema::{EventId, Severity};
 
-use super::faults::{Faults, Suspect};
+use super::faults::{Charges, Faults, Group, Suspect};
 use super::index::Index;
 use super::links::{Link, candidates};
 use super::unseen;
@@ -64,6 +64,11 @@ impl Forest {
         let missed = unseen::missed(causes, episode);
         let row = book.catalogue.row(entry.condition);
         let is_symptom = book.catalogue.is_symptom(episode);
+        let node = Node::new(episode, row, links, missed).caused_by_someone(is_symptom.then_some(episode));
+        let charges = node.charges(episode);
+        if self.is_linked_so(id, &node, &charges) {
+            return;
+        }
         let mut former = self.take_node(id);
         if let Some(former) = former.as_mut()
             && let Some(place) = former.unseen_at.take()
@@ -72,15 +77,18 @@ impl Forest {
             self.leave(&place, (former.began_ns, id));
         }
         // until it is judged
-        let node = Node::new(episode, row, links, missed)
-            .caused_by_someone(is_symptom.then_some(episode))
-            .instead_of(former);
-        let charges = node.charges(episode);
+        let node = node.instead_of(former);
         for link in &node.links {
             self.dependents.entry(link.cause).or_default().insert(id);
         }
         self.nodes.insert(id, node);
         self.faults.charge(id, charges);
+    }
+
+    /// Whether all would be as it is: most of what may have changed has not.
+    fn is_linked_so(&self, id: EventId, node: &Node, charges: &Charges) -> bool {
+        let former = self.nodes.get(&id);
+        former.is_some_and(|former| former.is_linked_as(node)) && self.faults.has_charged(id, charges)
     }
 
     fn unlink(&mut self, id: EventId) {
@@ -141,7 +149,7 @@ impl Forest {
     }
 
     /// The next episodes that have to be judged together.
-    pub(super) fn next_group(&mut self) -> Option<Vec<EventId>> {
+    pub(super) fn next_group(&mut self) -> Option<Group> {
         self.faults.next_group()
     }
 
@@ -192,7 +200,7 @@ impl Forest {
 
     /// Judges a group; gives those that are put down to something else than before, with the roots that they had. Their most
     /// probable causes are found when they are settled.
-    pub(super) fn judge(&mut self, group: &[EventId]) -> Vec<(EventId, EventId)> {
+    pub(super) fn judge(&mut self, group: &Group) -> Vec<(EventId, EventId)> {
         let mut changed = Vec::new();
         for (id, verdict) in self.faults.judge(group) {
             let former_root = self.root_of(id);

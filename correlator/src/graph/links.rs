@@ -61,10 +61,18 @@ impl Link {
             share: 1.0,
         }
     }
+
+    /// Whether it is weighed as the other one, whatever the two are judged to be worth.
+    pub(super) fn weighs_as(&self, other: &Self) -> bool {
+        self.cause == other.cause
+            && Arc::ptr_eq(&self.rule, &other.rule)
+            && (self.weight, self.timeliness) == (other.weight, other.timeliness)
+            && self.suspicion == other.suspicion
+    }
 }
 
 /// Who is suspected by a link.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct Suspicion {
     /// What was done.
     pub(super) suspect: Suspect,

@@ -186,7 +186,7 @@ impl Look {
                 self.judged(forest.settle(book));
                 return true;
             };
-            judged += group.len();
+            judged += group.effects.len();
             self.judged(forest.judge(&group));
         }
         false

@@ -114,6 +114,7 @@ fn more_replicas_stop_nothing_and_other_resources_than_memory_kill_nothing() {
         "scaled-to-none-is-without-endpoints",
         "scaled-to-none-is-named",
         "limit-is-too-small",
+        "limit-throttles",
     ];
     every_pair(&book, |rule, mut pair| {
         pair.cause.facts.insert("new".into(), Fact::Number(2.0));

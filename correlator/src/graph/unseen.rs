@@ -10,8 +10,8 @@ use bus_schema::episode::Episode;
 use super::index::Index;
 use super::links::{Link, fits};
 use super::world::World;
-use crate::condition::Condition;
 use crate::condition::row::Applies;
+use crate::condition::{Condition, Row};
 use crate::rules::ablation::Part;
 use crate::rules::path::{CALLS, NAMES, Path, RUNS_ON};
 use crate::rules::{Rule, RuleBook};
@@ -82,7 +82,7 @@ pub(super) fn causes<'a>(
                 cause: *cause,
                 observer,
                 blindness,
-                weight: rule.prior * (row.spontaneous / LEAST_SPONTANEOUS).min(1.0),
+                weight: weight(rule, row),
             })
         });
         weighed.max_by(|one, other| {
@@ -90,6 +90,11 @@ pub(super) fn causes<'a>(
             likely(one).total_cmp(&likely(other))
         })
     })
+}
+
+/// Probability that such a cause brings an effect of the rule about, as far as it would be a beginning.
+pub(super) fn weight(rule: &Rule, cause: &Row) -> f64 {
+    rule.prior * (cause.spontaneous / LEAST_SPONTANEOUS).min(1.0)
 }
 
 /// The same by observer and the place where it would have looked.

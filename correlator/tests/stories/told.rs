@@ -1,5 +1,6 @@
 //! What holds for every incident, whatever it is about.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bus_schema::event::Body;
@@ -33,24 +34,24 @@ fn a_restart_at_any_message_changes_nothing() {
     );
 }
 
+/// What an observer of the node says of its only hook.
+fn says(log: &mut Log, observer: &str, coverage: Coverage, reason: &str) {
+    let capability = Capability {
+        observer: observer.into(),
+        hook: "exec".into(),
+        coverage,
+        reason: reason.into(),
+        ..Capability::default()
+    };
+    let node = Entity::of_node("n1");
+    log.add(3, Severity::Warning, node, None, Body::Capability(capability));
+}
+
 #[test]
 fn where_an_observer_is_missing_the_incident_says_so_and_is_less_sure() {
     let seeing = leak().replay().last().unwrap().confidence;
     let mut log = leak();
-    let gone = Capability {
-        observer: "process-signals".into(),
-        hook: "exec".into(),
-        coverage: Coverage::Missing,
-        reason: "no BTF".into(),
-        ..Capability::default()
-    };
-    log.add(
-        3,
-        Severity::Warning,
-        Entity::of_node("n1"),
-        None,
-        Body::Capability(gone),
-    );
+    says(&mut log, "process-signals", Coverage::Missing, "no BTF");
     let incidents = log.replay();
     let last = incidents.last().unwrap();
     assert!(last.confidence < seeing, "{} against {seeing}", last.confidence);
@@ -59,6 +60,42 @@ fn where_an_observer_is_missing_the_incident_says_so_and_is_less_sure() {
         "{:?}",
         last.completeness
     );
+}
+
+/// Completeness and confidence of the leak where these observers are missing, and all others see.
+fn without(missing: &[&str]) -> (f64, f64) {
+    let mut log = leak();
+    let book = RuleBook::embedded().unwrap();
+    let observers: BTreeSet<_> = book
+        .catalogue
+        .rows()
+        .map(|(_, row)| row.observer.as_str())
+        .collect();
+    for observer in observers {
+        let coverage = if missing.contains(&observer) {
+            Coverage::Missing
+        } else {
+            Coverage::Full
+        };
+        says(&mut log, observer, coverage, "not there");
+    }
+    let incidents = log.replay();
+    let last = incidents.last().unwrap();
+    (last.completeness.score, last.confidence)
+}
+
+#[test]
+fn an_observer_that_is_missing_takes_as_much_as_it_would_have_told_of() {
+    let (whole, sure) = without(&[]);
+    let (without_lookups, less_sure) = without(&["dns"]);
+    let (without_ends, _) = without(&["dns", "process-signals"]);
+    assert!((whole - 1.0).abs() < 1e-9 && less_sure <= sure, "{whole}");
+    assert!(
+        without_ends < without_lookups && without_lookups < whole,
+        "{without_ends} {without_lookups}"
+    );
+    // failed lookups are one of many reasons for a connection that fails
+    assert!(without_lookups > 0.5, "{without_lookups}");
 }
 
 #[test]

@@ -77,6 +77,8 @@ pub(crate) fn of(family: Family) -> &'static [Fault] {
             provoke: name_unknown,
             matches: is_name_unknown,
         }],
+        // It counts, and makes no record.
+        Family::Link => &[],
         Family::Container => &[
             Fault {
                 observer: "container-runtime",

@@ -90,6 +90,7 @@ fn the_charts_capabilities_suffice_and_none_of_them_can_be_spared() {
     let needed = [CapabilitySet::BPF, CapabilitySet::PERFMON];
     none_can_be_spared("network", &needed, Family::Network, Rung::ALL);
     none_can_be_spared("network", &needed, Family::Status, Rung::ALL);
+    none_can_be_spared("network", &needed, Family::Link, Rung::ALL);
     none_can_be_spared("process", &needed, Family::Process, Rung::ALL);
     none_can_be_spared("process", &needed, Family::Container, Rung::ALL);
     let mounted =

@@ -5,9 +5,9 @@ use std::path::Path;
 
 use ebpf::Family;
 use ebpf::raw::{
-    Asker, Cgroup, Clock, ConnectFailed, DnsAnswer, Edge, Exec, Exit, Field, Head, Http, Http2Begin,
-    Http2End, Http2Frame, HttpError, Layout, Listen, Listener, OomKill, Question, QuestionKey, Signal,
-    SumKey, Task,
+    Asker, Cgroup, Clock, ConnectFailed, DnsAnswer, DropKey, Drops, Edge, Exec, Exit, Field, Head, Http,
+    Http2Begin, Http2End, Http2Frame, HttpError, Layout, Listen, Listener, OomKill, Question, QuestionKey,
+    Signal, SumKey, Task,
 };
 use object::{Object as _, ObjectSection as _, SectionKind};
 
@@ -128,6 +128,8 @@ fn every_mirror_has_the_offsets_of_its_c_struct() {
     check::<Http2Begin>(&all);
     check::<Http2Frame>(&all);
     check::<Http2End>(&all);
+    check::<DropKey>(&all);
+    check::<Drops>(&all);
 }
 
 /// Sections with programs, and what is told of each kind of record, in an object.
@@ -157,5 +159,5 @@ fn the_other_architecture_has_the_same_programs_and_records() {
         assert_eq!(contents(&native), contents(&foreign), "{name:?}");
         compared += 1;
     }
-    assert_eq!(compared, 8);
+    assert_eq!(compared, 9);
 }

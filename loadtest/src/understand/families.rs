@@ -17,9 +17,29 @@ use crate::campaign::scenario::Kind;
 use crate::campaign::score::{Row, Verdict};
 use crate::corpus::Case;
 
-/// Claims by family.
+/// What was said of one fault.
+#[derive(Debug, Clone, Copy)]
+struct Said {
+    /// Probability that the model held.
+    held: f64,
+    /// What it was told with, as far as observers could see.
+    told: f64,
+    is_right: bool,
+}
+
+impl Said {
+    fn held(self) -> Claim {
+        (self.held, self.is_right)
+    }
+
+    fn told(self) -> Claim {
+        (self.told, self.is_right)
+    }
+}
+
+/// What was said, by family.
 #[derive(Debug, Clone, Default)]
-pub struct Families(BTreeMap<String, Vec<Claim>>);
+pub struct Families(BTreeMap<String, Vec<Said>>);
 
 impl Families {
     /// Adds what was claimed of recorded faults.
@@ -43,26 +63,24 @@ impl Families {
     }
 
     fn add(&mut self, family: &str, row: &Row) {
-        if let Some(claim) = claim(row) {
-            self.0.entry(family.to_owned()).or_default().push(claim);
+        if let Some(said) = said(row) {
+            self.0.entry(family.to_owned()).or_default().push(said);
         }
     }
 
     /// Every claim as it would be told by the map of all other families.
     fn left_out(&self) -> Vec<Claim> {
-        let told = self.0.iter().flat_map(|(family, claims)| {
+        let told = self.0.iter().flat_map(|(family, own)| {
             let others = self.0.iter().filter(|(other, _)| *other != family);
-            let others: Vec<Claim> = others.flat_map(|(_, claims)| claims.iter().copied()).collect();
-            let map = platt::fit(&others);
-            claims
-                .iter()
-                .map(move |(held, is_right)| (map.apply(*held), *is_right))
+            let others = others.flat_map(|(_, said)| said.iter().copied().map(Said::held));
+            let map = platt::fit(&others.collect::<Vec<_>>());
+            own.iter().map(move |said| (map.apply(said.held), said.is_right))
         });
         told.collect()
     }
 
-    fn all(&self) -> Vec<Claim> {
-        self.0.values().flatten().copied().collect()
+    fn all(&self, claim: fn(Said) -> Claim) -> Vec<Claim> {
+        self.0.values().flatten().copied().map(claim).collect()
     }
 }
 
@@ -71,23 +89,21 @@ fn condition(case: &Case, number: usize) -> Option<&str> {
     conditions.first().map(String::as_str)
 }
 
-/// What the model held for probable, and whether it was so; nothing of what is no fault, was not told, or was not seen whole, for
-/// which the map is not.
-fn claim(row: &Row) -> Option<Claim> {
-    let is_whole = row.completeness.is_some_and(|completeness| completeness >= 1.0);
-    let told = row.confidence.filter(|_| is_whole && row.kind == Kind::Fault)?;
-    Some((APPLIED.invert(told), row.root == Verdict::Right))
+/// Nothing of what is no fault or was not told.
+fn said(row: &Row) -> Option<Said> {
+    let told = row.confidence.filter(|_| row.kind == Kind::Fault)?;
+    Some(Said {
+        held: APPLIED.invert_seen(told, row.completeness?),
+        told,
+        is_right: row.root == Verdict::Right,
+    })
 }
 
 impl fmt::Display for Families {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (all, left_out) = (self.all(), self.left_out());
+        let (all, told, left_out) = (self.all(Said::held), self.all(Said::told), self.left_out());
         let wrong = all.iter().filter(|(_, is_right)| !is_right).count();
         let Map { slope, offset } = platt::fit(&all);
-        let told: Vec<Claim> = all
-            .iter()
-            .map(|(held, is_right)| (APPLIED.apply(*held), *is_right))
-            .collect();
         writeln!(
             f,
             "calibration over {} claims of {} families, {wrong} of them wrong, each family judged by the map of all others:",
@@ -116,8 +132,13 @@ mod tests {
     use super::*;
 
     /// A family that is held for probable with 0.8, and right so many times of forty.
-    fn family(right: usize) -> Vec<Claim> {
-        (0..40).map(|number| (0.8, number < right)).collect()
+    fn family(right: usize) -> Vec<Said> {
+        let said = |number| Said {
+            held: 0.8,
+            told: 0.8,
+            is_right: number < right,
+        };
+        (0..40).map(said).collect()
     }
 
     fn families(all: &[(&str, usize)]) -> Families {
@@ -131,7 +152,7 @@ mod tests {
     fn a_family_is_judged_by_the_others_alone() {
         let error = |claims: Vec<Claim>| Calibration::of(claims.into_iter()).error();
         let alike = families(&[("a", 38), ("b", 38), ("c", 38)]);
-        assert!(error(alike.left_out()) < 0.05 && error(alike.all()) > 0.1);
+        assert!(error(alike.left_out()) < 0.05 && error(alike.all(Said::held)) > 0.1);
         // one that is never right cannot help itself by its own fit
         let stranger = families(&[("a", 38), ("b", 38), ("c", 0)]);
         let worst = stranger

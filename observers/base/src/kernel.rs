@@ -52,9 +52,11 @@ pub enum Error {
 fn ring_bytes(family: ebpf::Family) -> u32 {
     match family {
         ebpf::Family::Status => 4 << 20,
-        ebpf::Family::Network | ebpf::Family::Process | ebpf::Family::Container | ebpf::Family::Dns => {
-            1 << 20
-        }
+        ebpf::Family::Network
+        | ebpf::Family::Process
+        | ebpf::Family::Container
+        | ebpf::Family::Dns
+        | ebpf::Family::Link => 1 << 20,
     }
 }
 

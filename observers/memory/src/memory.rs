@@ -1,8 +1,9 @@
-//! The memory observer: growth of control groups towards their limits, and pressure of the node.
+//! The memory observer: growth of control groups towards their limits, tasks that wait for memory, and pressure of the node.
 
 pub mod accounting;
 pub mod growth;
 pub mod pressure;
+pub mod throttle;
 
 use std::collections::HashMap;
 use std::io::ErrorKind;
@@ -10,7 +11,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use bus_schema::event::Body;
-use bus_schema::event::memory::MemoryGrowth;
+use bus_schema::event::memory::{MemoryGrowth, MemoryThrottled};
 use bus_schema::{Entity, Severity};
 use futures_util::future::BoxFuture;
 use observer_base::family::Error;
@@ -20,6 +21,7 @@ use tokio::time::MissedTickBehavior;
 
 use accounting::{Usage, Version};
 use growth::{Growth, Trend};
+use throttle::{Throttle, Throttled};
 
 const SECOND_NS: u64 = 1_000_000_000;
 /// Groups whose memory moves are looked at this often, the others once a second.
@@ -66,6 +68,7 @@ struct Group {
     entity: Entity,
     path: String,
     trend: Trend,
+    throttle: Throttle,
     fast_until_ns: u64,
     sampled_ns: u64,
     told_ns: u64,
@@ -109,6 +112,7 @@ impl Sampler {
             let usage = version.read(&mount, &group.path);
             if let Ok(usage) = &usage {
                 drafts.extend(group.take(usage, now_ns));
+                drafts.extend(group.look_for_waiting(&mount, now_ns));
             }
             // What cannot be read at the moment may be read at the next.
             !usage.is_err_and(|error| error.kind() == ErrorKind::NotFound)
@@ -180,6 +184,7 @@ impl Group {
             entity,
             path,
             trend: Trend::default(),
+            throttle: Throttle::default(),
             fast_until_ns: 0,
             sampled_ns: 0,
             told_ns: 0,
@@ -205,6 +210,25 @@ impl Group {
             self.entity.clone(),
             Body::MemoryGrowth(body(growth, usage)),
         ))
+    }
+
+    /// What its tasks wait for; version 1 of control groups makes nobody wait.
+    fn look_for_waiting(&mut self, mount: &Path, now_ns: u64) -> Option<Draft> {
+        let waiting = self.throttle.look(mount, &self.path, now_ns)?;
+        Some(Draft::new(
+            now_ns,
+            Severity::Warning,
+            self.entity.clone(),
+            Body::MemoryThrottled(throttled(waiting)),
+        ))
+    }
+}
+
+fn throttled(throttled: Throttled) -> MemoryThrottled {
+    MemoryThrottled {
+        high_bytes: throttled.high.bytes,
+        throttled_cgroup: throttled.high.group,
+        stalled_percent: 100.0 * throttled.stalled,
     }
 }
 

@@ -6,6 +6,7 @@ pub mod convert;
 pub mod dns;
 pub mod families;
 pub mod http2;
+pub mod link;
 pub mod listeners;
 pub mod namespaces;
 pub mod proxies;
@@ -26,6 +27,7 @@ impl Family for Network {
         match token {
             "network" => Some(Box::new(connections::Connections)),
             "dns" => Some(Box::new(dns::Dns)),
+            "link" => Some(Box::new(link::Link)),
             "status" => Some(Box::new(status::Status)),
             _ => None,
         }

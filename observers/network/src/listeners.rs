@@ -151,7 +151,8 @@ fn of_socket(socket: &TcpNetEntry, netns: u32, task: Task) -> Found {
     }
 }
 
-fn task(process: &Process) -> Option<Task> {
+/// The process as the kernel's records would name it.
+pub(crate) fn task(process: &Process) -> Option<Task> {
     let stat = process.stat().ok()?;
     let mut comm = [0; 16];
     comm.iter_mut()

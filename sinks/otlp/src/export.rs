@@ -1,21 +1,31 @@
 //! Sends traces and log records to an OTLP endpoint.
 
 use bus_schema::Incident;
-use opentelemetry_otlp::{LogExporter, SpanExporter, WithTonicConfig};
+use opentelemetry_otlp::{LogExporter, SpanExporter};
 use opentelemetry_sdk::error::OTelSdkError;
 use opentelemetry_sdk::logs::{LogBatch, LogExporter as _};
 use opentelemetry_sdk::trace::SpanExporter as _;
 use tonic::Code;
-use tonic::transport::Channel;
 
-use crate::endpoint::{self, Settings};
+use crate::endpoint::{self, Settings, Signal};
+use crate::transport::Transport;
 use crate::{logs, trace};
+
+/// Answers of a backend by the gRPC status and the HTTP statuses that say them.
+struct Answer(Code, &'static [u16]);
+
+/// It will not take this, whenever it is sent.
+const REFUSED: Answer = Answer(Code::InvalidArgument, &[400, 413, 422]);
+/// It has had too much: in all, or of this.
+const EXHAUSTED: Answer = Answer(Code::ResourceExhausted, &[429]);
+/// It does not know the signal.
+const UNKNOWN: Answer = Answer(Code::Unimplemented, &[404, 405, 501]);
 
 /// Connections to the backend. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Exporter {
-    traces: Channel,
-    logs: Channel,
+    traces: Transport,
+    logs: Transport,
 }
 
 /// Why an incident was not exported.
@@ -41,20 +51,20 @@ pub enum Error {
 impl Error {
     /// Whether the backend would refuse the same incident for ever.
     pub fn is_final(&self) -> bool {
-        self.is_answer(Code::InvalidArgument)
+        self.is_answer(&REFUSED)
     }
 
     /// Whether the backend has had too much: in all, and then it takes the same later, or of this incident.
     pub fn is_exhausted(&self) -> bool {
-        self.is_answer(Code::ResourceExhausted)
+        self.is_answer(&EXHAUSTED)
     }
 
-    fn is_answer(&self, code: Code) -> bool {
+    fn is_answer(&self, answer: &Answer) -> bool {
         match self {
             Self::Export {
                 source: OTelSdkError::InternalFailure(why),
                 ..
-            } => is_status(why, code),
+            } => answer.is_in(why),
             Self::Export { .. } | Self::Endpoint(_) | Self::Setup(_) => false,
         }
     }
@@ -65,8 +75,8 @@ impl Exporter {
     /// again when the connection is lost.
     pub fn new(settings: &Settings) -> Result<Self, Error> {
         let exporter = Self {
-            traces: settings.traces()?,
-            logs: settings.logs()?,
+            traces: settings.transport(Signal::Traces)?,
+            logs: settings.transport(Signal::Logs)?,
         };
         // What the library finds wrong is wrong from the start.
         exporter.spans()?;
@@ -95,7 +105,7 @@ impl Exporter {
             match exporter.export(LogBatch::new(&batch)).await {
                 Ok(()) => {}
                 // A backend for traces alone, such as Jaeger: the evidence is in the spans too.
-                Err(OTelSdkError::InternalFailure(why)) if is_status(&why, Code::Unimplemented) => {
+                Err(OTelSdkError::InternalFailure(why)) if UNKNOWN.is_in(&why) => {
                     tracing::debug!("the OTLP backend takes no log records");
                     return Ok(());
                 }
@@ -111,23 +121,19 @@ impl Exporter {
     }
 
     fn spans(&self) -> Result<SpanExporter, Error> {
-        let builder = SpanExporter::builder().with_tonic();
-        builder
-            .with_channel(self.traces.clone())
-            .build()
-            .map_err(Error::Setup)
+        self.traces.spans().map_err(Error::Setup)
     }
 
     fn records(&self) -> Result<LogExporter, Error> {
-        let builder = LogExporter::builder().with_tonic();
-        builder
-            .with_channel(self.logs.clone())
-            .build()
-            .map_err(Error::Setup)
+        self.logs.records().map_err(Error::Setup)
     }
 }
 
-/// The exporter gives gRPC's status as text only.
-fn is_status(why: &str, code: Code) -> bool {
-    why.contains(&format!("gRPC code: {code:?}"))
+impl Answer {
+    /// The exporter gives a status as text only.
+    fn is_in(&self, why: &str) -> bool {
+        let Self(code, statuses) = self;
+        let is_status = |status: &u16| why.ends_with(&format!("status code: {status}"));
+        why.contains(&format!("gRPC code: {code:?}")) || statuses.iter().any(is_status)
+    }
 }

@@ -7,4 +7,6 @@ pub mod ids;
 pub mod logs;
 pub mod resource;
 pub mod run;
+mod tls;
 pub mod trace;
+mod transport;

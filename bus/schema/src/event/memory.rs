@@ -22,3 +22,16 @@ pub struct MemoryGrowth {
     /// How well a line fits the samples, 0 to 1 (coefficient of determination).
     pub fit: f64,
 }
+
+/// The subject's control group is above `memory.high`, its own or an ancestor's: nobody is killed, but whoever asks for memory waits
+/// until some is taken back.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct MemoryThrottled {
+    /// What is allowed before tasks wait, bytes.
+    pub high_bytes: u64,
+    /// Path of the group that has it.
+    pub throttled_cgroup: String,
+    /// Share of the last second in which some task of the subject waited for memory, percent.
+    pub stalled_percent: f64,
+}

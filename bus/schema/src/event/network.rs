@@ -120,6 +120,38 @@ pub struct QueueFull {
     pub waiting: u64,
 }
 
+/// Why packets were dropped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DropReason {
+    /// By a packet filter, a network policy or traffic control.
+    Filter,
+    /// Nobody has the next address on that link.
+    Neighbour,
+    /// They were larger than the link takes, and not to be split.
+    TooBig,
+    /// A queue of the device or of the kernel was full.
+    Queue,
+    /// No route leads there.
+    Route,
+    /// A reason of a later version.
+    #[default]
+    #[serde(other)]
+    Unknown,
+}
+
+/// `count` packets between the subject, who calls, and the object were dropped on this node in the window.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PacketsDropped {
+    /// Why.
+    pub reason: DropReason,
+    /// Whether the object sent them.
+    pub answers: bool,
+    /// Number of their protocol (IANA): 1 ICMP, 6 TCP, 17 UDP, 58 `ICMPv6`.
+    pub protocol: u8,
+}
+
 /// TCP of the whole node within one window.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]

@@ -8,10 +8,10 @@ use crate::event::dns::{DnsFailed, DnsProblem, DnsStats};
 use crate::event::kubernetes::{
     Action, Aspect, Difference, ImageChanged, ObjectState, Reason, SpecChanged, State,
 };
-use crate::event::memory::MemoryGrowth;
+use crate::event::memory::{MemoryGrowth, MemoryThrottled};
 use crate::event::network::{
-    ConnectFailed, ConnectFailure, EdgeStats, Listening, Network, NetworkNamespace, QueueFull, Role,
-    SocketQueue, TcpStats,
+    ConnectFailed, ConnectFailure, DropReason, EdgeStats, Listening, Network, NetworkNamespace,
+    PacketsDropped, QueueFull, Role, SocketQueue, TcpStats,
 };
 use crate::event::node::{Capability, Coverage, Loss, NodePressure};
 use crate::event::process::{Executable, ExecutableChanged, ProcessExited, SignalSent};
@@ -55,6 +55,11 @@ pub fn body(kind: Kind) -> Body {
             queue: SocketQueue::Accept,
             waiting: 2,
         }),
+        Kind::PacketsDropped => Body::PacketsDropped(PacketsDropped {
+            reason: DropReason::Filter,
+            answers: true,
+            protocol: 6,
+        }),
         Kind::TcpStats => Body::TcpStats(TcpStats {
             retransmits: Some(2),
             established: 7,
@@ -95,6 +100,11 @@ pub fn body(kind: Kind) -> Body {
             limited_cgroup: "/a".into(),
             time_to_limit_ns: Some(7),
             fit: 0.5,
+        }),
+        Kind::MemoryThrottled => Body::MemoryThrottled(MemoryThrottled {
+            high_bytes: 50 << 20,
+            throttled_cgroup: "/shop/cache".into(),
+            stalled_percent: 83.5,
         }),
         Kind::ExecutableChanged => Body::ExecutableChanged(ExecutableChanged {
             old: executable("v1"),

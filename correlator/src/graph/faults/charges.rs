@@ -29,7 +29,7 @@ impl Suspect {
 }
 
 /// Everything that may have brought an effect about.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(in crate::graph) struct Charges {
     /// Who may be at fault.
     pub(in crate::graph) suspects: Vec<Charged>,
@@ -42,7 +42,7 @@ pub(in crate::graph) struct Charges {
 }
 
 /// One suspect of an effect.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(in crate::graph) struct Charged {
     pub(in crate::graph) suspect: Suspect,
     pub(in crate::graph) strength: Strength,
@@ -55,7 +55,7 @@ pub(in crate::graph) struct Charged {
 }
 
 /// One thing of all that was changed by an edit.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(in crate::graph) struct Aspect {
     /// The episode that tells of it.
     pub(in crate::graph) episode: EventId,
@@ -66,7 +66,7 @@ pub(in crate::graph) struct Aspect {
 }
 
 /// How strongly a cause drives an effect.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(in crate::graph) struct Strength {
     /// Probability that it brings the effect about.
     pub(in crate::graph) weight: f64,

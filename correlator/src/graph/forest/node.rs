@@ -90,6 +90,27 @@ impl Node {
         }
     }
 
+    /// Whether it was linked as the other one: then it is judged as that was.
+    pub(super) fn is_linked_as(&self, other: &Self) -> bool {
+        let same_links = self.links.len() == other.links.len()
+            && self
+                .links
+                .iter()
+                .zip(&other.links)
+                .all(|(one, other)| one.weighs_as(other));
+        let same_missed = self.missed.len() == other.missed.len()
+            && self
+                .missed
+                .iter()
+                .zip(&other.missed)
+                .all(|(one, other)| one.weighs_as(other));
+        same_links
+            && same_missed
+            && self.cause_at == other.cause_at
+            && (self.spontaneous, self.is_suffered) == (other.spontaneous, other.is_suffered)
+            && self.began_ns == other.began_ns
+    }
+
     /// With the cause that its former self had.
     pub(in crate::graph) fn instead_of(self, former: Option<Self>) -> Self {
         let Some(former) = former else { return self };
@@ -245,6 +266,11 @@ impl Node {
 }
 
 impl Missed {
+    fn weighs_as(&self, other: &Self) -> bool {
+        (&self.observer, &self.place, &self.label) == (&other.observer, &other.place, &other.label)
+            && (self.weight, self.blindness) == (other.weight, other.blindness)
+    }
+
     /// How likely it is to have happened unseen and to explain the effect.
     fn chance(&self) -> f64 {
         self.weight * self.blindness

@@ -17,7 +17,7 @@ use super::backend::Backend;
 const HANDSHAKE: u8 = 22;
 
 /// What the correlator tells.
-fn incident() -> Incident {
+pub(crate) fn incident() -> Incident {
     let text = include_str!("../../../../cli/tests/incident.json");
     serde_json::from_str(text).unwrap()
 }
@@ -50,6 +50,11 @@ async fn nothing_is_said_in_the_clear_unless_it_is_asked_for() {
     assert_eq!(insecure.await, b'P', "HTTP/2's preface");
     let http = first_byte(|at| Settings::to(&format!("http://{at}"))).await;
     assert_eq!(http, b'P');
+    let over_http = |at: SocketAddr| Settings {
+        protocol: Some("http/protobuf".to_owned()),
+        ..Settings::to(&at.to_string())
+    };
+    assert_eq!(first_byte(over_http).await, HANDSHAKE);
 }
 
 #[tokio::test]
@@ -61,23 +66,23 @@ async fn each_signal_may_have_an_endpoint_of_its_own() {
     assert_eq!(traces.await, HANDSHAKE);
 }
 
-type Authority = CertifiedIssuer<'static, KeyPair>;
+pub(crate) type Authority = CertifiedIssuer<'static, KeyPair>;
 
-fn authority() -> Authority {
+pub(crate) fn authority() -> Authority {
     let mut params = CertificateParams::default();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
 }
 
 /// Certificate and key of `name`, PEM.
-fn signed(authority: &Authority, name: &str) -> (String, String) {
+pub(crate) fn signed(authority: &Authority, name: &str) -> (String, String) {
     let key = KeyPair::generate().unwrap();
     let params = CertificateParams::new([name.to_owned()]).unwrap();
     let certificate = params.signed_by(&key, authority).unwrap();
     (certificate.pem(), key.serialize_pem())
 }
 
-fn write(folder: &Path, name: &str, text: &str) -> String {
+pub(crate) fn write(folder: &Path, name: &str, text: &str) -> String {
     let file = folder.join(name);
     std::fs::write(&file, text).unwrap();
     file.to_str().unwrap().to_owned()
@@ -98,7 +103,7 @@ async fn exported(authority: &Authority, settings: Settings) -> usize {
     };
     let (port, serving) = backend.serve(Server::builder().tls_config(tls).unwrap()).await;
     let to = Settings {
-        endpoint: format!("https://localhost:{port}"),
+        endpoint: Some(format!("https://localhost:{port}")),
         ..settings
     };
     let is_taken = Exporter::new(&to).unwrap().export(&incident()).await.is_ok();
@@ -146,10 +151,10 @@ async fn what_cannot_work_is_refused_at_the_start_with_what_to_do() {
         (Settings::to("no url"), "no url"),
         (
             Settings {
-                protocol: Some("http/protobuf".to_owned()),
+                protocol: Some("http/json".to_owned()),
                 ..Settings::to("http://localhost:4318")
             },
-            "4317",
+            "http/protobuf",
         ),
         (
             Settings {

@@ -3,4 +3,5 @@
 
 mod backend;
 mod endpoint;
+mod http;
 mod receiver;

@@ -54,12 +54,12 @@ impl Neighbour {
         format!("{TEST_NETWORK}.{}.2", self.number)
     }
 
-    /// Lets one in `100 / percent` of the packets that leave the other end for TCP's port be lost.
-    pub(crate) fn loses(&self, percent: u32) {
-        let rule = format!("add rule ip loss out meta l4proto tcp numgen random mod 100 lt {percent} drop");
+    /// Adds a rule of `nft` to what leaves the other end, such as `tcp dport 80 drop`.
+    pub(crate) fn filters(&self, rule: &str) {
+        let rule = format!("add rule ip told out {rule}");
         for command in [
-            "add table ip loss",
-            "add chain ip loss out { type filter hook output priority 0; }",
+            "add table ip told",
+            "add chain ip told out { type filter hook output priority 0; }",
             &rule,
         ] {
             let arguments = ["netns", "exec", &self.name, "nft", command];

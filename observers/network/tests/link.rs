@@ -1,0 +1,150 @@
+//! Packets that are dropped between two ends for real, each with the reason, and nothing of traffic that is well.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[path = "../../base/tests/harness/context.rs"]
+mod context;
+#[path = "../../base/tests/harness/neighbour.rs"]
+mod neighbour;
+#[path = "../../base/tests/harness/told.rs"]
+mod told;
+
+use std::net::{IpAddr, TcpListener, UdpSocket};
+use std::process::Command;
+
+use bus_schema::event::network::{DropReason, PacketsDropped};
+use bus_schema::event::{Body, Event};
+use neighbour::Neighbour;
+use observer_network::Network;
+use told::Told;
+
+const OBSERVER: &str = "link";
+/// Connects and says how that went, with a second of patience.
+const CONNECT: &str = "import socket,sys
+try: socket.create_connection((sys.argv[1], int(sys.argv[2])), float(sys.argv[3])); print('connected')
+except OSError as error: print(error)";
+
+fn python(arguments: &[&str]) -> Vec<String> {
+    let words = ["/usr/bin/python3", "-c"].iter().chain(arguments);
+    words.map(|word| (*word).to_owned()).collect()
+}
+
+/// What a command says.
+fn run(command: &[String]) -> String {
+    let (program, arguments) = command.split_first().unwrap();
+    let output = Command::new(program).args(arguments).output().unwrap();
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn connect_from(end: &Neighbour, to: &str, port: u16, patience: &str) -> String {
+    let command = python(&[CONNECT, to, &port.to_string(), patience]);
+    let words: Vec<_> = command.iter().map(String::as_str).collect();
+    run(&end.inside(&words))
+}
+
+/// Packets that the counters of an end's rules have seen.
+fn packets_filtered(end: &Neighbour) -> u64 {
+    let text = run(&end.inside(&["nft", "list", "table", "ip", "told"]));
+    let mut words = text.split_whitespace().skip_while(|word| *word != "packets");
+    words.nth(1).unwrap().parse().unwrap()
+}
+
+/// Adds a link behind an end, which takes packets of 1300 bytes; gives an address there that nobody has.
+fn small_link_behind(end: &Neighbour) -> String {
+    let network = end.ip().replace("198.18", "198.19");
+    let network = network.trim_end_matches(char::is_numeric);
+    let script = format!(
+        "ip link add behind mtu 1300 type veth peer name beyond; ip link set beyond up; ip addr add {network}1/24 dev behind
+        ip link set behind up; echo 1 >/proc/sys/net/ipv4/ip_forward"
+    );
+    run(&end.inside(&["sh", "-ec", &script]));
+    let route = ["ip", "route", "add", &format!("{network}0/24"), "via", &end.ip()];
+    run(&route.map(ToOwned::to_owned));
+    format!("{network}7")
+}
+
+/// What was dropped on the way to this address.
+fn dropped<'a>(event: &'a Event, to: &str) -> Option<&'a PacketsDropped> {
+    let Body::PacketsDropped(dropped) = &event.body else {
+        return None;
+    };
+    let address = event.object.as_ref()?.address.as_ref()?;
+    (address.ip == to.parse::<IpAddr>().unwrap()).then_some(dropped)
+}
+
+fn counted(events: &[Event], to: &str) -> u64 {
+    let own = events.iter().filter(|event| dropped(event, to).is_some());
+    own.map(|event| event.count).sum()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs CAP_BPF"]
+async fn what_a_filter_drops_is_told_with_both_ends_as_often_as_the_filter_says() {
+    let mut told = Told::by::<Network>(OBSERVER).await;
+    let end = Neighbour::new();
+    let listener = TcpListener::bind((end.host(), 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    assert_eq!(connect_from(&end, &end.host(), port, "5"), "connected\n");
+    end.filters(&format!("tcp dport {port} counter drop"));
+    assert_eq!(connect_from(&end, &end.host(), port, "1.5"), "timed out\n");
+    let said = packets_filtered(&end);
+    assert!(said >= 2, "{said}");
+    let mut count = 0;
+    let events = told
+        .until(|event| {
+            count += dropped(event, &end.host()).map_or(0, |_| event.count);
+            count >= said
+        })
+        .await;
+    assert_eq!(
+        counted(&events, &end.host()),
+        said,
+        "and none of the good connection"
+    );
+    let first = events
+        .iter()
+        .find(|event| dropped(event, &end.host()).is_some())
+        .unwrap();
+    assert_eq!(
+        dropped(first, &end.host()).unwrap(),
+        &PacketsDropped {
+            reason: DropReason::Filter,
+            answers: false,
+            protocol: 6
+        }
+    );
+    assert_eq!(
+        first.object.as_ref().unwrap().address.as_ref().unwrap().port,
+        port
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs CAP_BPF"]
+async fn an_address_that_nobody_has_and_a_link_that_is_too_small_are_told_apart() {
+    let mut told = Told::by::<Network>(OBSERVER).await;
+    let end = Neighbour::new();
+    let nobody = format!("{}77", end.host().trim_end_matches(char::is_numeric));
+    assert!(connect_from(&end, &nobody, 80, "10").contains("No route to host"));
+    let neighbour = told.until(|event| dropped(event, &nobody).is_some()).await;
+    let of = |events: &[Event], to: &str| {
+        events
+            .iter()
+            .rev()
+            .find_map(|event| dropped(event, to))
+            .unwrap()
+            .reason
+    };
+    assert_eq!(of(&neighbour, &nobody), DropReason::Neighbour);
+
+    let behind = small_link_behind(&end);
+    let socket = UdpSocket::bind((end.host(), 0)).unwrap();
+    rustix::net::sockopt::set_ip_mtu_discover(&socket, rustix::net::sockopt::Ipv4PathMtuDiscovery::PROBE)
+        .unwrap();
+    socket.send_to(&[0; 1200], (behind.as_str(), 9)).unwrap();
+    socket.send_to(&[0; 1400], (behind.as_str(), 9)).unwrap();
+    let is_too_big =
+        |event: &Event| dropped(event, &behind).is_some_and(|dropped| dropped.reason == DropReason::TooBig);
+    let events = told.until(is_too_big).await;
+    let large: Vec<_> = events.iter().filter(|event| is_too_big(event)).collect();
+    assert_eq!(large.iter().map(|event| event.count).sum::<u64>(), 1, "{large:?}");
+}
