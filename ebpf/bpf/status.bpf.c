@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /* HTTP from the socket layer's own tracepoints (6.3 and newer): nothing runs for files, the socket is an argument, and
- * the payload is found through the system call that is under way. */
+ * the payload is found through the system call that is under way. Here alone HTTP/2 is followed too. */
 #include "payload.bpf.h"
 
 static __always_inline __u64 moved_at(struct tcp_sock *tcp, const bool direct)
@@ -48,6 +48,8 @@ enum {
 /* Alike on all architectures, as all that came after 5.0. */
 enum { IO_URING_SETUP = 425, IO_URING_ENTER = 426 };
 
+#include "http2.bpf.h"
+
 /* Reading user memory is most of a run's cost, so a socket that never spoke HTTP is asked ever more rarely. */
 #define PATIENCE 16
 #define SELDOM 63
@@ -58,14 +60,6 @@ struct {
 	__type(key, int);
 	__type(value, struct tapio_conversation);
 } conversations SEC(".maps");
-
-/* Messages of which nobody knows whether they are HTTP, or what a response says: their bytes cannot be read. */
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, __u64);
-} unread SEC(".maps");
 
 /* What follows an answer in the direction of requests is one, or the rest of one that was answered early: should
  * nothing be answered, nobody was waiting for certain. Should it be a rest, the request that really comes next is read,
@@ -172,16 +166,27 @@ static __always_inline void go_on(struct tapio_conversation *at, struct sock *sk
 static __always_inline void pass_unread(struct tapio_conversation *at, struct sock *sk, bool is_io_uring,
 					__u32 direction)
 {
-	__u32 zero = 0;
-	__u64 *count = bpf_map_lookup_elem(&unread, &zero);
 	bool is_answer = at->since_ns && !asks(at, direction);
 
-	if (count && (is_answer || (!at->key.role && is_io_uring)))
-		*count += 1;
+	if (is_answer || (!at->key.role && is_io_uring))
+		count_unread(UNREAD);
 	if (is_answer)
 		at->since_ns = 0;
 	else if (at->key.role && !at->since_ns)
 		may_wait(at, sk);
+}
+
+/* Whether what is not HTTP/1 is HTTP/2. */
+static __always_inline bool may_be_http2(struct tapio_conversation *at, struct sock *sk, const struct head *head,
+					 __u64 length, __u64 begun_bytes, __u32 direction)
+{
+	if (is_preface(head))
+		at->is_http2 = speak_http2(sk, length, begun_bytes, direction);
+	else if (is_amid_http2(head))
+		count_unread(HTTP2_OLDER);
+	else
+		return false;
+	return true;
 }
 
 static __always_inline void read_message(struct tapio_conversation *at, struct sock *sk, __u64 length, __u32 direction)
@@ -192,20 +197,23 @@ static __always_inline void read_message(struct tapio_conversation *at, struct s
 	bool is_io_uring = task->flags & PF_IO_WORKER || number == IO_URING_ENTER || number == IO_URING_SETUP;
 	enum tapio_payload kind;
 	struct head head = {};
+	__u64 begun_bytes;
 
 	if (task->flags & PF_KTHREAD)
 		return;
 	if (is_io_uring || !is_readable(number))
 		return pass_unread(at, sk, is_io_uring, direction);
 	take_up(&head, at, direction);
+	begun_bytes = head.length;
 	read_head(&head, regs, length);
 	kind = kind_of_head(&head);
 	if (kind == RESPONSE)
 		finish(at, sk, head.line, &head.payload, direction, true);
 	else if (kind == REQUEST)
 		begin(at, sk, &head.payload, direction, true);
-	else if (!put_by(&head, at, direction))
-		go_on(at, sk, &head.payload, direction);
+	else if (at->key.role || !may_be_http2(at, sk, &head, length, begun_bytes, direction))
+		if (!put_by(&head, at, direction))
+			go_on(at, sk, &head.payload, direction);
 }
 
 static __always_inline struct tapio_conversation *known(struct sock *sk)
@@ -226,6 +234,14 @@ static __always_inline struct tapio_conversation *conversation_of(struct sock *s
 	return at ? at : conversation_at(sk, true, true);
 }
 
+static __always_inline void transfer_http2(struct sock *sk, int moved, __u32 direction)
+{
+	struct tapio_http2 *at = bpf_sk_storage_get(&http2, sk, 0, 0);
+
+	if (at)
+		follow(at, sk, moved, direction);
+}
+
 static __always_inline int transfer(struct sock *sk, int moved, __u32 direction)
 {
 	struct tapio_conversation *at;
@@ -233,10 +249,14 @@ static __always_inline int transfer(struct sock *sk, int moved, __u32 direction)
 	if (moved <= 0 || !is_tcp(sk, true))
 		return 0;
 	at = conversation_of(sk);
-	if (!at)
+	if (!at) {
 		count_full(TAPIO_HTTP_ERROR);
-	else if (is_worth_reading(at, sk, direction))
+		return 0;
+	}
+	if (!at->is_http2 && is_worth_reading(at, sk, direction))
 		read_message(at, sk, moved, direction);
+	if (at->is_http2)
+		transfer_http2(sk, moved, direction);
 	return 0;
 }
 
@@ -254,6 +274,14 @@ int BPF_PROG(received_btf, struct sock *sk, int moved, int flags)
 	return transfer(sk, moved, TAPIO_RECEIVED);
 }
 
+static __always_inline void change_http2(struct sock *sk, int from, int to)
+{
+	struct tapio_http2 *at = bpf_sk_storage_get(&http2, sk, 0, 0);
+
+	if (at)
+		end_http2(at, sk, from, to);
+}
+
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(changed_btf, struct sock *sk, int from, int to)
 {
@@ -265,7 +293,9 @@ int BPF_PROG(changed_btf, struct sock *sk, int from, int to)
 	if (!may_end_wait(from))
 		return 0;
 	at = known(sk);
-	if (at)
+	if (at && at->is_http2)
+		change_http2(sk, from, to);
+	else if (at)
 		end_wait(at, sk, from, to, true);
 	return 0;
 }

@@ -51,7 +51,7 @@ struct tapio_conversation {
 	__u32 by_checker; /* 1: its client does nothing but test servers */
 	__u32 begun_way;  /* which way a line went that has only begun; 0: none has */
 	__u32 begun_bytes;
-	__u32 pad;
+	__u32 is_http2; /* 1: it is followed elsewhere */
 	__u8 begun[TAPIO_LINE];
 };
 

@@ -221,6 +221,7 @@ struct tcp_sock {
 	u32 snd_nxt;
 	u32 rcv_nxt;
 	u32 copied_seq;
+	u32 write_seq;
 	u64 bytes_retrans;
 	u64 tcp_mstamp;
 };

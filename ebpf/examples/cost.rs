@@ -43,6 +43,7 @@ fn main() -> Result<()> {
             "5,000 connections with one HTTP exchange each",
             || (0..5_000).try_for_each(|_| exchanges(1)),
         ),
+        (Family::Status, "1,000 calls of gRPC", calls),
         (Family::Dns, "100,000 transfers that are no lookups", || {
             transfers(SHORT, 100_000)
         }),
@@ -136,6 +137,26 @@ fn exchanges(count: usize) -> Result<()> {
         server.read_exact(&mut request)?;
         server.write_all(RESPONSE)?;
         client.read_exact(&mut response)?;
+    }
+    Ok(())
+}
+
+/// So many as the ring has room for, which nobody empties. Each with headers and a body, answered by headers, a body and trailers, all known to the tables of headers.
+fn calls() -> Result<()> {
+    const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    const CALL: &[u8] = b"\0\0\x0c\x01\x04\0\0\0\x01\x83\x86\xc5\xc4\xc3\xc2\xc1\xc0\xbf\xbe\x88\x88\
+        \0\0\x05\0\x01\0\0\0\x01\0\0\0\0\0";
+    const ANSWER: &[u8] = b"\0\0\x04\x01\x04\0\0\0\x01\x88\xc0\xbf\xbe\0\0\x05\0\0\0\0\0\x01\0\0\0\0\0\
+        \0\0\x02\x01\x05\0\0\0\x01\xbe\xbf";
+    let (mut client, mut server) = pair()?;
+    let (mut call, mut answer) = ([0; CALL.len()], [0; ANSWER.len()]);
+    client.write_all(PREFACE)?;
+    server.read_exact(&mut [0; PREFACE.len()])?;
+    for _ in 0..1_000 {
+        client.write_all(CALL)?;
+        server.read_exact(&mut call)?;
+        server.write_all(ANSWER)?;
+        client.read_exact(&mut answer)?;
     }
     Ok(())
 }

@@ -21,7 +21,7 @@ mod sums;
 mod tracefs;
 
 pub use cost::{Cost, StatsGuard, enable_stats};
-pub use loaded::{Full, Loaded, Loss, TICK_NS};
+pub use loaded::{Full, Loaded, Loss, TICK_NS, Unread};
 pub use loader::{Error, Settings, load};
 pub use probes::Family;
 pub use reader::{Drained, Reader};

@@ -25,6 +25,18 @@ pub enum Full {
     Table,
 }
 
+/// Of which messages nobody knows what they say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u32)]
+pub enum Unread {
+    /// They may have been HTTP, and lay where they cannot be read.
+    Http = 0,
+    /// They seem to be HTTP/2 of a connection that is older than the programs.
+    Http2Older = 1,
+    /// They were HTTP/2 of a connection that could not be followed.
+    Http2Lost = 2,
+}
+
 /// What of one kind never reached user space, since the load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Loss {
@@ -126,9 +138,15 @@ impl Loaded {
         per_cpu_sum(&self.bpf, "retransmits", 0).map(Some)
     }
 
-    /// Messages since the load that may have been HTTP and could not be read, see [`Family::Status`].
-    pub fn unread_total(&self) -> Result<u64, Error> {
-        per_cpu_sum(&self.bpf, "unread", 0)
+    /// Whether frames of HTTP/2 are told ([`Family::Status`] in its first variant).
+    pub fn follows_http2(&self) -> bool {
+        let mut reports = self.reports.iter();
+        reports.any(|report| report.hook == "sock_send_length" && report.rung.is_some() && !report.superseded)
+    }
+
+    /// Messages since the load that could not be read, see [`Family::Status`].
+    pub fn unread_total(&self, of: Unread) -> Result<u64, Error> {
+        per_cpu_sum(&self.bpf, "unread", of as u32)
     }
 
     /// Takes out the questions to name servers that nobody answers any more at `now_ns` (`CLOCK_BOOTTIME`): those that were asked

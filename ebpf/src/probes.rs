@@ -8,7 +8,8 @@ use crate::report::{Need, Rung};
 pub enum Family {
     /// TCP connections and listeners.
     Network,
-    /// HTTP/1.x exchanges, where a system call hands over their bytes: those of `io_uring` and of files cannot be read.
+    /// HTTP/1.x exchanges and, from 6.3 on, frames of HTTP/2, where a system call hands over their bytes: those of `io_uring`
+    /// and of files cannot be read.
     Status,
     /// exec, exit, signals.
     Process,

@@ -8,6 +8,7 @@ use std::net::{IpAddr, Ipv6Addr};
 
 mod container;
 mod dns;
+mod http2;
 mod layout;
 mod link;
 mod network;
@@ -17,6 +18,7 @@ mod sums;
 
 pub use container::{Cgroup, OomKill};
 pub use dns::{Asker, DNS_BYTES, DnsAnswer, Question, QuestionKey};
+pub use http2::{HTTP2_BYTES, Http2Begin, Http2End, Http2Frame, Http2How};
 pub use layout::{Error, Field, Head, Layout, Task};
 pub use link::{DropKey, DropReason, Drops};
 pub use network::{ConnectFailed, Edge, Listen, Listener};
@@ -80,6 +82,12 @@ records! {
     Cgroup = 8,
     /// The answer of a name server; what its table had no room for are questions.
     DnsAnswer = 9,
+    /// A connection speaks HTTP/2; what there was no room for are connections.
+    Http2Begin = 10,
+    /// A part of a frame of HTTP/2.
+    Http2Frame = 11,
+    /// A connection of HTTP/2 ended, or was lost.
+    Http2End = 12,
 }
 
 impl TryFrom<u32> for Kind {

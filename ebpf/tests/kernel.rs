@@ -15,6 +15,9 @@ mod dns;
 #[path = "kernel/health_checks.rs"]
 mod health_checks;
 #[cfg(test)]
+#[path = "kernel/http2.rs"]
+mod http2;
+#[cfg(test)]
 #[path = "kernel/layout.rs"]
 mod layout;
 #[cfg(test)]

@@ -186,6 +186,7 @@ fn failure(round: u64) -> Body {
             role: Role::Client,
             status: 503,
             latency_ns: 2_000_000,
+            ..HttpError::default()
         })
     }
 }

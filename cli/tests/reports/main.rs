@@ -10,6 +10,7 @@
 mod calls;
 mod ends;
 mod exchanges;
+mod grpc;
 mod host;
 mod lookups;
 mod memory;

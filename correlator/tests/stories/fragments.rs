@@ -40,6 +40,7 @@ impl Log {
                 role: Role::Client,
                 status: 0,
                 latency_ns: 50 * MILLI,
+                ..HttpError::default()
             };
             self.add(
                 at + tenth * 100 * MILLI,

@@ -109,6 +109,7 @@ impl Log {
                 role: Role::Server,
                 status: 500,
                 latency_ns: 7,
+                ..HttpError::default()
             };
             let moment = at + tenth * 100 * MILLI;
             let body = Body::HttpError(error);

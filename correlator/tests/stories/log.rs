@@ -210,6 +210,7 @@ impl Log {
             role,
             status: 500,
             latency_ns: 7,
+            ..HttpError::default()
         };
         self.add(at, Severity::Warning, subject, object, Body::HttpError(error));
     }

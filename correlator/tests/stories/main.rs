@@ -3,6 +3,7 @@
 
 mod controls;
 mod fragments;
+mod grpc;
 mod kubernetes;
 mod latency;
 mod leak;

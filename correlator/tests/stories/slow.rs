@@ -144,6 +144,7 @@ fn silent_after(signal: i32) -> Vec<Incident> {
                 role: Role::Client,
                 status: 0,
                 latency_ns: 2 * SECOND,
+                ..HttpError::default()
             };
             let (client, body) = (process(caller, 33), Body::HttpError(given_up));
             log.add(

@@ -6,7 +6,8 @@ use std::path::Path;
 use ebpf::Family;
 use ebpf::raw::{
     Asker, Cgroup, Clock, ConnectFailed, DnsAnswer, DropKey, Drops, Edge, Exec, Exit, Field, Head, Http,
-    HttpError, Layout, Listen, Listener, OomKill, Question, QuestionKey, Signal, SumKey, Task,
+    Http2Begin, Http2End, Http2Frame, HttpError, Layout, Listen, Listener, OomKill, Question, QuestionKey,
+    Signal, SumKey, Task,
 };
 use object::{Object as _, ObjectSection as _, SectionKind};
 
@@ -124,6 +125,9 @@ fn every_mirror_has_the_offsets_of_its_c_struct() {
     check::<QuestionKey>(&all);
     check::<Asker>(&all);
     check::<DnsAnswer>(&all);
+    check::<Http2Begin>(&all);
+    check::<Http2Frame>(&all);
+    check::<Http2End>(&all);
     check::<DropKey>(&all);
     check::<Drops>(&all);
 }

@@ -8,7 +8,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use ebpf::raw::Role;
-use ebpf::{Family, Loaded};
+use ebpf::{Family, Loaded, Unread};
 use rustix::fs::{MemfdFlags, memfd_create, sendfile};
 
 use crate::status::{counted, entries_at};
@@ -171,7 +171,7 @@ const ERROR: &[u8] = b"HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n";
 /// An error that a server sends in this way; whether its status is known on the server's side, and whether something could
 /// not be read.
 fn known_of(loaded: &mut Loaded, answer: impl FnOnce(TcpStream) -> TcpStream) -> (bool, bool) {
-    let before = loaded.unread_total().unwrap();
+    let before = loaded.unread_total(Unread::Http).unwrap();
     let (mut client, mut server, port) = connection();
     client.write_all(REQUEST).unwrap();
     take(&mut server, REQUEST.len());
@@ -180,7 +180,10 @@ fn known_of(loaded: &mut Loaded, answer: impl FnOnce(TcpStream) -> TcpStream) ->
     let entries = entries_at(loaded, port);
     let of = |role| counted(&entries, role, 500);
     assert_eq!(of(Role::Client), 1, "its client reads it in any case");
-    (of(Role::Server) == 1, loaded.unread_total().unwrap() > before)
+    (
+        of(Role::Server) == 1,
+        loaded.unread_total(Unread::Http).unwrap() > before,
+    )
 }
 
 #[test]

@@ -47,10 +47,24 @@ pub enum Error {
     Wait(#[source] std::io::Error),
 }
 
+/// What has to wait in the ring until it is read. Of HTTP/2 each call is several records, and one that is lost costs all that its
+/// connection says later: there is room for half a second of ten thousand calls a second.
+fn ring_bytes(family: ebpf::Family) -> u32 {
+    match family {
+        ebpf::Family::Status => 4 << 20,
+        ebpf::Family::Network
+        | ebpf::Family::Process
+        | ebpf::Family::Container
+        | ebpf::Family::Dns
+        | ebpf::Family::Link => 1 << 20,
+    }
+}
+
 /// Loads the programs of `family` and says how well each hook works.
 pub fn load(family: ebpf::Family, context: &Context) -> Result<Loaded, Error> {
     let settings = ebpf::Settings {
         epoch_ns: context.clock.epoch_ns(),
+        ring_bytes: ring_bytes(family),
         ..ebpf::Settings::default()
     };
     let loaded = ebpf::load(family, settings).map_err(Error::Load)?;

@@ -1,5 +1,7 @@
 //! From kernel records to events; the only file that sees both.
 
+mod http2;
+
 use std::collections::{BTreeMap, HashMap};
 
 use bus_schema::entity::Address;
@@ -12,6 +14,8 @@ use ebpf::raw::{self, NO_RESPONSE};
 use observer_base::kernel::WINDOW_NS;
 use observer_base::task::subject;
 use observer_base::{Context, Draft};
+
+pub use http2::http2_failed;
 
 pub(crate) fn address(words: [u32; 4], port: u32, net_ns: u32) -> Entity {
     Entity::of_address(Address {
@@ -196,6 +200,7 @@ pub fn http_error(record: &raw::HttpError, context: &Context) -> Draft {
         role,
         status,
         latency_ns: record.latency_ns,
+        ..HttpError::default()
     });
     let peer_port = if role == Role::Server { 0 } else { record.peer_port };
     let time_ns = context.clock.unix_ns(record.head.time_ns);

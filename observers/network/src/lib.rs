@@ -5,6 +5,7 @@ pub mod connections;
 pub mod convert;
 pub mod dns;
 pub mod families;
+pub mod http2;
 pub mod link;
 pub mod listeners;
 pub mod namespaces;

@@ -1,17 +1,21 @@
-//! The status observer: HTTP/1.1 status and latency, from the first bytes of real payloads.
+//! The status observer: status and latency of HTTP/1.1, HTTP/2 and gRPC, from the first bytes of real payloads, and from the
+//! headers of frames.
 
-use ebpf::Loaded;
 use ebpf::raw::Record;
+use ebpf::{Loaded, Unread as Of};
 use futures_util::future::BoxFuture;
 use observer_base::family::Error;
 use observer_base::kernel::{self, Handler};
 use observer_base::{Context, Observer};
 
 use crate::convert;
-use crate::unread::Unread;
+use crate::http2::{Failed, Http2, Missed};
+use crate::unread::{self, Unread};
 
 /// Why exchanges are counted among those that are not told.
 const HEALTH_CHECK: &str = "health_check";
+/// Why they are lost.
+const TABLE_FULL: &str = "map_full";
 
 /// The observer.
 #[derive(Debug)]
@@ -21,10 +25,10 @@ impl Observer for Status {
     fn run(self: Box<Self>, context: Context) -> BoxFuture<'static, Result<(), Error>> {
         Box::pin(async move {
             let loaded = kernel::load(ebpf::Family::Status, &context)?;
-            let mut state = State {
-                context: context.clone(),
-                unread: Unread::default(),
-            };
+            if !loaded.follows_http2() {
+                context.emitter.capability(unread::without_http2());
+            }
+            let mut state = State::new(context.clone());
             kernel::pump(loaded, &context, &mut state).await?;
             Ok(())
         })
@@ -33,29 +37,84 @@ impl Observer for Status {
 
 struct State {
     context: Context,
-    unread: Unread,
+    http2: Http2,
+    /// Frames that user space could not understand, in all.
+    lost_frames: u64,
+    unread: [Unread; 3],
 }
 
 impl Handler for State {
     fn record(&mut self, record: &Record) {
         if let Record::HttpError(error) = record {
-            self.context
-                .emitter
-                .emit(convert::http_error(error, &self.context));
+            let draft = convert::http_error(error, &self.context);
+            self.context.emitter.emit(draft);
+        } else if let Record::Http2Begin(begin) = record {
+            self.http2.begin(begin);
+        } else if let Record::Http2Frame(frame) = record {
+            if let Some(failed) = self.http2.frame(frame, self.unix_ns(frame.moved_ns)) {
+                self.tell(&failed);
+            }
+        } else if let Record::Http2End(end) = record {
+            self.http2.end(end, self.unix_ns(end.moved_ns));
         }
     }
 
     fn second(&mut self, loaded: &mut Loaded, running: Option<u32>, _now_ns: u64) {
-        let drained = loaded.drain_http(running);
+        let clock = &self.context.clock;
+        let now_ns = clock.now_ns().saturating_sub(clock.epoch_ns());
+        for failed in self.http2.over(now_ns) {
+            self.tell(&failed);
+        }
+        let mut drained = loaded.drain_http(running);
+        drained.extend(self.http2.drain(running));
         let checks = convert::health_checks(&drained);
         self.context.process.metrics.drop_events(HEALTH_CHECK, checks);
         for draft in convert::exchanges(&drained, &self.context) {
             self.context.emitter.emit(draft);
         }
-        if let Ok(total) = loaded.unread_total()
-            && let Some(capability) = self.unread.second(total)
-        {
-            self.context.emitter.capability(capability);
+        self.tell_missed(loaded);
+    }
+}
+
+impl State {
+    fn new(context: Context) -> Self {
+        Self {
+            context,
+            http2: Http2::default(),
+            lost_frames: 0,
+            unread: [Unread::http(), Unread::http2_older(), Unread::http2_lost()],
+        }
+    }
+
+    /// UNIX time of `CLOCK_MONOTONIC`.
+    fn unix_ns(&self, moved_ns: u64) -> u64 {
+        self.context.clock.epoch_ns() + moved_ns
+    }
+
+    fn tell(&self, failed: &Failed) {
+        let draft = convert::http2_failed(failed, &self.context);
+        self.context.emitter.emit(draft);
+    }
+
+    fn tell_missed(&mut self, loaded: &Loaded) {
+        let Missed {
+            frames,
+            evicted,
+            uncounted,
+        } = self.http2.missed();
+        self.context.emitter.lost(TABLE_FULL, evicted + uncounted);
+        self.lost_frames += frames;
+        let totals = [
+            (Of::Http, 0),
+            (Of::Http2Older, 0),
+            (Of::Http2Lost, self.lost_frames),
+        ];
+        for (unread, (of, besides)) in self.unread.iter_mut().zip(totals) {
+            if let Ok(total) = loaded.unread_total(of)
+                && let Some(capability) = unread.second(total + besides)
+            {
+                self.context.emitter.capability(capability);
+            }
         }
     }
 }

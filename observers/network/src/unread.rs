@@ -5,15 +5,50 @@ use bus_schema::event::node::{Capability, Coverage};
 /// What is not read for so many seconds any more is over: who serves by `io_uring` is called more often.
 const QUIET_SECONDS: u32 = 60;
 
-/// What was told of messages that cannot be read.
-#[derive(Debug, Default)]
+/// What was told of messages of one kind that cannot be read.
+#[derive(Debug)]
 pub(crate) struct Unread {
+    hook: &'static str,
+    reason: &'static str,
     total: u64,
     /// Seconds for which it will still be told; 0: nothing is missing.
     remaining: u32,
 }
 
 impl Unread {
+    /// Bytes of HTTP/1 that lie where nobody may look.
+    pub(crate) fn http() -> Self {
+        Self::of(
+            "payload",
+            "messages of io_uring, or responses out of files, cannot be read: their HTTP status is not known",
+        )
+    }
+
+    /// Connections of HTTP/2 from before the observer.
+    pub(crate) fn http2_older() -> Self {
+        Self::of(
+            "http2_before",
+            "connections of HTTP/2 are older than the observer: what their headers say is not known",
+        )
+    }
+
+    /// Connections of HTTP/2 that could not be followed.
+    pub(crate) fn http2_lost() -> Self {
+        Self::of(
+            "http2",
+            "something of connections of HTTP/2 could not be read: what their headers say is not known any more",
+        )
+    }
+
+    fn of(hook: &'static str, reason: &'static str) -> Self {
+        Self {
+            hook,
+            reason,
+            total: 0,
+            remaining: 0,
+        }
+    }
+
     /// Takes the number of messages until now, once a second. Gives what there is to say when it changes.
     pub(crate) fn second(&mut self, total: u64) -> Option<Capability> {
         let is_more = total > std::mem::replace(&mut self.total, total);
@@ -23,24 +58,33 @@ impl Unread {
         } else {
             before.saturating_sub(1)
         };
-        ((before == 0) != (self.remaining == 0)).then(|| capability(is_more))
+        ((before == 0) != (self.remaining == 0)).then(|| self.capability(is_more))
+    }
+
+    fn capability(&self, is_missing: bool) -> Capability {
+        let (coverage, reason) = if is_missing {
+            (Coverage::Degraded, self.reason.to_owned())
+        } else {
+            (Coverage::Full, String::new())
+        };
+        Capability {
+            observer: "status".to_owned(),
+            hook: self.hook.to_owned(),
+            rung: "system_call".to_owned(),
+            coverage,
+            reason,
+        }
     }
 }
 
-fn capability(is_missing: bool) -> Capability {
-    let (coverage, reason) = if is_missing {
-        let reason =
-            "messages of io_uring, or responses out of files, cannot be read: their HTTP status is not known";
-        (Coverage::Degraded, reason.to_owned())
-    } else {
-        (Coverage::Full, String::new())
-    };
+/// HTTP/2 is not followed at all.
+pub(crate) fn without_http2() -> Capability {
     Capability {
         observer: "status".to_owned(),
-        hook: "payload".to_owned(),
-        rung: "system_call".to_owned(),
-        coverage,
-        reason,
+        hook: "http2".to_owned(),
+        rung: String::new(),
+        coverage: Coverage::Degraded,
+        reason: "HTTP/2 is followed only where sock_send_length can be traced, from Linux 6.3 on".to_owned(),
     }
 }
 
@@ -54,7 +98,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_read_is_said_once_and_its_end_a_minute_later() {
-        let mut unread = Unread::default();
+        let mut unread = Unread::http();
         assert_eq!(said(&mut unread, 0), None, "nothing is missing");
         assert_eq!(said(&mut unread, 3), Some(Coverage::Degraded));
         for second in 0..3 * u64::from(QUIET_SECONDS) {

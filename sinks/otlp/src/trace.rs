@@ -4,6 +4,8 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
+use bus_schema::episode::Fact;
+use bus_schema::event::status::GrpcStatus;
 use bus_schema::incident::{Role, Step};
 use bus_schema::{EventId, Incident, Timestamp};
 use opentelemetry::trace::{Event, Link, SpanContext, SpanId, SpanKind, Status, TraceFlags, TraceState};
@@ -184,7 +186,12 @@ fn attributes(incident: &Incident, step: &Step) -> Vec<KeyValue> {
         attributes.push(KeyValue::new("server.address", address.ip.to_string()));
         attributes.push(KeyValue::new("server.port", i64::from(address.port)));
     }
-    if let Some(bus_schema::episode::Fact::Number(status)) = step.facts.get("status") {
+    if let Some(Fact::Text(name)) = step.facts.get("grpc")
+        && let Some(status) = GrpcStatus::from_name(name)
+    {
+        attributes.push(KeyValue::new("rpc.system", "grpc"));
+        attributes.push(KeyValue::new("rpc.grpc.status_code", i64::from(status.number())));
+    } else if let Some(Fact::Number(status)) = step.facts.get("status") {
         #[expect(clippy::cast_possible_truncation, reason = "an HTTP status is below 1000")]
         attributes.push(KeyValue::new("http.response.status_code", *status as i64));
     }

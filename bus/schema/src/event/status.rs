@@ -1,21 +1,32 @@
 //! Bodies of the status observer.
 
+mod grpc;
+
 use serde::{Deserialize, Serialize};
 
 use super::network::Role;
 use crate::histogram::Log2;
 
+pub use grpc::GrpcStatus;
+
 /// An HTTP exchange between subject and object ended with a status ≥ 500, or without a response (or `count` of them in the
-/// window).
+/// window). So did a call of gRPC that failed by what its server did.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct HttpError {
     /// Which end the subject is.
     pub role: Role,
-    /// HTTP status code; 0 where the callee ended the connection, or the client gave up, before anything came back.
+    /// HTTP status code; of a call of gRPC, the one that stands for its status. 0 where the callee ended the connection, or the
+    /// client gave up, before anything came back.
     pub status: u16,
     /// From request to response, or to the end of the wait for it, ns.
     pub latency_ns: u64,
+    /// How a call of gRPC ended; `None` for any other exchange.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub grpc: Option<GrpcStatus>,
+    /// Service and method of a call of gRPC, `package.Service/Method`.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub method: String,
 }
 
 /// HTTP exchanges between subject and object that ended within one window, by a response or without one.
@@ -24,7 +35,7 @@ pub struct HttpError {
 pub struct HttpStats {
     /// Which end the subject is.
     pub role: Role,
-    /// Responses by class: 1xx, 2xx, 3xx, 4xx, 5xx.
+    /// Responses by class: 1xx, 2xx, 3xx, 4xx, 5xx. Those of gRPC are of the class that stands for their status.
     pub by_class: [u64; 5],
     /// Time from request to response, ns.
     pub latency: Log2,
@@ -49,5 +60,28 @@ impl HttpStats {
     pub fn server_errors(&self) -> u64 {
         let [_, _, _, _, errors] = self.by_class;
         errors
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_of_grpc_survives_the_wire_and_any_other_error_takes_no_more_bytes_than_before() {
+        let other = HttpError {
+            status: 503,
+            ..HttpError::default()
+        };
+        let bytes = rmp_serde::to_vec_named(&other).unwrap();
+        assert_eq!(bytes[0], 0x83, "three fields");
+        assert_eq!(rmp_serde::from_slice::<HttpError>(&bytes).unwrap(), other);
+        let call = HttpError {
+            grpc: Some(GrpcStatus::DeadlineExceeded),
+            method: "shop.Cart/Add".into(),
+            ..other
+        };
+        let bytes = rmp_serde::to_vec_named(&call).unwrap();
+        assert_eq!(rmp_serde::from_slice::<HttpError>(&bytes).unwrap(), call);
     }
 }

@@ -84,6 +84,7 @@ pub fn body(kind: Kind) -> Body {
             role: Role::Server,
             status: 503,
             latency_ns: 6,
+            ..HttpError::default()
         }),
         Kind::HttpStats => Body::HttpStats(HttpStats {
             role: Role::Server,

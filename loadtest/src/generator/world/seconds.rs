@@ -140,6 +140,7 @@ impl World {
             role: peer.role(),
             status,
             latency_ns,
+            ..HttpError::default()
         });
         let (subject, object) = (self.replicas[pod].cast.process(), self.entity(peer));
         let told = Told::new(self.now_ns, Severity::Warning, subject, body).with(object);

@@ -1,0 +1,143 @@
+//! A server and clients of gRPC, as processes of their own.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, Stdio};
+
+use bus_schema::event::network::Role;
+use bus_schema::event::status::{HttpError, HttpStats};
+use bus_schema::event::{Body, Event};
+use rustix::process::{Pid, Signal, kill_process};
+
+const PYTHON: &str = "/usr/bin/python3";
+
+/// Whether this host has what is tested with; says so where it has not.
+pub(crate) fn has_grpc() -> bool {
+    let mut check = Command::new(PYTHON);
+    let is_there = check.args(["-c", "import grpc"]).stderr(Stdio::null()).status();
+    let is_there = is_there.is_ok_and(|status| status.success());
+    if !is_there {
+        println!("SKIP: python3-grpcio is missing; type: deploy/setup");
+    }
+    is_there
+}
+
+/// A process with its input and output.
+pub(crate) struct Peer {
+    process: Child,
+    says: BufReader<ChildStdout>,
+}
+
+impl Peer {
+    fn start(program: &str, arguments: &[&str]) -> Self {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/programs");
+        let mut process = Command::new(PYTHON)
+            .arg(folder.join(program))
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let says = BufReader::new(process.stdout.take().unwrap());
+        Self { process, says }
+    }
+
+    /// What it says next.
+    pub(crate) fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.says.read_line(&mut line).unwrap();
+        line.trim().to_owned()
+    }
+
+    /// Lets one that waits go on.
+    pub(crate) fn go_on(&mut self) {
+        writeln!(self.process.stdin.as_mut().unwrap()).unwrap();
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
+    pub(crate) fn kill(&self) {
+        let pid = i32::try_from(self.pid()).ok().and_then(Pid::from_raw);
+        kill_process(pid.unwrap(), Signal::KILL).unwrap();
+    }
+
+    /// All that it says until its end.
+    pub(crate) fn rest(&mut self) -> String {
+        drop(self.process.stdin.take());
+        let mut text = String::new();
+        self.says.read_to_string(&mut text).unwrap();
+        self.process.wait().unwrap();
+        text
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// A server at an address of its own, which is called so.
+pub(crate) struct Server {
+    pub(crate) peer: Peer,
+    ip: Ipv4Addr,
+    port: String,
+    name: &'static str,
+}
+
+impl Server {
+    pub(crate) fn start(number: u8, name: &'static str) -> Self {
+        let ip = Ipv4Addr::new(127, 53, 8, number);
+        let mut peer = Peer::start("serve_grpc.py", &[&ip.to_string(), name]);
+        let port = peer.line();
+        Self { peer, ip, port, name }
+    }
+
+    /// A client that takes these steps.
+    pub(crate) fn called(&self, steps: &[&str]) -> Peer {
+        let address = format!("{}:{}", self.ip, self.port);
+        Peer::start("call_grpc.py", &[&[address.as_str()], steps].concat())
+    }
+
+    /// How often each method was called, as it says itself.
+    pub(crate) fn calls(mut self) -> BTreeMap<String, u64> {
+        let text = self.peer.rest();
+        let mut words = text.split_whitespace();
+        let count = |method: &str, count: &str| (method.to_owned(), count.parse().unwrap());
+        std::iter::from_fn(|| Some(count(words.next()?, words.next()?))).collect()
+    }
+
+    /// Whether an event tells of its calls, as one of both ends sees them.
+    fn is_here(&self, event: &Event, role: Role) -> bool {
+        if role == Role::Client {
+            let address = event.object.as_ref().and_then(|object| object.address.as_ref());
+            return address.is_some_and(|address| {
+                address.ip == IpAddr::from(self.ip) && address.port.to_string() == self.port
+            });
+        }
+        let workload = event.subject.workload.as_ref();
+        workload.is_some_and(|workload| workload.name == self.name)
+    }
+
+    pub(crate) fn stats<'a>(&self, event: &'a Event) -> Option<&'a HttpStats> {
+        let Body::HttpStats(stats) = &event.body else {
+            return None;
+        };
+        self.is_here(event, stats.role).then_some(stats)
+    }
+
+    pub(crate) fn errors<'a>(&self, events: &'a [Event]) -> Vec<(&'a Event, &'a HttpError)> {
+        let error = |event: &'a Event| {
+            let Body::HttpError(error) = &event.body else {
+                return None;
+            };
+            self.is_here(event, error.role).then_some((event, error))
+        };
+        events.iter().filter_map(error).collect()
+    }
+}
