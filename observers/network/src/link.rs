@@ -19,8 +19,11 @@ use callers::Callers;
 
 /// Two between whom nothing was dropped for this long are forgotten, ns.
 const FORGOTTEN_NS: u64 = 60_000_000_000;
+/// Most events a second: who tries all ports of all addresses is not told of each.
+const MOST_TOLD: usize = 64;
 /// Why packets are counted among those that are not told.
 const TABLE_FULL: &str = "table_full";
+const TOO_MANY: &str = "too_many_ends";
 
 /// The observer.
 #[derive(Debug)]
@@ -55,10 +58,12 @@ impl Handler for State {
     fn second(&mut self, loaded: &mut Loaded, _running: Option<u32>, now_ns: u64) {
         let boot_ns = self.context.clock.boot_ns();
         if let Ok(drops) = loaded.drops(boot_ns.saturating_sub(FORGOTTEN_NS)) {
-            for (key, count) in self.counted.since_last(&drops) {
+            let (told, rest) = most(self.counted.since_last(&drops));
+            for (key, count) in told {
                 let draft = self.draft(&key, count, now_ns);
                 self.context.emitter.emit(draft);
             }
+            self.context.process.metrics.drop_events(TOO_MANY, rest);
         }
         if let Ok(total) = loaded.uncounted_drops_total() {
             let lost = total - std::mem::replace(&mut self.uncounted, total);
@@ -106,6 +111,13 @@ fn reason(number: u32) -> DropReason {
     }
 }
 
+/// Those of which most was dropped, and how many packets the others are.
+fn most(mut dropped: Vec<(DropKey, u64)>) -> (Vec<(DropKey, u64)>, u64) {
+    dropped.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    let rest = dropped.split_off(dropped.len().min(MOST_TOLD));
+    (dropped, rest.iter().map(|(_, count)| count).sum())
+}
+
 /// What has been told of each sum.
 #[derive(Debug, Default)]
 struct Counted(HashMap<DropKey, u64>);
@@ -126,5 +138,44 @@ impl Counted {
             (count > 0).then_some((*key, count))
         });
         since.collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn drops(port: u32, count: u64) -> (DropKey, Drops) {
+        let key = DropKey {
+            caller: [0; 4],
+            callee: [0; 4],
+            port,
+            protocol: 6,
+            netns: 1,
+            reason: raw::DropReason::Filter as u32,
+            is_answer: 0,
+            pad: 0,
+        };
+        (key, Drops { count, last_ns: 1 })
+    }
+
+    #[test]
+    fn only_what_is_new_is_told_and_what_was_forgotten_begins_anew() {
+        let mut counted = Counted::default();
+        let mut told = |drops: &[(DropKey, Drops)]| -> Vec<u64> {
+            let since = counted.since_last(drops);
+            since.into_iter().map(|(_, count)| count).collect()
+        };
+        assert_eq!(told(&[drops(80, 3)]), [3]);
+        assert_eq!(told(&[drops(80, 3)]), [0; 0]);
+        assert_eq!(told(&[drops(80, 10), drops(81, 1)]), [7, 1]);
+        assert_eq!(told(&[drops(80, 2)]), [2]);
+    }
+
+    #[test]
+    fn of_a_scan_the_most_are_told_and_the_rest_is_counted() {
+        let scanned = (0..1000).map(|port| drops(port, 1).0).map(|key| (key, 1));
+        let (told, rest) = most(scanned.chain([(drops(5000, 9).0, 9)]).collect());
+        assert_eq!((told.len(), told[0].1, rest), (64, 9, 937));
     }
 }
