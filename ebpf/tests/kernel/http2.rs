@@ -4,8 +4,8 @@ use std::io::{IoSlice, Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::process;
 
-use ebpf::raw::{Http2Begin, Http2End, Http2Frame, Http2How, Record, Role};
-use ebpf::{Family, Loaded, Unread};
+use ebpf::raw::{Http2Begin, Http2End, Http2Frame, Http2How, Kind, Record, Role};
+use ebpf::{Family, Full, Loaded, Unread};
 use rustix::fs::{MemfdFlags, memfd_create, sendfile};
 
 use crate::support::{attached, records_until};
@@ -18,11 +18,20 @@ const SETTINGS: u8 = 4;
 
 /// Whether HTTP/2 is followed here; says so where it is not.
 fn follows_http2(loaded: &Loaded) -> bool {
-    let follows = loaded.follows_http2();
-    if !follows {
+    if !loaded.follows_http2() {
         println!("SKIP: HTTP/2 is followed from Linux 6.3 on");
+        return false;
     }
-    follows
+    Pair::new().ask(&[PREFACE]);
+    let losses = loaded.losses().unwrap();
+    let is_refused = losses
+        .iter()
+        .any(|loss| loss.kind == Kind::Http2Begin && loss.full == Full::Table);
+    if is_refused {
+        // Linux 7 on a processor without cmpxchg16b
+        println!("SKIP: HTTP/2 is not followed where programs cannot keep anything with a socket");
+    }
+    !is_refused
 }
 
 fn frame(frame_type: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
