@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
-/* Packets that are dropped on their way, with the kernel's own reason (5.17 and newer). Most of what is freed here was no
- * loss: a program that returns at once is most of what this costs. */
+/* Packets that are dropped on their way, with the kernel's own reason (5.17 and newer). Most of what is freed here was
+ * no loss: a program that returns at once is most of what this costs. */
 #include "sock.bpf.h"
 #include "link.h"
 
@@ -28,7 +28,7 @@ struct {
 	__type(value, __u64);
 } uncounted SEC(".maps");
 
-#define IS(reason, name)                                                                                              \
+#define IS(reason, name)                                                                                               \
 	(bpf_core_enum_value_exists(enum skb_drop_reason, SKB_DROP_REASON_##name) &&                                   \
 	 (reason) == (int)bpf_core_enum_value(enum skb_drop_reason, SKB_DROP_REASON_##name))
 
@@ -82,7 +82,8 @@ static __always_inline bool read_v6(const __u8 *at, struct ends *ends)
 {
 	struct ipv6_header header;
 
-	if (bpf_probe_read_kernel(&header, sizeof(header), at) || (header.target[0] & bpf_htonl(0xff000000)) == bpf_htonl(0xff000000))
+	if (bpf_probe_read_kernel(&header, sizeof(header), at) ||
+	    (header.target[0] & bpf_htonl(0xff000000)) == bpf_htonl(0xff000000))
 		return false;
 	__builtin_memcpy(ends->source, header.source, sizeof(ends->source));
 	__builtin_memcpy(ends->target, header.target, sizeof(ends->target));

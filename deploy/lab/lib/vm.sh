@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # For scripts that boot a virtual machine with a whole pipeline in it. Sourced with $lab, the folder of `kernels`.
 
 # pipeline_files FOLDER BINARY… - the pipeline, further binaries and what they are linked to, to lie over the first file system
