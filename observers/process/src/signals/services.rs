@@ -118,11 +118,25 @@ impl Services {
 
     /// A process of the service exec'd; what came from inside is looked at later.
     pub fn execd(&mut self, name: &str, id: ProcessId, origin: Origin, executable: Executable, time_ns: u64) {
+        if !self.follows(name, id) {
+            self.leaves_others(name, id, time_ns);
+        }
         let service = self.service(name, time_ns);
         service.emptied_ns = None;
         match service.member(id) {
             Some(member) => member.became(executable, time_ns),
             None => service.enter(id, origin, executable, time_ns),
+        }
+    }
+
+    /// A helper execs where it was started, joins another group, and becomes the service there.
+    fn leaves_others(&mut self, name: &str, id: ProcessId, time_ns: u64) {
+        for (_, service) in self.services.iter_mut().filter(|(other, _)| *other != name) {
+            let before = service.members.len();
+            service.members.retain(|member| member.id != id);
+            if service.members.is_empty() && before > 0 {
+                service.emptied_ns = Some(time_ns);
+            }
         }
     }
 

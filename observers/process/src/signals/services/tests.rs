@@ -97,6 +97,18 @@ fn a_process_whose_end_was_lost_does_not_stand_in_the_way_of_the_next() {
 }
 
 #[test]
+fn what_was_started_by_one_shell_is_a_service_where_it_went_and_no_version_of_another() {
+    let mut services = running();
+    for (pid, version, group) in [(11, "v1", "/shop/gateway"), (12, "v2", "/shop/users")] {
+        services.execd("/shell", id(pid), Origin::Inside, program("enter"), 5 * SECOND);
+        services.execd(group, id(pid), Origin::Outside, program(version), 5 * SECOND + 1);
+    }
+    let changes = services.passes_with(40 * SECOND, &[(10, "v6.2"), (11, "v1"), (12, "v2")]);
+    assert_eq!(changes, []);
+    assert!(services.is_serving("/shop/gateway", id(11), NOBODY, 40 * SECOND));
+}
+
+#[test]
 fn another_executable_in_the_same_service_is_a_change() {
     let changes = restart(&mut running(), 11, "v7.0", 5 * SECOND);
     assert_eq!(changes.len(), 1);
