@@ -70,12 +70,7 @@ impl Transport {
         let builder = SpanExporter::builder();
         match self {
             Self::Grpc(channel) => builder.with_tonic().with_channel(channel.clone()).build(),
-            Self::Http { client, url } => builder
-                .with_http()
-                .with_http_client(client.clone())
-                .with_endpoint(url)
-                .with_protocol(Protocol::HttpBinary)
-                .build(),
+            Self::Http { client, url } => over_http(builder.with_http(), client, url).build(),
         }
     }
 
@@ -84,14 +79,14 @@ impl Transport {
         let builder = LogExporter::builder();
         match self {
             Self::Grpc(channel) => builder.with_tonic().with_channel(channel.clone()).build(),
-            Self::Http { client, url } => builder
-                .with_http()
-                .with_http_client(client.clone())
-                .with_endpoint(url)
-                .with_protocol(Protocol::HttpBinary)
-                .build(),
+            Self::Http { client, url } => over_http(builder.with_http(), client, url).build(),
         }
     }
+}
+
+fn over_http<B: WithHttpConfig + WithExportConfig>(builder: B, client: &reqwest::Client, url: &str) -> B {
+    let builder = builder.with_http_client(client.clone());
+    builder.with_endpoint(url).with_protocol(Protocol::HttpBinary)
 }
 
 fn bad_url(endpoint: &str, source: impl std::error::Error + Send + Sync + 'static) -> Error {
