@@ -20,6 +20,10 @@ use totals::Totals;
 
 /// Connections that are followed at once. A table of headers is 16 KiB at most, and 4 as good as always.
 const MOST_CONNECTIONS: usize = 2048;
+/// Connections that keep more than this, bytes, are looked at together: nearly all keep less.
+const MUCH: usize = 16 << 10;
+/// What all connections may keep, bytes. The one by which it is more is lost.
+const MOST_KEPT: usize = 16 << 20;
 /// A client may read an answer after its connection has ended: so long it is waited for, ns.
 const LAST_ANSWERS_NS: u64 = 1_000_000_000;
 
@@ -136,8 +140,12 @@ impl Http2 {
         };
         match connection.take(record) {
             Ok(ended) => {
+                let keeps_much = connection.kept() > MUCH;
                 self.missed.evicted += std::mem::take(&mut connection.evicted);
                 let begin = connection.begin;
+                if keeps_much && self.kept() > MOST_KEPT {
+                    self.lose(record.connection);
+                }
                 self.ended(&begin, ended?, unix_ns)
             }
             Err(lost) => {
@@ -146,6 +154,22 @@ impl Http2 {
                 self.missed.frames += 1;
                 None
             }
+        }
+    }
+
+    fn kept(&self) -> usize {
+        let followed = self.connections.values().map(|known| &known.followed);
+        let kept = followed.map(|followed| match followed {
+            Followed::Whole(connection) | Followed::Ending(connection, _) => connection.kept(),
+            Followed::Lost => 0,
+        });
+        kept.sum()
+    }
+
+    fn lose(&mut self, id: u64) {
+        if let Some(known) = self.connections.get_mut(&id) {
+            known.followed = Followed::Lost;
+            self.missed.frames += 1;
         }
     }
 

@@ -117,6 +117,11 @@ impl Connection {
         }
     }
 
+    /// Memory of what its headers rest on, bytes, about.
+    pub(super) fn kept(&self) -> usize {
+        self.sent.kept() + self.received.kept()
+    }
+
     pub(super) fn is_client(&self) -> bool {
         self.begin.role == Role::Client as u32
     }

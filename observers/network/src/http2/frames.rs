@@ -76,6 +76,12 @@ pub(super) struct Direction {
 }
 
 impl Direction {
+    /// Memory that it takes, bytes, about.
+    pub(super) fn kept(&self) -> usize {
+        let block = self.block.as_ref().map_or(0, |block| block.bytes.len());
+        self.begun.len() + block + self.decoder.kept()
+    }
+
     /// Takes the next record; gives the frame that it completes.
     pub(super) fn take(&mut self, record: &Http2Frame) -> Result<Option<Frame>, Lost> {
         if record.number != std::mem::replace(&mut self.next, record.number.wrapping_add(1)) {

@@ -70,6 +70,11 @@ impl Default for Decoder {
 }
 
 impl Decoder {
+    /// Memory of the table, bytes, but for the values, which are bounded by what the table counts.
+    pub(crate) fn kept(&self) -> usize {
+        self.entries.len() * size_of::<Entry>() + self.size
+    }
+
     /// Decodes a whole block, and hands each header that is looked at to `take`.
     pub(crate) fn decode(&mut self, block: &[u8], mut take: impl FnMut(Name, &[u8])) -> Result<(), Error> {
         let (mut input, mut text) = (Input(block), Vec::new());

@@ -200,3 +200,33 @@ fn connections_are_bounded_and_the_quietest_makes_room() {
     assert_eq!(http2.missed().evicted, 3);
     assert!(!http2.connections.contains_key(&2) && http2.connections.contains_key(&3));
 }
+
+#[test]
+fn what_all_connections_keep_is_bounded_and_the_one_that_asks_for_more_is_lost() {
+    let mut http2 = Http2::default();
+    let part = vec![0; 16 << 10];
+    let mut lost = 0;
+    for connection in 0..1024 {
+        http2.begin(&begin(connection));
+        // headers that never end
+        for (index, frame_type) in [1, 9, 9].into_iter().enumerate() {
+            let mut number = u32::try_from(index * part.len().div_ceil(96)).unwrap();
+            for mut frame in records(&mut number, frame_type, 0, 1, &part) {
+                frame.connection = connection;
+                http2.frame(&frame, 0);
+            }
+        }
+        assert!(http2.kept() <= MOST_KEPT + 3 * part.len());
+        lost = http2.missed.frames;
+    }
+    assert!(lost > 0);
+    // one that asks for little goes on
+    http2.begin(&begin(5000));
+    let mut frames = headers(0, true, 1, CALL, SECOND);
+    for frame in &mut frames {
+        frame.connection = 5000;
+    }
+    let before = http2.missed.frames;
+    assert_eq!(all(&mut http2, &frames), []);
+    assert_eq!(http2.missed.frames, before);
+}

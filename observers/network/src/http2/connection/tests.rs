@@ -1,7 +1,5 @@
 //! Exchanges by what either side sends, as client and as server.
 
-use ebpf::raw::{Head, Task};
-
 use super::super::frames::tests::{block, records};
 use super::*;
 
@@ -22,26 +20,8 @@ const BEGINS: &[(&str, &str)] = &[(":status", "200"), ("content-type", "applicat
 
 fn begin(role: Role) -> Http2Begin {
     Http2Begin {
-        head: Head {
-            kind: 10,
-            size: 104,
-            time_ns: 0,
-        },
-        task: Task {
-            start_ns: 0,
-            cgroup_id: 3,
-            tgid: 4,
-            tid: 4,
-            comm: [0; 16],
-        },
-        connection: 1,
-        peer: [0; 4],
-        peer_port: 50_051,
-        local_port: 40_000,
         role: role as u32,
-        netns: 1,
-        by_checker: 0,
-        pad: 0,
+        ..super::super::tests::begin(1)
     }
 }
 
