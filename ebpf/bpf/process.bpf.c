@@ -95,12 +95,21 @@ int BPF_PROG(exit_raw, struct task_struct *task)
 	return leave(task, false);
 }
 
-/* TRACE_SIGNAL_IGNORED: the target has chosen that nothing happens. */
+/* TRACE_SIGNAL_IGNORED: the target has chosen that nothing happens, or is the first process of a container, for which
+ * that is the default. */
 #define IGNORED 1
+
+enum { SIGINT = 2, SIGTERM = 15 };
 
 static __always_inline bool matters(int number)
 {
 	return number > 0 && number < 64 && (TOLD >> number & 1);
+}
+
+/* Who ignores a wish to stop has still been asked, before it is killed. */
+static __always_inline bool is_of_no_use(int number, int result)
+{
+	return result == IGNORED && number != SIGTERM && number != SIGINT;
 }
 
 /* `info` is 0 for kill(2) without details, 1 for the kernel, a real address otherwise; newer verifiers therefore let
@@ -127,7 +136,7 @@ static __always_inline int signal(int number, struct kernel_siginfo *info, struc
 	struct tapio_signal *record;
 	__u32 to;
 
-	if (!matters(number) || result == IGNORED)
+	if (!matters(number) || is_of_no_use(number, result))
 		return 0;
 	to = GET(direct, target, tgid);
 	if (own_tgid && to == own_tgid)

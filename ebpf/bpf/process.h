@@ -40,7 +40,7 @@ struct tapio_signal {
 	__u32 signal;
 	__u32 code;        /* si_code as two's complement; 0 with from_kernel when the kernel gave none */
 	__u32 from_kernel; /* 1: sent by the kernel itself, the sender is whoever was running */
-	__u32 result;      /* 0 delivered, 2 already pending, 3 overflow, 4 lost info */
+	__u32 result;      /* 0 delivered, 1 ignored (SIGINT, SIGTERM), 2 already pending, 3 overflow, 4 lost info */
 };
 _Static_assert(sizeof(struct tapio_signal) == 152, "tapio_signal");
 

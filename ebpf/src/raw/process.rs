@@ -6,6 +6,9 @@
 
 use super::layout::{Head, Task, mirror};
 
+/// `TRACE_SIGNAL_IGNORED`.
+const IGNORED: u32 = 1;
+
 mirror! {
     /// A program started in a process.
     Exec = "tapio_exec" {
@@ -80,5 +83,12 @@ mirror! {
         from_kernel: u32,
         /// 0 delivered, 1 ignored, 2 already pending, 3 and 4 overflow.
         result: u32,
+    }
+}
+
+impl Signal {
+    /// The target takes no notice of it.
+    pub fn is_ignored(&self) -> bool {
+        self.result == IGNORED
     }
 }

@@ -1,6 +1,7 @@
 //! The process-signals observer: changed executables, who signalled whom, and how services end.
 
 pub mod executable;
+mod passed_on;
 pub mod services;
 pub mod sockets;
 mod stops;
@@ -16,6 +17,7 @@ use observer_base::kernel::{self, Handler};
 use observer_base::{Context, Observer};
 
 use crate::convert;
+use passed_on::PassedOn;
 use services::{Change, Origin, ProcessId, Services, Sight};
 use stops::Stops;
 
@@ -37,6 +39,7 @@ impl Observer for Signals {
                 context: context.clone(),
                 services: Services::default(),
                 stops: Stops::default(),
+                passed_on: PassedOn::default(),
                 now_ns: 0,
                 seconds: 0,
             };
@@ -51,6 +54,7 @@ struct State {
     context: Context,
     services: Services,
     stops: Stops,
+    passed_on: PassedOn,
     /// Newest kernel time seen, ns since boot.
     now_ns: u64,
     seconds: u64,
@@ -129,8 +133,12 @@ impl State {
         let Some(service) = self.service(&exit.task) else {
             return;
         };
-        let failed = !asked && convert::failed(exit);
         let parent = convert::id(&exit.parent);
+        let asked = self
+            .passed_on
+            .ended(id, parent, &service, passed_on::status(exit), exit.head.time_ns)
+            || asked;
+        let failed = !asked && convert::failed(exit);
         let end = self
             .services
             .exited(&service, id, parent, failed, exit.head.time_ns);
@@ -178,7 +186,7 @@ impl State {
             return;
         }
         self.stops.note(target, signal, time_ns);
-        if signal.from_kernel == 1 {
+        if signal.from_kernel == 1 || signal.is_ignored() {
             return;
         }
         let Some(service) = self.service(&signal.target) else {

@@ -11,9 +11,11 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use bus_schema::event::process::ProcessExited;
 use bus_schema::event::{Body, Event};
 use observer_base::identity::hierarchy;
 use observer_process::Process;
+use rustix::process::Signal;
 use told::{PATIENCE, Told};
 
 const OBSERVER: &str = "process-signals";
@@ -107,9 +109,13 @@ impl Drop for Service {
     }
 }
 
-fn kill(pid: u32) {
+fn send(pid: u32, signal: Signal) {
     let pid = rustix::process::Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
-    let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+    let _ = rustix::process::kill_process(pid, signal);
+}
+
+fn kill(pid: u32) {
+    send(pid, Signal::KILL);
 }
 
 fn is_end_of(event: &Event, pid: u32) -> bool {
@@ -195,4 +201,69 @@ async fn a_runtime_that_is_in_a_group_before_the_container_is_not_what_ends() {
     wait_for("the runtime ends", || container.pids() == [main]).await;
     kill(main);
     assert_eq!(ends(&mut told, &[main, runtime], main).await, [(main, 9)]);
+}
+
+/// How that process ended, and which signals were told that somebody sent to it.
+async fn end_of(told: &mut Told, pid: u32) -> (ProcessExited, Vec<i32>) {
+    let events = told.until(|event| is_end_of(event, pid)).await;
+    let sent = events.iter().filter_map(|event| {
+        let target = event.object.as_ref()?.process.as_ref()?.pid;
+        let Body::SignalSent(sent) = &event.body else {
+            return None;
+        };
+        (target == pid).then_some(sent.signal)
+    });
+    let sent = sent.collect();
+    let Body::ProcessExited(exit) = &events.last().unwrap().body else {
+        unreachable!("it is an end");
+    };
+    (exit.clone(), sent)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs CAP_BPF"]
+async fn the_first_process_of_a_container_ignores_a_wish_to_stop_and_has_been_asked() {
+    let mut told = Told::by::<Process>(OBSERVER).await;
+    for (name, asks) in [("asked", true), ("killed", false)] {
+        let mut container = Service::new(&told, name);
+        let main = container.enter(&["unshare", "--pid", "--fork"]).await;
+        if asks {
+            send(main, Signal::TERM);
+        }
+        kill(main);
+        let (exit, sent) = end_of(&mut told, main).await;
+        assert_eq!((exit.signal, exit.asked), (9, asks), "{name}");
+        assert_eq!(sent, [9], "what is ignored does nothing");
+    }
+}
+
+/// A process of its own group that runs what follows in another, and then ends so; gives both numbers.
+async fn monitored(monitor: &Service, work: &mut Service, ends: &str) -> (u32, u32) {
+    let procs = monitor.folder.join("cgroup.procs");
+    let enters = format!(
+        "echo 0 > {} && exec sh -c '\"$@\"; exit {ends}' monitor \"$@\"",
+        procs.display()
+    );
+    let child = work.enter(&["sh", "-c", &enters, "monitor"]).await;
+    let pids = monitor.pids();
+    let [watches] = pids.as_slice() else {
+        unreachable!("one watches: {pids:?}");
+    };
+    (*watches, child)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs CAP_BPF"]
+async fn who_ends_as_what_it_watches_has_not_failed_and_who_fails_by_itself_has() {
+    let mut told = Told::by::<Process>(OBSERVER).await;
+    for (name, ends, expected) in [("passes", "$?", (137, true)), ("fails", "3", (3, false))] {
+        let (watch, mut work) = (
+            Service::new(&told, &format!("{name}-watch")),
+            Service::new(&told, &format!("{name}-work")),
+        );
+        let (monitor, child) = monitored(&watch, &mut work, ends).await;
+        kill(child);
+        let (exit, _) = end_of(&mut told, monitor).await;
+        assert_eq!((exit.code, exit.asked), expected, "{name}");
+    }
 }

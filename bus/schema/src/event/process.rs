@@ -54,7 +54,8 @@ pub struct ProcessExited {
     pub core_dumped: bool,
     /// Whether it was the process that the service's supervisor started, or served by itself; else it was a worker of one.
     pub main: bool,
-    /// Whether another process had asked it to stop (SIGTERM, SIGINT), however it ended then.
+    /// Whether another process had asked it to stop (SIGTERM, SIGINT), however it ended then; or it passes on how its child in another
+    /// control group ended, as the monitor of a container does.
     pub asked: bool,
     /// Whether nothing of its name has listened in its service or gone on for half a minute: a job, or what fails at its start.
     pub never_served: bool,
