@@ -71,6 +71,13 @@ static __always_inline __u32 datagram_in(struct __sk_buff *packet, bool *is_v4)
 	return start[6] == IPPROTO_UDP ? V6_HEADER : 0;
 }
 
+/* Docker answers its containers' questions at 127.0.0.11, and a rule of the firewall in each container leads them to
+ * another port of it before a packet is seen here. Its answers have the usual one. */
+static __always_inline bool is_to_docker(const struct datagram *datagram, bool is_v4)
+{
+	return is_v4 && datagram->server[3] == bpf_htonl(0x7f00000b);
+}
+
 /* The other end's address: a socket may ask several. */
 static __always_inline bool read_server(struct datagram *out, bool is_v4, bool sent)
 {
@@ -88,13 +95,15 @@ static __always_inline bool read_datagram(struct __sk_buff *packet, struct datag
 
 	if (!at || !load(packet, at, &header, sizeof(header)))
 		return false;
-	if ((sent ? header.dest : header.source) != bpf_htons(DNS_PORT))
-		return false;
 	out->packet = packet;
+	if (!read_server(out, is_v4, sent))
+		return false;
+	if ((sent ? header.dest : header.source) != bpf_htons(DNS_PORT) && !(sent && is_to_docker(out, is_v4)))
+		return false;
 	out->at = at + sizeof(header);
 	out->length = bpf_ntohs(header.length) - sizeof(header);
 	out->socket = bpf_get_socket_cookie(packet);
-	return out->length >= DNS_HEADER && out->length < 1 << 16 && read_server(out, is_v4, sent);
+	return out->length >= DNS_HEADER && out->length < 1 << 16;
 }
 
 /* Older verifiers forget a size's bounds when it passes through the stack, and take no size that may be 0: it gets them

@@ -3,6 +3,8 @@
 
 #[path = "../../base/tests/harness/context.rs"]
 mod context;
+#[path = "../../base/tests/harness/neighbour.rs"]
+mod neighbour;
 #[path = "../../base/tests/harness/told.rs"]
 mod told;
 
@@ -13,6 +15,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 
 use bus_schema::event::dns::{DnsFailed, DnsProblem, DnsStats};
 use bus_schema::event::{Body, Event};
+use neighbour::Neighbour;
 use observer_network::Network;
 use told::Told;
 
@@ -39,8 +42,14 @@ struct Server {
 impl Server {
     fn start(number: u8) -> Self {
         let ip = Ipv4Addr::new(127, 53, 7, number);
-        let mut process = program("answer.py")
-            .arg(ip.to_string())
+        let mut answers = program("answer.py");
+        answers.arg(ip.to_string());
+        Self::run(ip, answers)
+    }
+
+    /// One that is asked at `ip`, from its command.
+    fn run(ip: Ipv4Addr, mut answers: Command) -> Self {
+        let mut process = answers
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -77,6 +86,10 @@ impl Server {
         });
         failed.collect()
     }
+}
+
+fn is_told(event: &Event, name: &str) -> bool {
+    matches!(&event.body, Body::DnsFailed(failed) if failed.name == name)
 }
 
 fn stats(event: &Event) -> Option<&DnsStats> {
@@ -158,6 +171,61 @@ async fn each_problem_is_told_once_with_its_name_type_server_and_owner() {
         [1; 4]
     );
     assert_eq!(all.latency.total(), names.len() as u64 - 1, "of each answer");
+    assert_eq!(server.good_answers(), 1);
+}
+
+/// A program at the other end of a link.
+fn inside(neighbour: &Neighbour, name: &str, arguments: &[&str]) -> Command {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/programs")
+        .join(name);
+    let words = neighbour.inside(&[&[PYTHON, script.to_str().unwrap()], arguments].concat());
+    let (first, rest) = words.split_first().unwrap();
+    let mut command = Command::new(first);
+    command.args(rest);
+    command
+}
+
+#[tokio::test]
+#[ignore = "needs CAP_BPF"]
+async fn dockers_own_name_server_is_asked_although_a_rule_leads_to_another_port() {
+    let mut told = Told::by::<Network>(OBSERVER).await;
+    let container = Neighbour::new();
+    container.leads("127.0.0.11 udp dport 53", "127.0.0.11:40053");
+    let ip = Ipv4Addr::new(127, 0, 0, 11);
+    let address = ip.to_string();
+    let server = Server::run(ip, inside(&container, "answer.py", &[&address, "40053"]));
+    let names = ["good.test", "unknown.test", "mute.test"];
+    let mut asks = inside(
+        &container,
+        "ask.py",
+        &[&[address.as_str(), "1"], &names[..]].concat(),
+    );
+    let mut asks = asks.spawn().unwrap();
+    let pid = asks.id();
+    let is_own = |event: &Event| {
+        event
+            .subject
+            .process
+            .as_ref()
+            .is_some_and(|process| process.pid == pid)
+    };
+    // Other containers of this host ask at the same address.
+    let is_last = |event: &Event| is_own(event) && is_told(event, "mute.test");
+    let events = told.until(is_last).await;
+    asks.wait().unwrap();
+    let problems = server.failed(&events).into_iter();
+    let problems = problems.filter(|(event, _)| is_own(event));
+    let problems: Vec<_> = problems
+        .map(|(_, failed)| (failed.name.as_str(), failed.problem))
+        .collect();
+    assert_eq!(
+        problems,
+        [
+            ("unknown.test", DnsProblem::NameUnknown),
+            ("mute.test", DnsProblem::TimedOut)
+        ]
+    );
     assert_eq!(server.good_answers(), 1);
 }
 

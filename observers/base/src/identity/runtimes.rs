@@ -19,6 +19,12 @@ const DOCKER: [&str; 2] = [
     "var/snap/docker/common/var-lib-docker/containers",
 ];
 const DOCKER_OF_USER: &str = ".local/share/docker/containers";
+/// Where docker is told to keep them elsewhere.
+const DOCKER_SETTINGS: [&str; 2] = [
+    "etc/docker/daemon.json",
+    "var/snap/docker/current/config/daemon.json",
+];
+const DOCKER_SETTINGS_OF_USER: &str = ".config/docker/daemon.json";
 /// Where podman keeps lists of its containers.
 const PODMAN: [&str; 2] = ["var/lib/containers/storage", "run/containers/storage"];
 const PODMAN_OF_USER: &str = ".local/share/containers/storage";
@@ -89,9 +95,19 @@ impl Runtimes {
         let mut files = folders
             .into_iter()
             .chain(of_user)
+            .chain(self.docker_elsewhere(home))
             .map(|folder| folder.join(id).join("config.v2.json"));
         let docker: Docker = files.find_map(|file| read(&file))?;
         Some(docker.lasting_name())
+    }
+
+    /// Folders that docker's settings name.
+    fn docker_elsewhere(&self, home: Option<&Path>) -> impl Iterator<Item = PathBuf> {
+        let settings = DOCKER_SETTINGS.map(|file| self.root.join(file));
+        let of_user = home.map(|home| home.join(DOCKER_SETTINGS_OF_USER));
+        let told = settings.into_iter().chain(of_user);
+        told.filter_map(|file| read::<DockerSettings>(&file)?.data_root)
+            .map(|folder| self.root.join(folder.trim_start_matches('/')).join("containers"))
     }
 
     fn of_podman(&self, id: &str, home: Option<&Path>) -> Option<String> {
@@ -120,6 +136,14 @@ impl Runtimes {
         })?;
         Some(self.root.join(home.trim_start_matches('/')))
     }
+}
+
+/// What docker is told.
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct DockerSettings {
+    #[serde(alias = "graph")]
+    data_root: Option<String>,
 }
 
 /// What docker keeps of a container.
@@ -243,6 +267,30 @@ mod tests {
         assert_eq!(name("c3"), "front", "as its owner calls it");
         assert_eq!(name("d4"), "shop_db");
         assert_eq!(host.name("e5", SYSTEM), None);
+    }
+
+    #[test]
+    fn docker_may_be_told_to_keep_its_containers_elsewhere() {
+        let host = Host::new();
+        let kept = |folder: &str, id: &str| {
+            let file = format!("{folder}/containers/{id}/config.v2.json");
+            host.write(&file, &format!(r#"{{"Name":"/{id}-name"}}"#));
+        };
+        kept("data/docker", "a1");
+        kept("mnt/ann", "b2");
+        assert_eq!(host.name("a1", SYSTEM), None, "nobody says where");
+        host.write(
+            "etc/docker/daemon.json",
+            r#"{"data-root": "/data/docker", "debug": true}"#,
+        );
+        host.write(
+            "home/ann/.config/docker/daemon.json",
+            r#"{"data-root": "/mnt/ann"}"#,
+        );
+        let later = |id, path| host.1.name(id, path, 1 + RETRY_NS);
+        assert_eq!(later("a1", SYSTEM).as_deref(), Some("a1-name"));
+        assert_eq!(later("b2", OF_USER).as_deref(), Some("b2-name"));
+        assert_eq!(host.name("c3", SYSTEM), None);
     }
 
     #[test]

@@ -56,11 +56,23 @@ impl Neighbour {
 
     /// Adds a rule of `nft` to what leaves the other end, such as `tcp dport 80 drop`.
     pub(crate) fn filters(&self, rule: &str) {
-        let rule = format!("add rule ip told out {rule}");
+        self.adds(
+            "out { type filter hook output priority 0; }",
+            &format!("out {rule}"),
+        );
+    }
+
+    /// Leads what leaves the other end for `destination`, such as `10.0.0.1 udp dport 53`, elsewhere.
+    pub(crate) fn leads(&self, destination: &str, elsewhere: &str) {
+        let rule = format!("translated ip daddr {destination} dnat to {elsewhere}");
+        self.adds("translated { type nat hook output priority -100; }", &rule);
+    }
+
+    fn adds(&self, chain: &str, rule: &str) {
         for command in [
             "add table ip told",
-            "add chain ip told out { type filter hook output priority 0; }",
-            &rule,
+            &format!("add chain ip told {chain}"),
+            &format!("add rule ip told {rule}"),
         ] {
             let arguments = ["netns", "exec", &self.name, "nft", command];
             assert!(ip(&arguments), "nft {command}");

@@ -1,4 +1,4 @@
-"""answer.py ADDRESS: a name server that does what the first label of a name says: good, unknown, broken (SERVFAIL), refused,
+"""answer.py ADDRESS [PORT]: a name server that does what the first label of a name says: good, unknown, broken (SERVFAIL), refused,
 truncated, slow (200 ms), mute; says "ready" first, and how many good answers it gave when its input ends."""
 import socket
 import sys
@@ -24,7 +24,7 @@ def serve(listener):
 
 listener = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
-listener.bind((sys.argv[1], 53))
+listener.bind((sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 53))
 threading.Thread(target=serve, args=(listener,), daemon=True).start()
 print("ready", flush=True)
 sys.stdin.read()
