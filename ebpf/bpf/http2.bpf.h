@@ -22,8 +22,8 @@ struct {
 } http2 SEC(".maps");
 
 /* Messages of which nobody knows what they say: HTTP/1 or unknown, HTTP/2 from before the programs, HTTP/2 that was
- * lost. */
-enum { UNREAD, HTTP2_OLDER, HTTP2_LOST, UNREAD_KINDS };
+ * lost, TLS by a library that is not followed or around HTTP/2. */
+enum { UNREAD, HTTP2_OLDER, HTTP2_LOST, TLS_UNREAD, UNREAD_KINDS };
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

@@ -49,6 +49,7 @@ enum {
 enum { IO_URING_SETUP = 425, IO_URING_ENTER = 426 };
 
 #include "http2.bpf.h"
+#include "tls.bpf.h"
 
 /* Reading user memory is most of a run's cost, so a socket that never spoke HTTP is asked ever more rarely. */
 #define PATIENCE 16
@@ -211,6 +212,8 @@ static __always_inline void read_message(struct tapio_conversation *at, struct s
 		finish(at, sk, head.line, &head.payload, direction, true);
 	else if (kind == REQUEST)
 		begin(at, sk, &head.payload, direction, true);
+	else if (!at->key.role && is_tls(&head))
+		see_tls(&head);
 	else if (at->key.role || !may_be_http2(at, sk, &head, length, begun_bytes, direction))
 		if (!put_by(&head, at, direction))
 			go_on(at, sk, &head.payload, direction);
@@ -253,6 +256,8 @@ static __always_inline int transfer(struct sock *sk, int moved, __u32 direction)
 		count_full(TAPIO_HTTP_ERROR);
 		return 0;
 	}
+	if (!at->key.role && !at->is_http2 && is_encrypted(at, sk, direction))
+		return 0;
 	if (!at->is_http2 && is_worth_reading(at, sk, direction))
 		read_message(at, sk, moved, direction);
 	if (at->is_http2)
@@ -293,6 +298,8 @@ int BPF_PROG(changed_btf, struct sock *sk, int from, int to)
 	if (!may_end_wait(from))
 		return 0;
 	at = known(sk);
+	if (at && at->is_tls)
+		at = conversation_at(sk, false, true);
 	if (at && at->is_http2)
 		change_http2(sk, from, to);
 	else if (at)

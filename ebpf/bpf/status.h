@@ -26,6 +26,15 @@ struct tapio_http_error {
 };
 _Static_assert(sizeof(struct tapio_http_error) == 120, "tapio_http_error");
 
+#define TAPIO_TLS 13
+
+/* A process that speaks TLS. */
+struct tapio_tls {
+	struct tapio_head head;
+	struct tapio_task task;
+};
+_Static_assert(sizeof(struct tapio_tls) == 56, "tapio_tls");
+
 struct tapio_http {
 	__u32 latency_slots[TAPIO_SLOTS]; /* each exchange is in one of them */
 };
@@ -52,6 +61,8 @@ struct tapio_conversation {
 	__u32 begun_way;  /* which way a line went that has only begun; 0: none has */
 	__u32 begun_bytes;
 	__u32 is_http2; /* 1: it is followed elsewhere */
+	__u32 is_tls;   /* 1: what is said is found by the address of the socket */
+	__u32 pad;
 	__u8 begun[TAPIO_LINE];
 };
 

@@ -34,6 +34,16 @@ static __always_inline __u32 came(struct tapio_conversation *at, struct tcp_sock
 	return GET(direct, tcp, rcv_nxt) - at->taken;
 }
 
+/* What comes without being an answer: the server's session tickets, and the alert that ends (RFC 8446, 4.6.1 and 6.1).
+ */
+#define MOST_WITHOUT_ANSWER 1024
+
+/* Whether no more came than the end of what the peer sends, or than TLS itself says. */
+static __always_inline bool is_nothing(struct tapio_conversation *at, __u32 came, __u32 nothing)
+{
+	return came == nothing || (at->is_tls && came - nothing < MOST_WITHOUT_ANSWER);
+}
+
 static __always_inline bool is_waiting(struct tapio_conversation *at)
 {
 	return at->since_ns && at->key.role == TAPIO_CLIENT && !at->is_doubted;
@@ -45,7 +55,8 @@ static __always_inline void give_up(struct tapio_conversation *at, struct sock *
 {
 	__u64 now = bpf_ktime_get_ns();
 
-	if (is_waiting(at) && !came(at, tcp, direct) && since(at->since_ns, now) >= LEAST_WAIT_NS && !is_exiting())
+	if (is_waiting(at) && is_nothing(at, came(at, tcp, direct), 0) && since(at->since_ns, now) >= LEAST_WAIT_NS &&
+	    !is_exiting())
 		end(at, sk, NO_RESPONSE, now, true, direct);
 	at->since_ns = 0;
 }
@@ -72,7 +83,7 @@ static __always_inline void end_wait(struct tapio_conversation *at, struct sock 
 		nothing = 1;
 	else
 		return;
-	if (is_waiting(at) && came(at, tcp, direct) == nothing)
+	if (is_waiting(at) && is_nothing(at, came(at, tcp, direct), nothing))
 		end(at, sk, NO_RESPONSE, bpf_ktime_get_ns(), false, direct);
 }
 

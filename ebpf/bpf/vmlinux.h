@@ -265,6 +265,8 @@ enum skb_drop_reason {
 
 #if defined(__TARGET_ARCH_x86)
 struct pt_regs {
+	unsigned long ax;
+	unsigned long cx;
 	unsigned long dx;
 	unsigned long si;
 	unsigned long di;

@@ -18,6 +18,7 @@ mod reader;
 mod report;
 mod rows;
 mod sums;
+mod tls;
 mod tracefs;
 
 pub use cost::{Cost, StatsGuard, enable_stats};
@@ -26,3 +27,4 @@ pub use loader::{Error, Settings, load};
 pub use probes::Family;
 pub use reader::{Drained, Reader};
 pub use report::{HookReport, Need, Refusal, Rung};
+pub use tls::{Followed, is_library as is_tls_library};

@@ -1,5 +1,7 @@
 //! An attached family: its reports, records, aggregates, losses and cost. Dropping it detaches everything.
 
+use std::path::Path;
+
 use aya::Ebpf;
 use aya::maps::{Array, HashMap, MapData, MapError, PerCpuArray};
 
@@ -12,6 +14,7 @@ use crate::raw::{Clock, DropKey, Drops, Edge, Http, KINDS, Kind, Layout, Listene
 use crate::reader::Reader;
 use crate::report::HookReport;
 use crate::sums::Sums;
+use crate::tls::{self, Followed};
 
 /// The longest tick of any kernel (100 Hz), ns.
 pub const TICK_NS: u64 = 10_000_000;
@@ -35,6 +38,8 @@ pub enum Unread {
     Http2Older = 1,
     /// They were HTTP/2 of a connection that could not be followed.
     Http2Lost = 2,
+    /// They were TLS by a library that is not followed, or HTTP/2 inside of TLS.
+    Tls = 3,
 }
 
 /// What of one kind never reached user space, since the load.
@@ -147,6 +152,20 @@ impl Loaded {
     /// Messages since the load that could not be read, see [`Family::Status`].
     pub fn unread_total(&self, of: Unread) -> Result<u64, Error> {
         per_cpu_sum(&self.bpf, "unread", of as u32)
+    }
+
+    /// Follows a library that encrypts in every process that has it from this file, which is called `name` there
+    /// ([`Family::Status`] in its first variant; elsewhere nothing comes of it).
+    ///
+    /// # Errors
+    /// In one line, why it cannot be followed.
+    pub fn follow_tls(&mut self, name: &str, file: &Path) -> Result<Followed, String> {
+        tls::follow(&mut self.bpf, name, file)
+    }
+
+    /// Follows a library no more.
+    pub fn leave_tls(&mut self, followed: Followed) {
+        tls::leave_alone(&mut self.bpf, followed);
     }
 
     /// Takes out the questions to name servers that nobody answers any more at `now_ns` (`CLOCK_BOOTTIME`): those that were asked

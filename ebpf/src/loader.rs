@@ -287,7 +287,7 @@ fn attach_sockets(program: &mut Program) -> Result<(), ProgramError> {
 }
 
 /// The error and its sources on one line; of a verifier's log, its end, which holds the verdict.
-fn reason(error: &ProgramError) -> String {
+pub(crate) fn reason(error: &ProgramError) -> String {
     let mut parts = vec![brief(error)];
     let mut source = error.source();
     while let Some(next) = source {

@@ -23,7 +23,7 @@ pub use layout::{Error, Field, Head, Layout, Task};
 pub use link::{DropKey, DropReason, Drops};
 pub use network::{ConnectFailed, Edge, Listen, Listener};
 pub use process::{Exec, Exit, Signal};
-pub use status::{Http, HttpError, NO_RESPONSE, SLOTS};
+pub use status::{Http, HttpError, NO_RESPONSE, SLOTS, Tls};
 pub use sums::{Clock, Role, SumKey};
 
 /// Kinds there is room for among the loss counters: `TAPIO_KINDS`.
@@ -88,6 +88,8 @@ records! {
     Http2Frame = 11,
     /// A connection of HTTP/2 ended, or was lost.
     Http2End = 12,
+    /// A process speaks TLS, and had not before.
+    Tls = 13,
 }
 
 impl TryFrom<u32> for Kind {

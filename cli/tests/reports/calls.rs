@@ -100,9 +100,10 @@ async fn loses(name: &str, percent: Option<u32>) -> Scene {
     let asking = [(); 6].map(|()| users.asks_at(&neighbour.ip(), 8080, "/", 20, 25));
     tokio::time::sleep(Duration::from_secs(8)).await;
     if let Some(percent) = percent {
-        neighbour.filters(&format!(
-            "meta l4proto tcp numgen random mod 100 lt {percent} drop"
-        ));
+        neighbour.treats(
+            "filter",
+            &format!("meta l4proto tcp numgen random mod 100 lt {percent} drop"),
+        );
     }
     for client in asking {
         client.ends().await;

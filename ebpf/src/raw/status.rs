@@ -43,6 +43,16 @@ mirror! {
 }
 
 mirror! {
+    /// A process that speaks TLS. It is told once, as long as the programs remember it.
+    Tls = "tapio_tls" {
+        /// Kind, size, time.
+        head: Head,
+        /// The process.
+        task: Task,
+    }
+}
+
+mirror! {
     /// Exchanges since the last drain. Of those that one connection has within a tick of the kernel's clock, the first eight
     /// are read, and the last of these tells the status of all that follow.
     Http = "tapio_http" {

@@ -7,7 +7,7 @@ use ebpf::Family;
 use ebpf::raw::{
     Asker, Cgroup, Clock, ConnectFailed, DnsAnswer, DropKey, Drops, Edge, Exec, Exit, Field, Head, Http,
     Http2Begin, Http2End, Http2Frame, HttpError, Layout, Listen, Listener, OomKill, Question, QuestionKey,
-    Signal, SumKey, Task,
+    Signal, SumKey, Task, Tls,
 };
 use object::{Object as _, ObjectSection as _, SectionKind};
 
@@ -128,6 +128,7 @@ fn every_mirror_has_the_offsets_of_its_c_struct() {
     check::<Http2Begin>(&all);
     check::<Http2Frame>(&all);
     check::<Http2End>(&all);
+    check::<Tls>(&all);
     check::<DropKey>(&all);
     check::<Drops>(&all);
 }

@@ -12,6 +12,7 @@ pub mod namespaces;
 pub mod proxies;
 pub mod queues;
 pub mod status;
+mod tls;
 mod unread;
 
 use observer_base::{Family, Observer};

@@ -1,7 +1,9 @@
 //! The status observer: status and latency of HTTP/1.1, HTTP/2 and gRPC, from the first bytes of real payloads, and from the
 //! headers of frames.
 
-use ebpf::raw::Record;
+use std::path::PathBuf;
+
+use ebpf::raw::{Record, Task};
 use ebpf::{Loaded, Unread as Of};
 use futures_util::future::BoxFuture;
 use observer_base::family::Error;
@@ -10,6 +12,7 @@ use observer_base::{Context, Observer};
 
 use crate::convert;
 use crate::http2::{Failed, Http2, Missed};
+use crate::tls::Tls;
 use crate::unread::{self, Unread};
 
 /// Why exchanges are counted among those that are not told.
@@ -40,7 +43,8 @@ struct State {
     http2: Http2,
     /// Frames that user space could not understand, in all.
     lost_frames: u64,
-    unread: [Unread; 3],
+    unread: [Unread; 4],
+    tls: Tls,
 }
 
 impl Handler for State {
@@ -54,6 +58,9 @@ impl Handler for State {
             if let Some(failed) = self.http2.frame(frame, self.unix_ns(frame.moved_ns)) {
                 self.tell(&failed);
             }
+        } else if let Record::Tls(speaks) = record {
+            let view = self.view(&speaks.task);
+            self.tls.speaks(speaks.task.tgid, &view);
         } else if let Record::Http2End(end) = record {
             self.http2.end(end, self.unix_ns(end.moved_ns));
         }
@@ -73,6 +80,7 @@ impl Handler for State {
             self.context.emitter.emit(draft);
         }
         self.tell_missed(loaded);
+        self.tls.second(loaded);
     }
 }
 
@@ -82,8 +90,26 @@ impl State {
             context,
             http2: Http2::default(),
             lost_frames: 0,
-            unread: [Unread::http(), Unread::http2_older(), Unread::http2_lost()],
+            unread: [
+                Unread::http(),
+                Unread::http2_older(),
+                Unread::http2_lost(),
+                Unread::tls(),
+            ],
+            tls: Tls::default(),
         }
+    }
+
+    /// Files as the others see them who are in the same control group as a process, else as the host sees them.
+    fn view(&self, task: &Task) -> PathBuf {
+        let identity = &self.context.identity;
+        let group = identity
+            .cgroup(task.cgroup_id, self.context.clock.boot_ns())
+            .cgroup;
+        let oldest = group
+            .zip(identity.hierarchy())
+            .and_then(|(group, hierarchy)| hierarchy.oldest(&group.path));
+        PathBuf::from(format!("/proc/{}/root", oldest.map_or(1, |oldest| oldest.pid)))
     }
 
     /// UNIX time of `CLOCK_MONOTONIC`.
@@ -108,6 +134,7 @@ impl State {
             (Of::Http, 0),
             (Of::Http2Older, 0),
             (Of::Http2Lost, self.lost_frames),
+            (Of::Tls, 0),
         ];
         for (unread, (of, besides)) in self.unread.iter_mut().zip(totals) {
             if let Ok(total) = loaded.unread_total(of)

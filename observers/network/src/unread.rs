@@ -40,6 +40,15 @@ impl Unread {
         )
     }
 
+    /// Connections of TLS whose clear text nobody sees.
+    pub(crate) fn tls() -> Self {
+        Self::of(
+            "tls",
+            "connections of TLS carry HTTP/2, or are encrypted by a library that is not followed: only OpenSSL and GnuTLS are, \
+             where they move bytes by themselves. Their HTTP status is not known",
+        )
+    }
+
     fn of(hook: &'static str, reason: &'static str) -> Self {
         Self {
             hook,

@@ -191,7 +191,7 @@ fn inside(neighbour: &Neighbour, name: &str, arguments: &[&str]) -> Command {
 async fn dockers_own_name_server_is_asked_although_a_rule_leads_to_another_port() {
     let mut told = Told::by::<Network>(OBSERVER).await;
     let container = Neighbour::new();
-    container.leads("127.0.0.11 udp dport 53", "127.0.0.11:40053");
+    container.treats("nat", "ip daddr 127.0.0.11 udp dport 53 dnat to 127.0.0.11:40053");
     let ip = Ipv4Addr::new(127, 0, 0, 11);
     let address = ip.to_string();
     let server = Server::run(ip, inside(&container, "answer.py", &[&address, "40053"]));

@@ -84,7 +84,7 @@ async fn what_a_filter_drops_is_told_with_both_ends_as_often_as_the_filter_says(
     let listener = TcpListener::bind((end.host(), 0)).unwrap();
     let port = listener.local_addr().unwrap().port();
     assert_eq!(connect_from(&end, &end.host(), port, "5"), "connected\n");
-    end.filters(&format!("tcp dport {port} counter drop"));
+    end.treats("filter", &format!("tcp dport {port} counter drop"));
     assert_eq!(connect_from(&end, &end.host(), port, "1.5"), "timed out\n");
     let said = packets_filtered(&end);
     assert!(said >= 2, "{said}");

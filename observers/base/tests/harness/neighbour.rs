@@ -54,21 +54,10 @@ impl Neighbour {
         format!("{TEST_NETWORK}.{}.2", self.number)
     }
 
-    /// Adds a rule of `nft` to what leaves the other end, such as `tcp dport 80 drop`.
-    pub(crate) fn filters(&self, rule: &str) {
-        self.adds(
-            "out { type filter hook output priority 0; }",
-            &format!("out {rule}"),
-        );
-    }
-
-    /// Leads what leaves the other end for `destination`, such as `10.0.0.1 udp dport 53`, elsewhere.
-    pub(crate) fn leads(&self, destination: &str, elsewhere: &str) {
-        let rule = format!("translated ip daddr {destination} dnat to {elsewhere}");
-        self.adds("translated { type nat hook output priority -100; }", &rule);
-    }
-
-    fn adds(&self, chain: &str, rule: &str) {
+    /// Has `nft` treat what leaves the other end by a rule of this kind, such as `filter` and `tcp dport 80 drop`.
+    pub(crate) fn treats(&self, kind: &str, rule: &str) {
+        let chain = format!("{kind} {{ type {kind} hook output priority 0; }}");
+        let rule = format!("{kind} {rule}");
         for command in [
             "add table ip told",
             &format!("add chain ip told {chain}"),

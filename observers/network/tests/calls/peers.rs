@@ -1,4 +1,4 @@
-//! A server and clients of gRPC, as processes of their own.
+//! Servers and clients, as processes of their own.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -91,14 +91,38 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    pub(crate) fn start(number: u8, name: &'static str) -> Self {
+    pub(crate) fn of_grpc(number: u8, name: &'static str) -> Self {
+        Self::start("serve_grpc.py", number, name)
+    }
+
+    pub(crate) fn of_https(number: u8, name: &'static str) -> Self {
+        Self::start("serve_https.py", number, name)
+    }
+
+    fn start(program: &str, number: u8, name: &'static str) -> Self {
         let ip = Ipv4Addr::new(127, 53, 8, number);
-        let mut peer = Peer::start("serve_grpc.py", &[&ip.to_string(), name]);
+        let mut peer = Peer::start(program, &[&ip.to_string(), name]);
         let port = peer.line();
         Self { peer, ip, port, name }
     }
 
-    /// A client that takes these steps.
+    /// Where it is found.
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("https://{}:{}/{path}", self.ip, self.port)
+    }
+
+    /// A client of HTTPS that takes these steps.
+    pub(crate) fn asked(&self, steps: &[&str]) -> Peer {
+        let address = format!("{}:{}", self.ip, self.port);
+        Peer::start("ask_https.py", &[&[address.as_str()], steps].concat())
+    }
+
+    /// A client of HTTPS whose library moves no bytes by itself.
+    pub(crate) fn asked_in_memory(&self) -> Peer {
+        Peer::start("ask_in_memory.py", &[&self.ip.to_string(), &self.port])
+    }
+
+    /// A client of gRPC that takes these steps.
     pub(crate) fn called(&self, steps: &[&str]) -> Peer {
         let address = format!("{}:{}", self.ip, self.port);
         Peer::start("call_grpc.py", &[&[address.as_str()], steps].concat())

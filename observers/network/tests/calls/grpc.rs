@@ -1,68 +1,18 @@
-//! Calls of gRPC between real processes: each failure with its code and method, at both ends, and nothing of what is well.
-#![expect(
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    reason = "a test fails by panicking, and says what it lacks"
-)]
+//! Calls of gRPC: each failure with its code and method, at both ends, and nothing of what is well.
 
-#[path = "../../../base/tests/harness/context.rs"]
-mod context;
-mod peers;
-#[path = "../../../base/tests/harness/told.rs"]
-mod told;
-
+use bus_schema::event::Body;
 use bus_schema::event::network::Role;
 use bus_schema::event::node::Coverage;
-use bus_schema::event::status::{GrpcStatus, HttpStats};
-use bus_schema::event::{Body, Event};
+use bus_schema::event::status::GrpcStatus;
 use observer_network::Network;
-use peers::{Server, has_grpc};
-use tokio::sync::Mutex;
-use told::Told;
 
-const OBSERVER: &str = "status";
+use crate::peers::{Server, has_grpc};
+use crate::told::Told;
+use crate::{ATTACHED, OBSERVER, has_loss, until_both};
 
 /// Calls that succeed, and streams.
 const CALLS: u64 = 1_000;
 const STREAMS: u64 = 20;
-
-/// While programs are attached to a tracepoint, those that are attached already may miss a message of a connection, and so
-/// lose it: no other test's may be.
-static ATTACHED: Mutex<()> = Mutex::const_new(());
-
-/// Waits until both ends have counted so many exchanges; gives their sums besides.
-async fn until_both(told: &mut Told, server: &Server, wanted: u64) -> (Vec<Event>, [HttpStats; 2]) {
-    let mut sums = [HttpStats::default(), HttpStats::default()];
-    let events = told
-        .until(|event| {
-            if let Some(stats) = server.stats(event) {
-                let [client, of_server] = &mut sums;
-                add(
-                    if stats.role == Role::Client {
-                        client
-                    } else {
-                        of_server
-                    },
-                    stats,
-                );
-            }
-            sums.iter().all(|stats| stats.requests() >= wanted)
-        })
-        .await;
-    (events, sums)
-}
-
-fn add(sum: &mut HttpStats, stats: &HttpStats) {
-    for (sum, count) in sum.by_class.iter_mut().zip(stats.by_class) {
-        *sum += count;
-    }
-    sum.latency.merge(&stats.latency);
-    sum.unanswered.merge(&stats.unanswered);
-}
-
-fn has_loss(events: &[Event]) -> bool {
-    events.iter().any(|event| matches!(event.body, Body::Loss(_)))
-}
 
 #[tokio::test]
 #[ignore = "needs CAP_BPF"]
@@ -72,7 +22,7 @@ async fn each_failure_is_told_by_both_ends_with_code_and_method_and_a_callers_fa
     }
     let _alone = ATTACHED.lock().await;
     let mut told = Told::by::<Network>(OBSERVER).await;
-    let server = Server::start(1, "grpc-fails");
+    let server = Server::of_grpc(1, "grpc-fails");
     let mut client = server.called(&[
         "Good",
         "Missing",
@@ -130,7 +80,7 @@ async fn a_thousand_good_calls_and_long_streams_are_counted_by_both_ends_and_tol
     }
     let _alone = ATTACHED.lock().await;
     let mut told = Told::by::<Network>(OBSERVER).await;
-    let server = Server::start(2, "grpc-good");
+    let server = Server::of_grpc(2, "grpc-good");
     let mut client = server.called(&["Good:1000", "Echo:20"]);
     let (events, sums) = until_both(&mut told, &server, CALLS + STREAMS).await;
     assert_eq!(client.rest(), "Good OK 1000\nEcho OK 20\n");
@@ -155,7 +105,7 @@ async fn of_a_connection_from_before_the_observer_it_is_said_that_nothing_is_kno
         return;
     }
     let _alone = ATTACHED.lock().await;
-    let server = Server::start(3, "grpc-before");
+    let server = Server::of_grpc(3, "grpc-before");
     let mut before = server.called(&["Good", "wait", "Unavailable:20"]);
     assert_eq!([before.line(), before.line()], ["Good OK 1", "ready"]);
     let mut told = Told::by::<Network>(OBSERVER).await;
@@ -188,7 +138,7 @@ async fn a_call_that_its_server_does_not_live_to_answer_is_unanswered_and_one_th
     }
     let _alone = ATTACHED.lock().await;
     let mut told = Told::by::<Network>(OBSERVER).await;
-    let server = Server::start(4, "grpc-dies");
+    let server = Server::of_grpc(4, "grpc-dies");
     let mut leaves = server.called(&["Good", "wait", "Slow"]);
     let mut waits = server.called(&["Good", "wait", "Slow"]);
     for client in [&mut leaves, &mut waits] {
