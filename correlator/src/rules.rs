@@ -43,7 +43,8 @@ pub struct Rule {
     /// arrow between them.
     #[serde(default)]
     pub joins: bool,
-    /// It works no more once one of these has happened to the same entity: what runs since is another version.
+    /// It works no more once one of these has happened to what the cause happened to: what runs since is another version, or what
+    /// was suspended goes on.
     #[serde(default)]
     pub until: Vec<Condition>,
     /// Why, in words.

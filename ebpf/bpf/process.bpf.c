@@ -7,11 +7,11 @@ DESCRIBE(tapio_exec);
 DESCRIBE(tapio_exit);
 DESCRIBE(tapio_signal);
 
-/* Signals that end a process by default, and SIGSTOP; the rest is traffic. */
+/* Signals that end a process by default, SIGSTOP and SIGCONT; the rest is traffic. */
 #define TOLD                                                                                                           \
 	((1ULL << 1) | (1ULL << 2) | (1ULL << 3) | (1ULL << 4) | (1ULL << 5) | (1ULL << 6) | (1ULL << 7) |             \
-	 (1ULL << 8) | (1ULL << 9) | (1ULL << 11) | (1ULL << 13) | (1ULL << 15) | (1ULL << 19) | (1ULL << 24) |        \
-	 (1ULL << 25) | (1ULL << 31))
+	 (1ULL << 8) | (1ULL << 9) | (1ULL << 11) | (1ULL << 13) | (1ULL << 15) | (1ULL << 18) | (1ULL << 19) |        \
+	 (1ULL << 24) | (1ULL << 25) | (1ULL << 31))
 
 #define SIGNAL_UNKILLABLE 0x40 /* by its own: the first process of a pid namespace */
 

@@ -20,6 +20,7 @@ mod neighbour;
 mod pipeline;
 mod scene;
 mod services;
+mod tls;
 
 use std::time::Duration;
 

@@ -370,7 +370,7 @@ impl Row {
             },
             Fold::Ratio(Ratio { quiet_seconds, .. })
             | Fold::Distribution(Distribution { quiet_seconds, .. }) => Traits {
-                must_last: true,
+                must_last: self.severity >= Severity::Warning,
                 quiet_ns: Some(nanoseconds(*quiet_seconds)),
                 ..plain
             },

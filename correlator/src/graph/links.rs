@@ -143,9 +143,10 @@ pub(super) fn affected(
             affected.extend(index.effects(world, &rule.path, *condition, entry, time.clone()));
         }
     }
-    let ended = book.ended_by(entry.condition).iter();
-    for condition in ended.flat_map(|rule| &rule.effect) {
-        affected.extend(index.about(*condition, &entry.subject, time.clone()));
+    for rule in book.ended_by(entry.condition) {
+        for condition in &rule.effect {
+            affected.extend(index.effects(world, &rule.path, *condition, entry, time.clone()));
+        }
     }
     affected
 }
@@ -235,13 +236,10 @@ fn not_taken_back(world: &World, index: &Index, cause: &Episode, effect: &Episod
         .map_or(1.0, |since_ns| not_replaced(since_ns, effect.start_ns))
 }
 
-/// How much of what ran when the cause began still did when the effect began: less and less since the first of the changes after
-/// which the rule works no more.
+/// How much of what ran, or held, when the cause began still did when the effect began: less and less since the first of what ends
+/// it for the rule.
 fn not_renewed(world: &World, index: &Index, rule: &Rule, cause: &Episode, effect: &Episode) -> f64 {
-    let Some(entry) = index
-        .entry(effect.id)
-        .filter(|_| cause.start_ns < effect.start_ns)
-    else {
+    let Some(entry) = index.entry(cause.id).filter(|_| cause.start_ns < effect.start_ns) else {
         return 1.0;
     };
     let since = cause.start_ns + 1..=effect.start_ns;

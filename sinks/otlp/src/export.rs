@@ -1,10 +1,14 @@
 //! Sends traces and log records to an OTLP endpoint.
 
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
 use bus_schema::Incident;
 use opentelemetry_otlp::{LogExporter, SpanExporter};
 use opentelemetry_sdk::error::OTelSdkError;
 use opentelemetry_sdk::logs::{LogBatch, LogExporter as _};
 use opentelemetry_sdk::trace::SpanExporter as _;
+use tokio::time::Instant;
 use tonic::Code;
 
 use crate::endpoint::{self, Settings, Signal};
@@ -21,11 +25,16 @@ const EXHAUSTED: Answer = Answer(Code::ResourceExhausted, &[429]);
 /// It does not know the signal.
 const UNKNOWN: Answer = Answer(Code::Unimplemented, &[404, 405, 501]);
 
+/// A backend that does not know log records is asked again after this long: it may be another one by then.
+const ASK_AGAIN: Duration = Duration::from_secs(3600);
+
 /// Connections to the backend. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Exporter {
     traces: Transport,
     logs: Transport,
+    /// When the backend said that it does not know log records.
+    unknown_logs: Arc<Mutex<Option<Instant>>>,
 }
 
 /// Why an incident was not exported.
@@ -77,6 +86,7 @@ impl Exporter {
         let exporter = Self {
             traces: settings.transport(Signal::Traces)?,
             logs: settings.transport(Signal::Logs)?,
+            unknown_logs: Arc::default(),
         };
         // What the library finds wrong is wrong from the start.
         exporter.spans()?;
@@ -97,6 +107,13 @@ impl Exporter {
                     source,
                 })?;
         }
+        if self.takes_logs() {
+            self.export_evidence(incident).await?;
+        }
+        Ok(())
+    }
+
+    async fn export_evidence(&self, incident: &Incident) -> Result<(), Error> {
         let scope = trace::scope();
         for (resource, record) in logs::records(incident) {
             let mut exporter = self.records()?;
@@ -106,7 +123,8 @@ impl Exporter {
                 Ok(()) => {}
                 // A backend for traces alone, such as Jaeger: the evidence is in the spans too.
                 Err(OTelSdkError::InternalFailure(why)) if UNKNOWN.is_in(&why) => {
-                    tracing::debug!("the OTLP backend takes no log records");
+                    tracing::info!("the OTLP backend takes no log records: none are sent to it for an hour");
+                    *self.unknown_logs() = Some(Instant::now());
                     return Ok(());
                 }
                 Err(source) => {
@@ -118,6 +136,15 @@ impl Exporter {
             }
         }
         Ok(())
+    }
+
+    fn takes_logs(&self) -> bool {
+        self.unknown_logs()
+            .is_none_or(|since| since.elapsed() >= ASK_AGAIN)
+    }
+
+    fn unknown_logs(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.unknown_logs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn spans(&self) -> Result<SpanExporter, Error> {

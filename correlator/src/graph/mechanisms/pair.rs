@@ -104,6 +104,7 @@ impl Pair {
             "liveness_probe",
             "bad_command",
             "volume_unbound",
+            "filter",
         ];
         let causes = [
             texts("signal", &["SIGKILL", "SIGSTOP"]),
@@ -138,7 +139,7 @@ impl Pair {
         self.others.push(Episode {
             start_ns,
             last_ns: start_ns,
-            ..episode(3, condition, self.effect.subject.clone())
+            ..episode(3, condition, self.cause.subject.clone())
         });
     }
 

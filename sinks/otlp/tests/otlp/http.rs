@@ -193,6 +193,19 @@ async fn a_backend_for_traces_alone_is_enough_and_one_for_records_alone_is_not()
 }
 
 #[tokio::test]
+async fn a_backend_that_knows_no_records_is_not_sent_them_again_and_again() {
+    let (at, asked) = serve(|target| if target == "/v1/traces" { 200 } else { 404 });
+    let exporter = Exporter::new(&over_http(&format!("http://{at}"))).unwrap();
+    for _ in 0..3 {
+        exporter.export(&incident()).await.unwrap();
+    }
+    let targets: Vec<_> = asked.try_iter().map(|asked| asked.target).collect();
+    let count = |wanted: &str| targets.iter().filter(|target| *target == wanted).count();
+    assert_eq!(count("/v1/logs"), 1);
+    assert!(count("/v1/traces") >= 3);
+}
+
+#[tokio::test]
 async fn nobody_is_led_elsewhere() {
     let (at, asked) = serve(|_| 307);
     let error = export(&over_http(&format!("http://{at}"))).await.unwrap_err();
