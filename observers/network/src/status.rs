@@ -80,7 +80,9 @@ impl Handler for State {
             self.context.emitter.emit(draft);
         }
         self.tell_missed(loaded);
-        self.tls.second(loaded);
+        if let Some(capability) = self.tls.second(loaded) {
+            self.context.emitter.capability(capability);
+        }
     }
 }
 

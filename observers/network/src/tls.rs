@@ -6,8 +6,11 @@ use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use bus_schema::event::node::Capability;
 use ebpf::{Followed, Loaded};
 use procfs::process::{MMapPath, Process};
+
+use crate::unread;
 
 /// Processes that are looked at in a second; of the others some come again.
 const MOST_A_SECOND: u32 = 16;
@@ -74,16 +77,21 @@ impl Tls {
         }
     }
 
-    /// Follows what was found.
-    pub(crate) fn second(&mut self, loaded: &mut Loaded) {
+    /// Follows what was found. Gives what cannot be seen if some of it cannot be followed.
+    pub(crate) fn second(&mut self, loaded: &mut Loaded) -> Option<Capability> {
         self.second += 1;
         self.looked_at = 0;
+        let mut refused = None;
         for (id, (name, file)) in std::mem::take(&mut self.found) {
-            self.follow(loaded, id, &name, &file);
+            let reason = self.follow(loaded, id, &name, &file).err();
+            refused = reason
+                .map(|reason| unread::tls_library(&name, &reason))
+                .or(refused);
         }
+        refused
     }
 
-    fn follow(&mut self, loaded: &mut Loaded, id: FileId, name: &str, file: &File) {
+    fn follow(&mut self, loaded: &mut Loaded, id: FileId, name: &str, file: &File) -> Result<(), String> {
         self.make_room(loaded);
         let path = format!("/proc/self/fd/{}", file.as_raw_fd());
         match loaded.follow_tls(name, Path::new(&path)) {
@@ -91,6 +99,7 @@ impl Tls {
                 tracing::debug!(name, "library of TLS is followed");
                 let seen = self.second;
                 self.followed.insert(id, Library { probes, seen });
+                Ok(())
             }
             Err(reason) => {
                 tracing::warn!(
@@ -101,6 +110,7 @@ impl Tls {
                 if self.refused.len() < MOST_FOLLOWED {
                     self.refused.insert(id);
                 }
+                Err(reason)
             }
         }
     }

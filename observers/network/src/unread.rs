@@ -86,6 +86,20 @@ impl Unread {
     }
 }
 
+/// A library of TLS cannot be followed, for this reason.
+pub(crate) fn tls_library(name: &str, reason: &str) -> Capability {
+    Capability {
+        observer: "status".to_owned(),
+        hook: "tls_library".to_owned(),
+        rung: String::new(),
+        coverage: Coverage::Degraded,
+        reason: format!(
+            "{name} cannot be followed ({reason}): the HTTP status of what it encrypts is not known. Kernels from 6.16 on, and those \
+             with their corrections, ask for CAP_SYS_ADMIN (node.extraCapabilities of the chart)"
+        ),
+    }
+}
+
 /// HTTP/2 is not followed at all.
 pub(crate) fn without_http2() -> Capability {
     Capability {

@@ -15,7 +15,7 @@ use super::{Outcome, SECOND_NS, Tally, sighting};
 /// Failures below this share are normal for a service of which nothing is known yet.
 const FLOOR: f64 = 0.002;
 
-/// What is normal is first the mean of so many seconds, before it is one that forgets.
+/// What is normal is first the mean over all that happened in so many seconds, before it is one that forgets.
 const YOUNG_SECONDS: u32 = 60;
 
 /// A change that has lasted this long is what is normal from then on: who could have mended it lives with it, as with a standby
@@ -42,6 +42,9 @@ pub(super) struct Normal {
     /// Seconds with traffic since it was first seen, as far as they matter.
     #[serde(default)]
     known_seconds: u32,
+    /// All that happened in them.
+    #[serde(default)]
+    known_total: u64,
 }
 
 impl Normal {
@@ -63,7 +66,9 @@ impl Normal {
         let end_ns = (second + 1) * SECOND_NS;
         self.last = second;
         self.known_seconds = (self.known_seconds + 1).min(YOUNG_SECONDS);
-        let young = (self.known_seconds < YOUNG_SECONDS).then(|| 1.0 / f64::from(self.known_seconds));
+        self.known_total = self.known_total.saturating_add(tally.total);
+        // Who waits in vain asks less: by seconds, its few requests would soon be normal.
+        let young = (self.known_seconds < YOUNG_SECONDS).then(|| share(tally.total, self.known_total));
         self.ways.resize(row.failing.len(), Default::default());
         let nothing = Outcome::default();
         for (place, (way, (normal, evidence))) in row.failing.iter().zip(&mut self.ways).enumerate() {

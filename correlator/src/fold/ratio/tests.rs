@@ -65,6 +65,11 @@ fn is_told(failed: impl Fn(u64) -> u64, seconds: u64) -> bool {
 
 /// The same from a second on.
 fn is_told_from(from: u64, failed: impl Fn(u64) -> u64, seconds: u64) -> bool {
+    is_told_of(|second| (20, failed(second)), from, seconds)
+}
+
+/// The same where each second has so many requests, and so many of them with errors.
+fn is_told_of(requests: impl Fn(u64) -> (u64, u64), from: u64, seconds: u64) -> bool {
     let table = Table::of(&RuleBook::embedded().unwrap().catalogue);
     let errors = Condition::named("http_5xx");
     let is_errors = |way: &Way| way.condition == errors;
@@ -84,9 +89,10 @@ fn is_told_from(from: u64, failed: impl Fn(u64) -> u64, seconds: u64) -> bool {
     let mut is_told = false;
     for second in 1..=seconds {
         let mut outcomes = vec![Outcome::default(); table.0[number].failing.len()];
-        outcomes[place].failed = failed(second);
+        let (total, failed) = requests(second);
+        outcomes[place].failed = failed;
         let tally = Tally {
-            total: 20,
+            total,
             outcomes,
             ends: Some((Entity::of_node("n"), None)),
         };
@@ -132,6 +138,21 @@ fn errors_that_were_always_there_are_normal_and_many_more_of_them_are_not() {
         is_told_from(400, twice, 401),
         "an outage that is over is no noise"
     );
+}
+
+#[test]
+fn who_asks_seldom_because_nobody_answers_is_heard_although_he_has_not_asked_for_long() {
+    // five requests a second, and then one every other, which fails
+    let outage = |second: u64| match second {
+        0..8 => (5, 0),
+        _ if second.is_multiple_of(2) => (1, 1),
+        _ => (0, 0),
+    };
+    assert!(is_told_of(outage, 0, 18));
+    let one_fails = |second: u64| (5, u64::from(second == 20));
+    assert!(!is_told_of(one_fails, 0, 60));
+    let some_fail = |second: u64| (5, u64::from(second.is_multiple_of(7)));
+    assert!(!is_told_of(some_fail, 0, 60), "it has always been so");
 }
 
 #[test]
