@@ -67,3 +67,17 @@ saved() { # KIND NAMESPACE NAME
   kubectl -n "$2" get "$1" "$3" -o json |
     jq 'del(.metadata.uid, .metadata.resourceVersion, .metadata.creationTimestamp, .metadata.managedFields, .metadata.generation, .status)' > "$STATE/$3.json"
 }
+
+# Lets a container have QUOTA of each PERIOD, in microseconds; -1 is no limit.
+cpu_quota() { # CONTAINER_ID PERIOD QUOTA
+  local group
+  group=$(find /sys/fs/cgroup -type d -path "*/kubepods*/$1" -exec test -e '{}/cpu.cfs_quota_us' ';' -print -quit)
+  if [ -n "$group" ]; then
+    echo -1 > "$group/cpu.cfs_quota_us"
+    echo "$2" > "$group/cpu.cfs_period_us"
+    echo "$3" > "$group/cpu.cfs_quota_us"
+    return
+  fi
+  group=$(find /sys/fs/cgroup -type d -path "*/kubepods*/$1" -exec test -e '{}/cpu.max' ';' -print -quit)
+  echo "${3/-1/max} $2" > "$group/cpu.max"
+}

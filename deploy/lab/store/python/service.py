@@ -1,5 +1,5 @@
 """One service of the store as a WSGI application; SERVICE says which: shop asks cart, cart asks redis and stock,
-stock asks PostgreSQL, reports computes. What a release does differently stands in release.py."""
+stock asks PostgreSQL, reports computes, cards are there; the dashboard asks for reports. What a release does differently stands in release.py."""
 
 import json
 import os
@@ -20,7 +20,7 @@ local = threading.local()
 # Each call has a deadline of its own below that of its caller: nginx waits 4 s, a browser 5 s.
 http = urllib3.PoolManager(
     maxsize=16,
-    timeout=urllib3.Timeout(connect=0.5, read={"shop": 2.0, "cart": 1.0}.get(SERVICE, 1.0)),
+    timeout=urllib3.Timeout(connect=0.5, read={"shop": 2.0, "dashboard": 5.0}.get(SERVICE, 1.0)),
     retries=urllib3.Retry(connect=1, read=0, redirect=0, status=0),
 )
 cache = redis.Redis(
@@ -94,9 +94,14 @@ def fill():
     query("INSERT INTO goods SELECT n, 1000000 FROM generate_series(0, 999) AS n ON CONFLICT DO NOTHING")
 
 
+PAGES = ("items", "basket", "buy", "import")
+
+
 def shop(path):
     if path == "/":
         return {"hello": "store", "version": release.VERSION}
+    if path.split("/")[1] not in PAGES:
+        raise Failure("404 Not Found", path)
     return {"page": ask(os.environ["CART_URL"], path)}
 
 
@@ -133,10 +138,17 @@ def stock(path):
 
 
 def reports(path):
+    """What a year comes to takes long, and always has."""
+    if path.startswith("/yearly/"):
+        time.sleep(1.5)
     return {"report": path, "sum": sum(n * n for n in range(5000))}
 
 
-ROLES = {"shop": shop, "cart": cart, "stock": stock, "reports": reports}
+def cards(path):
+    return {"card": path}
+
+
+ROLES = {"shop": shop, "cart": cart, "stock": stock, "reports": reports, "cards": cards}
 
 
 def answer(path):
@@ -164,6 +176,8 @@ def dashboard():
     while True:
         number += 1
         workers.submit(look, url, f"/daily/{number % 7}")
+        if number % 25 == 0:
+            workers.submit(look, url, "/yearly/1")
         time.sleep(0.2)
 
 
