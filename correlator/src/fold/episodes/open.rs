@@ -160,7 +160,8 @@ impl Open {
         }
     }
 
-    /// What must last becomes an error once it has lasted, often enough, beyond what its baseline explains.
+    /// What must last becomes an error once it has lasted, often enough, beyond what its baseline explains; unless it is seen as no
+    /// harm by itself.
     fn escalate(&mut self, traits: Traits, seen: Severity) {
         let episode = &mut self.episode;
         let lasted_ns = self.certain_until_ns.saturating_sub(episode.start_ns);
@@ -173,7 +174,8 @@ impl Open {
             && episode.count >= SUSTAINED_COUNT
             && episode.surprise >= SURPRISING_BITS;
         let severity = match (traits.must_last, sustained) {
-            (true, true) => seen.max(Severity::Error),
+            (true, true) if seen >= Severity::Warning => seen.max(Severity::Error),
+            (true, true) => seen,
             (true, false) => seen.min(Severity::Warning),
             (false, _) => seen,
         };

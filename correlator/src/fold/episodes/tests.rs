@@ -104,3 +104,22 @@ fn failures_around_a_window_that_was_not_healthy_are_one_episode() {
     assert_eq!(healthy_before, [], "nothing new: it goes on");
     assert_eq!(told(&[300, 500], 2), [(0.3, 0.5, 2, Some(2))], "it is over");
 }
+
+#[test]
+fn what_lasts_is_an_error_unless_it_is_no_harm_by_itself() {
+    let severity_of = |severity| {
+        let mut episodes = Episodes::default();
+        for time_ms in [0, 1000, 2000] {
+            episodes.merge(Sighting {
+                severity,
+                surprise: 50.0,
+                ..refused(time_ms)
+            });
+        }
+        let mut out = Vec::new();
+        episodes.publish_urgent(&mut out);
+        out.last().map(|told: &Episode| told.severity)
+    };
+    assert_eq!(severity_of(Severity::Warning), Some(Severity::Error));
+    assert_eq!(severity_of(Severity::Notice), Some(Severity::Notice));
+}

@@ -15,7 +15,7 @@ use super::{Outcome, SECOND_NS, Tally, sighting};
 /// Failures below this share are normal for a service of which nothing is known yet.
 const FLOOR: f64 = 0.002;
 
-/// What is normal is first the mean over all that happened in so many seconds, before it is one that forgets.
+/// What is normal is first the mean of so many seconds, before it is one that forgets.
 const YOUNG_SECONDS: u32 = 60;
 
 /// A change that has lasted this long is what is normal from then on: who could have mended it lives with it, as with a standby
@@ -67,8 +67,9 @@ impl Normal {
         self.last = second;
         self.known_seconds = (self.known_seconds + 1).min(YOUNG_SECONDS);
         self.known_total = self.known_total.saturating_add(tally.total);
-        // Who waits in vain asks less: by seconds, its few requests would soon be normal.
-        let young = (self.known_seconds < YOUNG_SECONDS).then(|| share(tally.total, self.known_total));
+        // Who waits in vain asks less: by seconds, its few requests would soon be normal; by requests alone, what a crowd suffers would.
+        let part = (1.0 / f64::from(self.known_seconds)).min(share(tally.total, self.known_total));
+        let young = (self.known_seconds < YOUNG_SECONDS).then_some(part);
         self.ways.resize(row.failing.len(), Default::default());
         let nothing = Outcome::default();
         for (place, (way, (normal, evidence))) in row.failing.iter().zip(&mut self.ways).enumerate() {

@@ -149,6 +149,11 @@ fn who_asks_seldom_because_nobody_answers_is_heard_although_he_has_not_asked_for
         _ => (0, 0),
     };
     assert!(is_told_of(outage, 0, 18));
+    let crowd = |second: u64| match second {
+        0..7 => (20, 0),
+        _ => (104, 4),
+    };
+    assert!(is_told_of(crowd, 0, 17));
     let one_fails = |second: u64| (5, u64::from(second == 20));
     assert!(!is_told_of(one_fails, 0, 60));
     let some_fail = |second: u64| (5, u64::from(second.is_multiple_of(7)));
