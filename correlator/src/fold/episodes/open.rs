@@ -175,9 +175,8 @@ impl Open {
             && episode.surprise >= SURPRISING_BITS;
         let severity = match (traits.must_last, sustained) {
             (true, true) if seen >= Severity::Warning => seen.max(Severity::Error),
-            (true, true) => seen,
             (true, false) => seen.min(Severity::Warning),
-            (false, _) => seen,
+            (true, true) | (false, _) => seen,
         };
         if severity > episode.severity {
             episode.severity = severity;
