@@ -90,24 +90,25 @@ fn a_kill_names_sender_and_target_and_harmless_signals_are_left_out() {
 
 #[test]
 #[ignore = "needs CAP_BPF"]
-fn a_signal_that_its_target_ignores_is_none() {
+fn a_signal_that_its_target_ignores_is_none_unless_it_is_a_wish_to_stop() {
     let mut loaded = attached(Family::Process);
     let mut child = Command::new("/bin/sh")
-        .args(["-c", "trap '' TERM; echo ready; exec sleep 1000"])
+        .args(["-c", "trap '' TERM HUP; echo ready; exec sleep 1000"])
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
     let mut ready = [0; 5];
     child.stdout.as_mut().unwrap().read_exact(&mut ready).unwrap();
     let pid = child.id();
-    let target = rustix::process::Pid::from_child(&child);
-    rustix::process::kill_process(target, rustix::process::Signal::TERM).unwrap();
-    rustix::process::kill_process(target, rustix::process::Signal::KILL).unwrap();
-    assert_eq!(child.wait().unwrap().signal(), Some(9), "SIGTERM did nothing");
+    for number in ["HUP", "TERM", "KILL"] {
+        let sent = Command::new("/bin/kill")
+            .args(["-s", number, &pid.to_string()])
+            .status();
+        assert!(sent.unwrap().success());
+    }
+    assert_eq!(child.wait().unwrap().signal(), Some(9), "the others did nothing");
     let records = records_until(&mut loaded, |records| exit_of(records, pid).is_some());
     let signals = signals_to(&records, pid);
-    assert_eq!(
-        signals.iter().map(|signal| signal.signal).collect::<Vec<_>>(),
-        [9]
-    );
+    let told = signals.iter().map(|signal| (signal.signal, signal.is_ignored()));
+    assert_eq!(told.collect::<Vec<_>>(), [(15, true), (9, false)]);
 }

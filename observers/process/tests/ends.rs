@@ -214,7 +214,8 @@ async fn end_of(told: &mut Told, pid: u32) -> (ProcessExited, Vec<i32>) {
         (target == pid).then_some(sent.signal)
     });
     let sent = sent.collect();
-    let Body::ProcessExited(exit) = &events.last().unwrap().body else {
+    let end = events.iter().find(|event| is_end_of(event, pid)).unwrap();
+    let Body::ProcessExited(exit) = &end.body else {
         unreachable!("it is an end");
     };
     (exit.clone(), sent)
@@ -232,7 +233,7 @@ async fn the_first_process_of_a_container_ignores_a_wish_to_stop_and_has_been_as
         }
         kill(main);
         let (exit, sent) = end_of(&mut told, main).await;
-        assert_eq!((exit.signal, exit.asked), (9, asks), "{name}");
+        assert_eq!((exit.signal, exit.asked), (9, asks), "{name}: {exit:?}");
         assert_eq!(sent, [9], "what is ignored does nothing");
     }
 }
@@ -264,6 +265,6 @@ async fn who_ends_as_what_it_watches_has_not_failed_and_who_fails_by_itself_has(
         let (monitor, child) = monitored(&watch, &mut work, ends).await;
         kill(child);
         let (exit, _) = end_of(&mut told, monitor).await;
-        assert_eq!((exit.code, exit.asked), expected, "{name}");
+        assert_eq!((exit.code, exit.asked), expected, "{name}: {exit:?}");
     }
 }

@@ -94,6 +94,7 @@ fn fetch(program: &[&str], url: &str) -> Option<u32> {
 async fn who_asks_by_another_library_sees_what_its_server_says() {
     let _alone = ATTACHED.lock().await;
     let mut told = Told::by::<Network>(OBSERVER).await;
+    until_followed(&mut told, &Server::of_https(17, "tls-first")).await;
     // curl has OpenSSL, wget has GnuTLS.
     for program in [
         &["curl", "--insecure", "--http1.1"][..],
