@@ -42,6 +42,11 @@ static __always_inline void identify(struct tapio_sum_key *key, struct sock *sk)
 static __always_inline void fill_owner(struct tapio_task *out, struct sock *sk, const struct tapio_sum_key *key,
 				       const bool is_current);
 
+/* What a request asks for, and that exchanges fail, in which case that is read. */
+static __always_inline __u32 route_of(const struct payload *request, __u64 now);
+static __always_inline void see_failure(__u64 now);
+static __always_inline void fill_request(struct tapio_route *out, __u32 route);
+
 /* Whether the current task closes its files because it dies. */
 static __always_inline bool is_exiting(void);
 
@@ -142,6 +147,7 @@ static __always_inline void begin(struct tapio_conversation *at, struct sock *sk
 		at->key.health_check = at->by_checker || is_health_check(request);
 	at->head_open = is_first && !at->key.health_check && request->length < MOST_PARTS * PART_BYTES;
 	wait_from_now(at, sk, direct);
+	at->key.route = route_of(request, at->since_ns);
 }
 
 static __always_inline __u32 status_of(const __u8 *line)
@@ -202,10 +208,11 @@ static __always_inline bool first_of_window(struct tapio_sum_key *key)
 	return true;
 }
 
-static __always_inline void report_error(struct tapio_sum_key *key, struct sock *sk, __u64 latency,
+static __always_inline void report_error(struct tapio_conversation *at, struct sock *sk, __u64 latency,
 					 const bool is_current, const bool direct)
 {
 	struct tapio_http_error *record = reserve(TAPIO_HTTP_ERROR, sizeof(*record));
+	const struct tapio_sum_key *key = &at->key;
 
 	if (!record)
 		return;
@@ -217,7 +224,11 @@ static __always_inline void report_error(struct tapio_sum_key *key, struct sock 
 	record->role = key->role;
 	record->status = key->outcome;
 	record->netns = key->netns;
+	record->protocol = at->protocol;
 	record->latency_ns = latency;
+	if (key->outcome != NO_RESPONSE)
+		__builtin_memcpy(record->code, at->code, sizeof(record->code));
+	fill_request(&record->request, key->route);
 	submit(record, true);
 }
 
@@ -229,8 +240,11 @@ static __always_inline void end(struct tapio_conversation *at, struct sock *sk, 
 
 	at->since_ns = 0;
 	at->key.outcome = status;
-	if (is_error && !at->key.health_check && first_of_window(&at->key))
-		report_error(&at->key, sk, latency, is_current, direct);
+	if (is_error && !at->key.health_check) {
+		see_failure(now);
+		if (first_of_window(&at->key))
+			report_error(at, sk, latency, is_current, direct);
+	}
 	count_exchange(&at->key, latency);
 }
 

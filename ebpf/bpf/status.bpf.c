@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /* HTTP from the socket layer's own tracepoints (6.3 and newer): nothing runs for files, the socket is an argument, and
- * the payload is found through the system call that is under way. Here alone HTTP/2 is followed too. */
+ * the payload is found through the system call that is under way. Here alone HTTP/2, TLS and databases are followed
+ * too. */
 #include "payload.bpf.h"
 
 static __always_inline __u64 moved_at(struct tcp_sock *tcp, const bool direct)
@@ -12,6 +13,8 @@ static __always_inline bool is_recent(void)
 {
 	return true;
 }
+
+#include "routes.bpf.h"
 
 #define PF_IO_WORKER 0x00000010
 #define PF_KTHREAD 0x00200000
@@ -48,6 +51,7 @@ enum {
 /* Alike on all architectures, as all that came after 5.0. */
 enum { IO_URING_SETUP = 425, IO_URING_ENTER = 426 };
 
+#include "database.bpf.h"
 #include "http2.bpf.h"
 #include "tls.bpf.h"
 
@@ -138,15 +142,17 @@ static __always_inline void take_up(struct head *head, struct tapio_conversation
 	at->begun_way = 0;
 }
 
-/* Whether it may be the beginning of a line, which is to be gone on with. */
-static __always_inline bool put_by(const struct head *head, struct tapio_conversation *at, __u32 direction)
+static __always_inline void put_by(const struct head *head, struct tapio_conversation *at, __u32 direction)
 {
-	if (!head->length || head->length >= LINE || head->line[0] < 'A' || head->line[0] > 'Z')
-		return false;
 	__builtin_memcpy(at->begun, head->line, LINE);
 	at->begun_bytes = head->length;
 	at->begun_way = direction;
-	return true;
+}
+
+/* Whether it may be the beginning of a line, which is to be gone on with. */
+static __always_inline bool may_be_begun(const struct head *head)
+{
+	return head->length && head->length < LINE && head->line[0] >= 'A' && head->line[0] <= 'Z';
 }
 
 /* The rest of the first request's head: who looks for HTTP/2's preface first reads its 24 bytes by themselves. */
@@ -190,6 +196,36 @@ static __always_inline bool may_be_http2(struct tapio_conversation *at, struct s
 	return true;
 }
 
+/* On a connection to a database. Servers of MySQL read the header of a message by itself; from a request for TLS on, it
+ * is read where it is clear. */
+static __always_inline void read_database(struct tapio_conversation *at, struct sock *sk, const struct head *head,
+					  __u64 length, __u32 direction)
+{
+	if (is_tls(head) && !at->since_ns) {
+		at->key.role = 0;
+		at->protocol = TAPIO_HTTP;
+		see_tls(head);
+	} else if (at->protocol == TAPIO_MYSQL && head->length == MYSQL_HEADER) {
+		put_by(head, at, direction);
+	} else {
+		converse(at, sk, head, length, direction, true);
+	}
+}
+
+/* What is neither HTTP/1 nor TLS. */
+static __always_inline void read_other(struct tapio_conversation *at, struct sock *sk, const struct head *head,
+				       __u64 length, __u64 begun_bytes, __u32 direction)
+{
+	if (!at->key.role && may_be_http2(at, sk, head, length, begun_bytes, direction))
+		return;
+	if (!at->key.role && recognize(at, sk, head, length, direction, true))
+		read_database(at, sk, head, length, direction);
+	else if (may_be_begun(head))
+		put_by(head, at, direction);
+	else
+		go_on(at, sk, &head->payload, direction);
+}
+
 static __always_inline void read_message(struct tapio_conversation *at, struct sock *sk, __u64 length, __u32 direction)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
@@ -207,6 +243,8 @@ static __always_inline void read_message(struct tapio_conversation *at, struct s
 	take_up(&head, at, direction);
 	begun_bytes = head.length;
 	read_head(&head, regs, length);
+	if (at->key.role && at->protocol != TAPIO_HTTP)
+		return read_database(at, sk, &head, length, direction);
 	kind = kind_of_head(&head);
 	if (kind == RESPONSE)
 		finish(at, sk, head.line, &head.payload, direction, true);
@@ -214,9 +252,8 @@ static __always_inline void read_message(struct tapio_conversation *at, struct s
 		begin(at, sk, &head.payload, direction, true);
 	else if (!at->key.role && is_tls(&head))
 		see_tls(&head);
-	else if (at->key.role || !may_be_http2(at, sk, &head, length, begun_bytes, direction))
-		if (!put_by(&head, at, direction))
-			go_on(at, sk, &head.payload, direction);
+	else
+		read_other(at, sk, &head, length, begun_bytes, direction);
 }
 
 static __always_inline struct tapio_conversation *known(struct sock *sk)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
-/* Records and map values of the status family (HTTP/1.x exchanges). */
+/* Records and map values of the status family (exchanges of HTTP/1.x and of databases). */
 #ifndef TAPIO_STATUS_H
 #define TAPIO_STATUS_H
 
@@ -9,8 +9,26 @@
 
 #define TAPIO_LINE 16 /* bytes of a message that are looked at: "GET / HTTP/1.1" with its CR LF */
 
+#define TAPIO_CODE 16 /* bytes of what a database calls an error, as CLUSTERDOWN */
+
+/* What is spoken on a connection. */
+enum tapio_protocol {
+	TAPIO_HTTP = 0,
+	TAPIO_REDIS = 1,
+	TAPIO_POSTGRESQL = 2,
+	TAPIO_MYSQL = 3,
+};
+
+#define TAPIO_ROUTE 64
+
+/* The beginning of a request, "GET /orders/17 HTTP/1.1": the first of those that differ in numbers alone. */
+struct tapio_route {
+	__u8 line[TAPIO_ROUTE];
+};
+
 #define TAPIO_HTTP_ERROR 3
 
+/* An exchange of any protocol that failed. */
 struct tapio_http_error {
 	struct tapio_head head;
 	struct tapio_task task;
@@ -19,12 +37,14 @@ struct tapio_http_error {
 	__u32 peer_port;
 	__u32 local_port;
 	__u32 role;
-	__u32 status;
+	__u32 status; /* of HTTP, or what stands for a database's error */
 	__u32 netns;
-	__u32 pad;
+	__u32 protocol; /* tapio_protocol */
 	__u64 latency_ns;
+	__u8 code[TAPIO_CODE];      /* of a database's error: the first word of Redis, SQLSTATE, MySQL's number */
+	struct tapio_route request; /* zeros where it was not read */
 };
-_Static_assert(sizeof(struct tapio_http_error) == 120, "tapio_http_error");
+_Static_assert(sizeof(struct tapio_http_error) == 200, "tapio_http_error");
 
 #define TAPIO_TLS 13
 
@@ -47,7 +67,7 @@ struct tapio_http_row {
 
 /* What is known of one socket; not read by user space. Its key is made once and looked up where it lies. */
 struct tapio_conversation {
-	struct tapio_sum_key key; /* its role is 0 while it has not spoken HTTP */
+	struct tapio_sum_key key; /* its role is 0 while nobody knows what it speaks */
 	__u64 since_ns;           /* when the request that waits began, CLOCK_MONOTONIC; 0: none waits */
 	__u64 read_in;            /* the tick in which a response was last read */
 	__u32 reads;              /* of responses in that tick */
@@ -60,10 +80,13 @@ struct tapio_conversation {
 	__u32 by_checker; /* 1: its client does nothing but test servers */
 	__u32 begun_way;  /* which way a line went that has only begun; 0: none has */
 	__u32 begun_bytes;
-	__u32 is_http2; /* 1: it is followed elsewhere */
-	__u32 is_tls;   /* 1: what is said is found by the address of the socket */
+	__u32 is_http2;  /* 1: it is followed elsewhere */
+	__u32 is_tls;    /* 1: what is said is found by the address of the socket */
+	__u32 protocol;  /* tapio_protocol; while it has no role, what may have been asked by the last message */
+	__u32 asked_way; /* which way that went */
 	__u32 pad;
 	__u8 begun[TAPIO_LINE];
+	__u8 code[TAPIO_CODE]; /* of the last answer, where a database called it an error */
 };
 
 #endif

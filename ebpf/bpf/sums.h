@@ -23,11 +23,12 @@ struct tapio_sum_key {
 	__u64 cgroup_id;
 	__u32 second; /* UNIX, modulo 2^32 */
 	__u32 netns;
-	__u32 role;
+	__u16 role;
+	__u16 health_check; /* 1: an exchange by which somebody tests the server */
 	__u32 outcome; /* of an attempt to connect, errno or 0; of an HTTP exchange, its status or 0 without response */
 	__u32 peer[4];
 	__u32 port;            /* the server's port, on both roles */
-	__u32 health_check;    /* 1: an exchange by which somebody tests the server */
+	__u32 route;           /* what was asked for, see tapio_route; 0: not told */
 	__u8 comm[TAPIO_COMM]; /* the local process */
 };
 _Static_assert(sizeof(struct tapio_sum_key) == 64, "tapio_sum_key");

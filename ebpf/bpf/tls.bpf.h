@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
-/* HTTP/1.x in TLS: what a thread hands to OpenSSL or GnuTLS, or gets from it, is clear text, and the socket that moves
- * bytes meanwhile is the connection. Whose library moves bytes outside of such a call (in memory, in a thread of its
- * own) is not seen. A part of status.bpf.c. */
+/* HTTP/1.x and queries of databases in TLS: what a thread hands to OpenSSL or GnuTLS, or gets from it, is clear text,
+ * and the socket that moves bytes meanwhile is the connection. Whose library moves bytes outside of such a call (in
+ * memory, in a thread of its own) is not seen. A part of status.bpf.c. */
 #ifndef TAPIO_TLS_BPF_H
 #define TAPIO_TLS_BPF_H
 
-#include "payload.bpf.h"
+#include "database.bpf.h"
 
 DESCRIBE(tapio_tls);
 
@@ -107,6 +107,20 @@ static __always_inline void see_tls(const struct head *head)
 	submit(record, true); /* it may not live long */
 }
 
+static __always_inline void read_clear_query(struct sock *sk, const struct head *head, __u64 length, __u32 direction,
+					     const bool direct)
+{
+	bool may_begin = is_postgresql_startup(head, length) || is_postgresql_query(head, length) ||
+			 is_mysql_query(head, length) || redis_command(head->line);
+	struct tapio_conversation *at = conversation_at(sk, may_begin, direct);
+
+	if (!at)
+		return;
+	at->is_tls = 1;
+	if (at->key.role ? at->protocol != TAPIO_HTTP : recognize(at, sk, head, length, direction, direct))
+		converse(at, sk, head, length, direction, direct);
+}
+
 static __always_inline void read_clear(struct sock *sk, __u64 clear, __u64 length, __u32 direction, const bool direct)
 {
 	struct tapio_conversation *at;
@@ -118,7 +132,7 @@ static __always_inline void read_clear(struct sock *sk, __u64 clear, __u64 lengt
 	if (is_preface(&head))
 		count_unread(TLS_UNREAD);
 	if (kind == OTHER)
-		return;
+		return read_clear_query(sk, &head, length, direction, direct);
 	at = conversation_at(sk, kind == REQUEST, direct);
 	if (!at)
 		return;

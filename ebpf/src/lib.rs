@@ -16,6 +16,7 @@ pub mod probes;
 pub mod raw;
 mod reader;
 mod report;
+mod routes;
 mod rows;
 mod sums;
 mod tls;

@@ -10,9 +10,10 @@ use crate::dns::{self, Unanswered};
 use crate::link;
 use crate::loader::Error;
 use crate::probes::Family;
-use crate::raw::{Clock, DropKey, Drops, Edge, Http, KINDS, Kind, Layout, Listener, SumKey, Task};
+use crate::raw::{Clock, DropKey, Drops, Edge, Http, KINDS, Kind, Layout, Listener, Route, SumKey, Task};
 use crate::reader::Reader;
 use crate::report::HookReport;
+use crate::routes;
 use crate::sums::Sums;
 use crate::tls::{self, Followed};
 
@@ -152,6 +153,12 @@ impl Loaded {
     /// Messages since the load that could not be read, see [`Family::Status`].
     pub fn unread_total(&self, of: Unread) -> Result<u64, Error> {
         per_cpu_sum(&self.bpf, "unread", of as u32)
+    }
+
+    /// What the requests of [`Family::Status`] asked for, by [`SumKey::route`]. Of the requests that differ in numbers alone it is
+    /// the first. When they have become many all are forgotten, and new ones found.
+    pub fn routes(&mut self) -> Result<std::collections::HashMap<u32, Route>, Error> {
+        routes::all(&mut self.bpf)
     }
 
     /// Follows a library that encrypts in every process that has it from this file, which is called `name` there

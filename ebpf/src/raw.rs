@@ -23,7 +23,7 @@ pub use layout::{Error, Field, Head, Layout, Task};
 pub use link::{DropKey, DropReason, Drops};
 pub use network::{ConnectFailed, Edge, Listen, Listener};
 pub use process::{Exec, Exit, Signal};
-pub use status::{Http, HttpError, NO_RESPONSE, SLOTS, Tls};
+pub use status::{CODE_BYTES, Http, HttpError, NO_RESPONSE, Protocol, Route, SLOTS, Tls};
 pub use sums::{Clock, Role, SumKey};
 
 /// Kinds there is room for among the loss counters: `TAPIO_KINDS`.
@@ -68,7 +68,7 @@ records! {
     ConnectFailed = 1,
     /// A listening socket opened or closed.
     Listen = 2,
-    /// An HTTP exchange that ended in 5xx; what its tables had no room for are exchanges.
+    /// An exchange of HTTP or with a database that failed; what its tables had no room for are exchanges.
     HttpError = 3,
     /// A program started.
     Exec = 4,

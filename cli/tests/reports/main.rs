@@ -8,6 +8,7 @@
 )]
 
 mod calls;
+mod database;
 mod ends;
 mod exchanges;
 mod grpc;

@@ -2,8 +2,10 @@
 
 use std::borrow::Cow;
 
+use bus_schema::event::status::DatabaseError;
 use minijinja::Environment;
 use minijinja::value::{Value, ValueKind};
+use serde::Deserialize as _;
 
 /// Differences that a sentence names.
 const NAMED: usize = 3;
@@ -24,6 +26,7 @@ pub(super) fn add(templates: &mut Environment<'static>) {
     templates.add_filter("sentence", sentence);
     templates.add_filter("only", only);
     templates.add_filter("lowered", lowered);
+    templates.add_filter("database_error", database_error);
 }
 
 /// `63.9 MiB`: binary units with one decimal.
@@ -134,6 +137,17 @@ fn lowered(differences: &Value, name: &str) -> Value {
         .map_or(Value::UNDEFINED, Value::from)
 }
 
+/// `Redis OOM (out of memory)`; undefined where it is no error of a database, or nothing was answered.
+fn database_error(value: &Value) -> Value {
+    let error = DatabaseError::deserialize(value.clone()).unwrap_or_default();
+    if error.code.is_empty() {
+        return Value::UNDEFINED;
+    }
+    let meaning = error.meaning().map(|meaning| format!(" ({meaning})"));
+    let system = error.system.name();
+    Value::from(format!("{system} {}{}", error.code, meaning.unwrap_or_default()))
+}
+
 /// A quantity of the Kubernetes API: digits with a binary, decimal or exponential suffix.
 fn quantity(text: &str) -> Option<f64> {
     const SUFFIXES: [(&str, f64); 13] = [
@@ -161,6 +175,7 @@ fn quantity(text: &str) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use bus_schema::event::kubernetes::{Aspect, Difference};
+    use bus_schema::event::status::DatabaseSystem;
 
     use super::*;
 
@@ -200,6 +215,21 @@ mod tests {
         );
         assert!(only(&of("resources"), "new").is_undefined(), "there are two");
         assert!(!of("command").is_true());
+    }
+
+    #[test]
+    fn the_error_of_a_database_is_told_by_its_code_and_what_that_means() {
+        let told = |system, code: &str| {
+            let code = code.into();
+            database_error(&Value::from_serialize(DatabaseError { system, code }))
+        };
+        assert_eq!(
+            told(DatabaseSystem::Postgresql, "53300").to_string(),
+            "PostgreSQL 53300 (too many connections)"
+        );
+        assert_eq!(told(DatabaseSystem::Redis, "NEWER").to_string(), "Redis NEWER");
+        assert!(told(DatabaseSystem::Redis, "").is_undefined(), "no answer");
+        assert!(database_error(&Value::UNDEFINED).is_undefined(), "no database");
     }
 
     #[test]

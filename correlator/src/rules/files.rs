@@ -24,6 +24,7 @@ const EMBEDDED: &[(&str, &str)] = embedded! {
     "network": "conditions.yaml", "mechanisms.yaml";
     "dns": "conditions.yaml", "mechanisms.yaml";
     "http": "conditions.yaml", "mechanisms.yaml";
+    "database": "mechanisms.yaml";
     "kubernetes": "conditions.yaml", "mechanisms.yaml", "advice.yaml";
 };
 

@@ -1,9 +1,9 @@
 //! Stories as events, replayed through both steps: what must be found, and what must not.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod calls;
 mod controls;
 mod fragments;
-mod grpc;
 mod kubernetes;
 mod latency;
 mod leak;

@@ -12,8 +12,41 @@ pub const SLOTS: usize = 24;
 /// Status of an exchange that ended without a response.
 pub const NO_RESPONSE: u32 = 0;
 
+/// Bytes of what a database calls an error.
+pub const CODE_BYTES: usize = 16;
+
+/// What is spoken on a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Protocol {
+    /// HTTP/1.x.
+    Http = 0,
+    /// Redis, and what speaks as it does.
+    Redis = 1,
+    /// `PostgreSQL`, likewise.
+    Postgresql = 2,
+    /// `MySQL`, likewise.
+    Mysql = 3,
+}
+
+impl Protocol {
+    /// By its number in [`HttpError::protocol`].
+    pub fn of(number: u32) -> Option<Self> {
+        let all = [Self::Http, Self::Redis, Self::Postgresql, Self::Mysql];
+        all.into_iter().find(|protocol| *protocol as u32 == number)
+    }
+}
+
 mirror! {
-    /// The first 5xx or end without a response per (cgroup, role, peer, port, status) in 100 ms; the rest is counted in
+    /// The beginning of a request, `GET /orders/17 HTTP/1.1`.
+    Route = "tapio_route" {
+        /// Its first bytes.
+        line: [u8; 64],
+    }
+}
+
+mirror! {
+    /// The first 5xx, failed query of a database or end without a response per (cgroup, role, peer, port, route, status) in 100 ms; the rest is counted in
     /// [`Http`].
     HttpError = "tapio_http_error" {
         /// Kind, size, time (of the response's first byte, or of the end of the wait for it).
@@ -31,14 +64,18 @@ mirror! {
         local_port: u32,
         /// A [`super::Role`].
         role: u32,
-        /// 500 to 599, or [`NO_RESPONSE`].
+        /// 500 to 599, 500 for a database's error, or [`NO_RESPONSE`].
         status: u32,
         /// Inode of the network namespace.
         netns: u32,
-        /// Zero.
-        pad: u32,
+        /// A [`Protocol`].
+        protocol: u32,
         /// From the request's first bytes to the response's, or to the end of the wait, ns.
         latency_ns: u64,
+        /// What the database calls its error: the first word of Redis, SQLSTATE of `PostgreSQL`, `MySQL`'s number.
+        code: [u8; CODE_BYTES],
+        /// What was asked for; zeros where it was not read.
+        request: Route,
     }
 }
 

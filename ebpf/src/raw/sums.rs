@@ -45,7 +45,9 @@ mirror! {
         /// Inode of the network namespace.
         netns: u32,
         /// A [`Role`].
-        role: u32,
+        role: u16,
+        /// 1: an exchange by which kubelet or a load balancer tests the server; nobody's traffic.
+        health_check: u16,
         /// Of connections: 0 established, else errno as in [`super::ConnectFailed`]. Of exchanges: 200 to 599, or
         /// [`super::NO_RESPONSE`].
         outcome: u32,
@@ -53,8 +55,8 @@ mirror! {
         peer: [u32; 4],
         /// The server's port, on both roles.
         port: u32,
-        /// 1: an exchange by which kubelet or a load balancer tests the server; nobody's traffic.
-        health_check: u32,
+        /// What was asked for, by which [`crate::Loaded::routes`] finds it; 0: it was not read.
+        route: u32,
         /// The local process's name; zeros where unknown.
         comm: [u8; 16],
     }

@@ -7,7 +7,7 @@ use ebpf::Family;
 use ebpf::raw::{
     Asker, Cgroup, Clock, ConnectFailed, DnsAnswer, DropKey, Drops, Edge, Exec, Exit, Field, Head, Http,
     Http2Begin, Http2End, Http2Frame, HttpError, Layout, Listen, Listener, OomKill, Question, QuestionKey,
-    Signal, SumKey, Task, Tls,
+    Route, Signal, SumKey, Task, Tls,
 };
 use object::{Object as _, ObjectSection as _, SectionKind};
 
@@ -113,6 +113,7 @@ fn every_mirror_has_the_offsets_of_its_c_struct() {
     check::<Edge>(&all);
     check::<Listener>(&all);
     check::<Clock>(&all);
+    check::<Route>(&all);
     check::<HttpError>(&all);
     check::<SumKey>(&all);
     check::<Http>(&all);

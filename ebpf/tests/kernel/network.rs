@@ -139,7 +139,7 @@ fn who_accepts_at_a_listener_older_than_the_programs_is_known_once_they_are_told
     let owners = |loaded: &mut ebpf::Loaded| -> Vec<u64> {
         drop(TcpStream::connect((LOCALHOST, port)).unwrap());
         drop(listener.accept().unwrap());
-        let accepted = |key: &SumKey| key.port == u32::from(port) && key.role == Role::Server as u32;
+        let accepted = |key: &SumKey| key.port == u32::from(port) && key.role == Role::Server as u16;
         let edges = loaded.drain_edges(None);
         let ours = edges.iter().filter(|(key, _)| accepted(key));
         ours.map(|(key, _)| key.cgroup_id).collect()

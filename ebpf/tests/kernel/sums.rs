@@ -100,7 +100,7 @@ fn each_of_many_peers_and_of_many_open_connections_is_counted() {
         if key.port == u32::from(closed) {
             *refused.entry(address(key.peer)).or_insert(0) += edge.count;
         } else {
-            let (began, ended) = &mut both_ends[usize::from(key.role == Role::Server as u32)];
+            let (began, ended) = &mut both_ends[usize::from(key.role == Role::Server as u16)];
             (*began, *ended) = (*began + edge.count, *ended + edge.closed);
         }
     }
@@ -177,7 +177,7 @@ fn both_ends_of_a_connection_are_counted_with_their_bytes() {
     for (role, sent, received) in [(Role::Client, 5, 0), (Role::Server, 0, 5)] {
         let of: Vec<_> = entries
             .iter()
-            .filter(|(key, _)| key.role == role as u32)
+            .filter(|(key, _)| key.role == role as u16)
             .collect();
         assert!(
             of.iter()

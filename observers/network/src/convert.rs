@@ -1,21 +1,24 @@
 //! From kernel records to events; the only file that sees both.
 
 mod http2;
+mod routes;
 
 use std::collections::{BTreeMap, HashMap};
 
 use bus_schema::entity::Address;
 use bus_schema::event::Body;
 use bus_schema::event::network::{ConnectFailed, ConnectFailure, EdgeStats, Listening, Role};
-use bus_schema::event::status::{HttpError, HttpStats};
+use bus_schema::event::status::{DatabaseError, DatabaseSystem, HttpError, HttpStats};
 use bus_schema::histogram::Log2;
 use bus_schema::{Entity, Severity};
-use ebpf::raw::{self, NO_RESPONSE};
+use ebpf::raw::{self, NO_RESPONSE, Protocol};
 use observer_base::kernel::WINDOW_NS;
 use observer_base::task::subject;
 use observer_base::{Context, Draft};
 
 pub use http2::http2_failed;
+pub use routes::Failing;
+use routes::Routes;
 
 pub(crate) fn address(words: [u32; 4], port: u32, net_ns: u32) -> Entity {
     Entity::of_address(Address {
@@ -82,12 +85,12 @@ struct Edge {
 
 /// The edge that a row belongs to. A server's edge ends at a peer of any port, whichever of its own ports was called.
 fn edge_of(key: &raw::SumKey, by_program: bool) -> Edge {
-    let is_server = role(key.role) == Role::Server;
+    let is_server = role_of(key) == Role::Server;
     Edge {
         second: key.second,
         cgroup_id: key.cgroup_id,
         program: if by_program { key.comm } else { [0; 16] },
-        role: key.role,
+        role: u32::from(key.role),
         peer: key.peer,
         port: if is_server { 0 } else { key.port },
         netns: key.netns,
@@ -128,7 +131,7 @@ pub fn edges(drained: &[(raw::SumKey, raw::Edge)], context: &Context) -> Vec<Dra
     let mut groups = Groups::new(context);
     for (key, counters) in drained {
         let (stats, handshakes_ns) = edges.entry(groups.edge_of(key)).or_default();
-        stats.role = role(key.role);
+        stats.role = role_of(key);
         add(stats, key.outcome, counters);
         *handshakes_ns += if key.outcome == 0 {
             counters.latency_sum_ns
@@ -173,6 +176,10 @@ fn second_of(edge: &Edge, count: u64, body: Body, context: &Context) -> Draft {
         .counting(count, WINDOW_NS)
 }
 
+fn role_of(key: &raw::SumKey) -> Role {
+    role(u32::from(key.role))
+}
+
 fn role(number: u32) -> Role {
     match raw::Role::from_number(number) {
         Some(raw::Role::Client) => Role::Client,
@@ -200,6 +207,8 @@ pub fn http_error(record: &raw::HttpError, context: &Context) -> Draft {
         role,
         status,
         latency_ns: record.latency_ns,
+        database: database_error(record),
+        route: routes::route(&record.request).unwrap_or_default(),
         ..HttpError::default()
     });
     let peer_port = if role == Role::Server { 0 } else { record.peer_port };
@@ -209,6 +218,17 @@ pub fn http_error(record: &raw::HttpError, context: &Context) -> Draft {
         peer_port,
         record.netns,
     ))
+}
+
+fn database_error(record: &raw::HttpError) -> Option<DatabaseError> {
+    let system = match Protocol::of(record.protocol)? {
+        Protocol::Http => return None,
+        Protocol::Redis => DatabaseSystem::Redis,
+        Protocol::Postgresql => DatabaseSystem::Postgresql,
+        Protocol::Mysql => DatabaseSystem::Mysql,
+    };
+    let code = raw::text(&record.code).into_owned();
+    Some(DatabaseError { system, code })
 }
 
 /// The kernel's slots are powers of two in microseconds.
@@ -226,25 +246,35 @@ pub fn health_checks(drained: &[(raw::SumKey, raw::Http)]) -> u64 {
     checks.map(|(_, counters)| counters.count()).sum()
 }
 
-/// HTTP by seconds: the statuses of each edge in a second become one event. Health checks are left out.
-pub fn exchanges(drained: &[(raw::SumKey, raw::Http)], context: &Context) -> Vec<Draft> {
+/// Exchanges by seconds: the statuses of each edge in a second become one event, with its routes that are `failing`. Health checks are
+/// left out.
+pub fn exchanges(drained: &[(raw::SumKey, raw::Http)], failing: &Failing, context: &Context) -> Vec<Draft> {
     let mut groups = Groups::new(context);
     let edges = add_exchanges(drained, |key| groups.edge_of(key));
-    let draft = |(edge, stats): (Edge, HttpStats)| {
-        let (count, body) = (stats.requests(), Body::HttpStats(stats));
-        second_of(&edge, count, body, context)
+    let draft = |(edge, mut sums): (Edge, Sums)| {
+        sums.stats.routes = sums.routes.told(failing);
+        let count = sums.stats.requests();
+        second_of(&edge, count, Body::HttpStats(sums.stats), context)
     };
     edges.into_iter().map(draft).collect()
+}
+
+/// What one edge's second sums up.
+#[derive(Default)]
+struct Sums {
+    stats: HttpStats,
+    routes: Routes,
 }
 
 fn add_exchanges(
     drained: &[(raw::SumKey, raw::Http)],
     mut edge_of: impl FnMut(&raw::SumKey) -> Edge,
-) -> BTreeMap<Edge, HttpStats> {
-    let mut edges: BTreeMap<Edge, HttpStats> = BTreeMap::new();
+) -> BTreeMap<Edge, Sums> {
+    let mut edges: BTreeMap<Edge, Sums> = BTreeMap::new();
     for (key, counters) in drained.iter().filter(|(key, _)| key.health_check == 0) {
-        let stats = edges.entry(edge_of(key)).or_default();
-        stats.role = role(key.role);
+        let Sums { stats, routes } = edges.entry(edge_of(key)).or_default();
+        stats.role = role_of(key);
+        routes.add(key, counters);
         if key.outcome == NO_RESPONSE {
             add_times(&mut stats.unanswered, counters);
             continue;
@@ -264,7 +294,7 @@ mod tests {
 
     fn row(role: raw::Role, peer: u32, port: u32) -> raw::SumKey {
         raw::SumKey {
-            role: role as u32,
+            role: role as u16,
             peer: [0, 0, 0, peer],
             port,
             cgroup_id: 7,
@@ -272,6 +302,7 @@ mod tests {
             netns: 9,
             outcome: 0,
             health_check: 0,
+            route: 0,
             comm: *b"curl\0\0\0\0\0\0\0\0\0\0\0\0",
         }
     }
@@ -310,8 +341,8 @@ mod tests {
         let drained = [exchanges(7, 503, 1), exchanges(2, 503, 0), exchanges(5, 200, 0)];
         assert_eq!(health_checks(&drained), 7);
         let edges = add_exchanges(&drained, |key| edge_of(key, false));
-        let users: Vec<_> = edges.values().map(|stats| stats.by_class).collect();
+        let users: Vec<_> = edges.values().map(|sums| sums.stats.by_class).collect();
         assert_eq!(users, [[0, 5, 0, 0, 2]]);
-        assert_eq!(edges.values().next().unwrap().latency.total(), 7);
+        assert_eq!(edges.values().next().unwrap().stats.latency.total(), 7);
     }
 }

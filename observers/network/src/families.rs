@@ -111,7 +111,7 @@ impl Counts {
         let mut counts: HashMap<(u32, Way), (u64, u64)> = HashMap::new();
         let clients = drained
             .iter()
-            .filter(|(key, _)| key.role == raw::Role::Client as u32);
+            .filter(|(key, _)| key.role == raw::Role::Client as u16);
         for (key, edge) in clients {
             let (succeeded, failed) = counts.entry((key.second, Way::of_row(key))).or_default();
             *(if key.outcome == 0 { succeeded } else { failed }) += edge.count;
@@ -128,7 +128,7 @@ impl Counts {
 }
 
 fn is_failure(key: &SumKey) -> bool {
-    key.role == raw::Role::Client as u32 && key.outcome != 0
+    key.role == raw::Role::Client as u16 && key.outcome != 0
 }
 
 #[cfg(test)]
@@ -141,7 +141,7 @@ mod tests {
 
     fn row(peer: [u32; 4], port: u32, outcome: u32, count: u64) -> (SumKey, Edge) {
         let key = SumKey {
-            role: raw::Role::Client as u32,
+            role: raw::Role::Client as u16,
             peer,
             port,
             cgroup_id: 7,
@@ -149,6 +149,7 @@ mod tests {
             netns: 9,
             outcome,
             health_check: 0,
+            route: 0,
             comm: *b"job\0\0\0\0\0\0\0\0\0\0\0\0\0",
         };
         let edge = Edge {

@@ -1,5 +1,5 @@
-//! The status observer: status and latency of HTTP/1.1, HTTP/2 and gRPC, from the first bytes of real payloads, and from the
-//! headers of frames.
+//! The status observer: status and latency of HTTP/1.1, HTTP/2, gRPC and queries of databases, from the first bytes of real payloads,
+//! and from the headers of frames.
 
 use std::path::PathBuf;
 
@@ -10,7 +10,7 @@ use observer_base::family::Error;
 use observer_base::kernel::{self, Handler};
 use observer_base::{Context, Observer};
 
-use crate::convert;
+use crate::convert::{self, Failing};
 use crate::http2::{Failed, Http2, Missed};
 use crate::tls::Tls;
 use crate::unread::{self, Unread};
@@ -45,6 +45,8 @@ struct State {
     lost_frames: u64,
     unread: [Unread; 4],
     tls: Tls,
+    /// Routes of HTTP/1.
+    failing: Failing,
 }
 
 impl Handler for State {
@@ -76,7 +78,8 @@ impl Handler for State {
         drained.extend(self.http2.drain(running));
         let checks = convert::health_checks(&drained);
         self.context.process.metrics.drop_events(HEALTH_CHECK, checks);
-        for draft in convert::exchanges(&drained, &self.context) {
+        self.failing.see(&drained, || loaded.routes().unwrap_or_default());
+        for draft in convert::exchanges(&drained, &self.failing, &self.context) {
             self.context.emitter.emit(draft);
         }
         self.tell_missed(loaded);
@@ -99,6 +102,7 @@ impl State {
                 Unread::tls(),
             ],
             tls: Tls::default(),
+            failing: Failing::default(),
         }
     }
 

@@ -191,9 +191,17 @@ fn attributes(incident: &Incident, step: &Step) -> Vec<KeyValue> {
     {
         attributes.push(KeyValue::new("rpc.system", "grpc"));
         attributes.push(KeyValue::new("rpc.grpc.status_code", i64::from(status.number())));
+    } else if let Some(Fact::Text(system)) = step.facts.get("database") {
+        attributes.push(KeyValue::new("db.system.name", system.clone()));
+        if let Some(Fact::Text(code)) = step.facts.get("code") {
+            attributes.push(KeyValue::new("db.response.status_code", code.clone()));
+        }
     } else if let Some(Fact::Number(status)) = step.facts.get("status") {
         #[expect(clippy::cast_possible_truncation, reason = "an HTTP status is below 1000")]
         attributes.push(KeyValue::new("http.response.status_code", *status as i64));
+    }
+    if let Some(Fact::Text(route)) = step.facts.get("route") {
+        attributes.push(KeyValue::new("http.route", route.clone()));
     }
     if step.role == Role::RootCause {
         attributes.extend(whole_incident(incident));

@@ -1,5 +1,6 @@
 //! Bodies of the status observer.
 
+mod database;
 mod grpc;
 
 use serde::{Deserialize, Serialize};
@@ -7,16 +8,17 @@ use serde::{Deserialize, Serialize};
 use super::network::Role;
 use crate::histogram::Log2;
 
+pub use database::{DatabaseError, DatabaseSystem};
 pub use grpc::GrpcStatus;
 
 /// An HTTP exchange between subject and object ended with a status ≥ 500, or without a response (or `count` of them in the
-/// window). So did a call of gRPC that failed by what its server did.
+/// window). So did a call of gRPC that failed by what its server did, or a query that a database did not answer well.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct HttpError {
     /// Which end the subject is.
     pub role: Role,
-    /// HTTP status code; of a call of gRPC, the one that stands for its status. 0 where the callee ended the connection, or the
+    /// HTTP status code; of a call of gRPC, the one that stands for its status; of a database's error, 500. 0 where the callee ended the connection, or the
     /// client gave up, before anything came back.
     pub status: u16,
     /// From request to response, or to the end of the wait for it, ns.
@@ -27,15 +29,22 @@ pub struct HttpError {
     /// Service and method of a call of gRPC, `package.Service/Method`.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub method: String,
+    /// What was asked for, `GET /orders/{id}`; empty where it was not read.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub route: String,
+    /// The error of a database; `None` for any other exchange.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub database: Option<DatabaseError>,
 }
 
-/// HTTP exchanges between subject and object that ended within one window, by a response or without one.
+/// Exchanges between subject and object that ended within one window, by a response or without one: of HTTP, gRPC and databases.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct HttpStats {
     /// Which end the subject is.
     pub role: Role,
-    /// Responses by class: 1xx, 2xx, 3xx, 4xx, 5xx. Those of gRPC are of the class that stands for their status.
+    /// Responses by class: 1xx, 2xx, 3xx, 4xx, 5xx. Those of gRPC are of the class that stands for their status; a database's are
+    /// 2xx, 4xx where its client asked what cannot be, or 5xx.
     pub by_class: [u64; 5],
     /// Time from request to response, ns.
     pub latency: Log2,
@@ -43,6 +52,24 @@ pub struct HttpStats {
     /// waited, ns.
     #[serde(skip_serializing_if = "Log2::is_empty")]
     pub unanswered: Log2,
+    /// Those that failed, by what was asked for; the most frequent ones, at most [`MOST_ROUTES`].
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub routes: Vec<RouteStats>,
+}
+
+/// Routes that one window tells of.
+pub const MOST_ROUTES: usize = 8;
+
+/// Exchanges of one route within one window.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RouteStats {
+    /// As [`HttpError::route`].
+    pub route: String,
+    /// With and without a response.
+    pub requests: u64,
+    /// With a status of 500 or above, or without a response.
+    pub failed: u64,
 }
 
 impl HttpStats {

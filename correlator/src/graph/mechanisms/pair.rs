@@ -110,9 +110,16 @@ impl Pair {
             texts("signal", &["SIGKILL", "SIGSTOP"]),
             texts("reason", &reasons),
             texts("kind_of_object", &["NetworkPolicy", "Service", "ConfigMap"]),
+            vec![("new", Fact::Number(2.0))],
         ]
         .concat();
-        let effects = [texts("reason", &reasons), texts("how", &["exit status 137"])].concat();
+        let codes = ["57P01", "53300", "28P01"];
+        let effects = [
+            texts("reason", &reasons),
+            texts("how", &["exit status 137"]),
+            texts("code", &codes),
+        ]
+        .concat();
         for (name, fact) in causes {
             for (of_effect, left) in &effects {
                 let holds = book.catalogue.holds(

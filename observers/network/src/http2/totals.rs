@@ -39,7 +39,7 @@ fn key_of(connection: &Http2Begin, exchange: &Exchange, second: u32) -> SumKey {
         cgroup_id: connection.task.cgroup_id,
         second,
         netns: connection.netns,
-        role: connection.role,
+        role: u16::try_from(connection.role).unwrap_or(0),
         outcome: u32::from(exchange.status),
         peer: connection.peer,
         port: if is_server {
@@ -47,7 +47,8 @@ fn key_of(connection: &Http2Begin, exchange: &Exchange, second: u32) -> SumKey {
         } else {
             connection.peer_port
         },
-        health_check: u32::from(exchange.is_health_check),
+        health_check: u16::from(exchange.is_health_check),
+        route: 0,
         comm: connection.task.comm,
     }
 }

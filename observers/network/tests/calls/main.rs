@@ -1,4 +1,4 @@
-//! Calls between real processes, as gRPC and in TLS: each failure at both ends, and nothing of what is well.
+//! Calls between real processes, by route, as gRPC, in TLS and of databases: each failure at both ends, and nothing of what is well.
 #![expect(
     clippy::unwrap_used,
     clippy::print_stdout,
@@ -7,8 +7,10 @@
 
 #[path = "../../../base/tests/harness/context.rs"]
 mod context;
+mod database;
 mod grpc;
 mod peers;
+mod routes;
 mod tls;
 #[path = "../../../base/tests/harness/told.rs"]
 mod told;

@@ -24,6 +24,23 @@ pub(crate) fn has_grpc() -> bool {
     is_there
 }
 
+/// Whether this host has that database and what its clients need; says so where it has not.
+pub(crate) fn has_database(program: &str, module: &str) -> bool {
+    let check = format!(
+        "import glob, shutil, {module}; assert shutil.which('{program}', path='/usr/bin:/usr/sbin') or glob.glob('/usr/lib/postgresql/*/bin/{program}')"
+    );
+    let mut check = Command::new(PYTHON)
+        .args(["-c", &check])
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let is_there = check.wait().unwrap().success();
+    if !is_there {
+        println!("SKIP: {program} or python3-{module} is missing; type: deploy/setup");
+    }
+    is_there
+}
+
 /// A process with its input and output.
 pub(crate) struct Peer {
     process: Child,
@@ -99,6 +116,16 @@ impl Server {
         Self::start("serve_https.py", number, name)
     }
 
+    /// A server of HTTP with twenty routes.
+    pub(crate) fn of_routes(number: u8, name: &'static str) -> Self {
+        Self::start("serve_routes.py", number, name)
+    }
+
+    /// A database, which is called by its program.
+    pub(crate) fn of_database(number: u8, program: &'static str) -> Self {
+        Self::start("serve_database.py", number, program)
+    }
+
     fn start(program: &str, number: u8, name: &'static str) -> Self {
         let ip = Ipv4Addr::new(127, 53, 8, number);
         let mut peer = Peer::start(program, &[&ip.to_string(), name]);
@@ -120,6 +147,18 @@ impl Server {
     /// A client of HTTPS whose library moves no bytes by itself.
     pub(crate) fn asked_in_memory(&self) -> Peer {
         Peer::start("ask_in_memory.py", &[&self.ip.to_string(), &self.port])
+    }
+
+    /// A client that asks each of the twenty routes so often.
+    pub(crate) fn asked_each(&self, times: u64) -> Peer {
+        let address = format!("{}:{}", self.ip, self.port);
+        Peer::start("ask_routes.py", &[&address, &times.to_string()])
+    }
+
+    /// A client of the database that takes these steps.
+    pub(crate) fn queried(&self, steps: &[&str]) -> Peer {
+        let address = format!("{}:{}", self.ip, self.port);
+        Peer::start("query.py", &[&[address.as_str(), self.name], steps].concat())
     }
 
     /// A client of gRPC that takes these steps.

@@ -1,8 +1,8 @@
-//! Calls of gRPC fail like requests, and are called by how they ended.
+//! Calls of gRPC and queries of databases fail like requests, and are called by how they ended.
 
 use bus_schema::event::Body;
 use bus_schema::event::network::Role;
-use bus_schema::event::status::{GrpcStatus, HttpError, HttpStats};
+use bus_schema::event::status::{DatabaseError, DatabaseSystem, GrpcStatus, HttpError, HttpStats};
 use bus_schema::histogram::Log2;
 use bus_schema::{Incident, Severity};
 
@@ -11,7 +11,8 @@ use super::{MILLI, SECOND};
 
 impl Log {
     /// From eleven seconds on, the stock answers its carts' calls so, or not at all.
-    fn calls_end(&mut self, grpc: GrpcStatus, status: u16) {
+    fn calls_end(&mut self, ends: &HttpError) {
+        let status = ends.status;
         for second in 1..=16 {
             let fails = if second > 11 { 10 } else { 0 };
             let mut unanswered = Log2::default();
@@ -44,10 +45,8 @@ impl Log {
             let error = |role| {
                 Body::HttpError(HttpError {
                     role,
-                    status,
                     latency_ns: SECOND,
-                    grpc: Some(grpc),
-                    method: "shop.Stock/Take".into(),
+                    ..ends.clone()
                 })
             };
             let at = 11 * SECOND + tenth * 100 * MILLI;
@@ -70,10 +69,19 @@ impl Log {
     }
 }
 
+fn grpc(grpc: GrpcStatus, status: u16) -> HttpError {
+    HttpError {
+        status,
+        grpc: Some(grpc),
+        method: "shop.Stock/Take".into(),
+        ..HttpError::default()
+    }
+}
+
 /// The last revision of the only incident.
-fn told(grpc: GrpcStatus, status: u16) -> Incident {
+fn told(ends: &HttpError) -> Incident {
     let mut log = Log::default();
-    log.calls_end(grpc, status);
+    log.calls_end(ends);
     (17..24).for_each(|second| log.second(second * SECOND, 10, 0, 10, 0));
     let incidents = log.replay();
     let last = incidents.last().cloned().unwrap();
@@ -83,7 +91,7 @@ fn told(grpc: GrpcStatus, status: u16) -> Incident {
 
 #[test]
 fn a_server_that_is_unavailable_fails_as_by_503_and_is_told_by_its_status() {
-    let incident = told(GrpcStatus::Unavailable, 503);
+    let incident = told(&grpc(GrpcStatus::Unavailable, 503));
     let is_error = incident.steps.iter().any(|step| step.condition == "http_5xx");
     assert!(is_error, "{incident:?}");
     assert!(
@@ -96,7 +104,7 @@ fn a_server_that_is_unavailable_fails_as_by_503_and_is_told_by_its_status() {
 
 #[test]
 fn a_deadline_that_passes_is_no_answer_to_its_caller_and_no_error_of_its_server() {
-    let incident = told(GrpcStatus::DeadlineExceeded, 0);
+    let incident = told(&grpc(GrpcStatus::DeadlineExceeded, 0));
     let steps: Vec<_> = incident
         .steps
         .iter()
@@ -109,4 +117,22 @@ fn a_deadline_that_passes_is_no_answer_to_its_caller_and_no_error_of_its_server(
     );
     let text = &incident.steps.last().unwrap().text;
     assert!(text.contains("(gRPC DEADLINE_EXCEEDED)"), "{text}");
+}
+
+#[test]
+fn a_database_that_has_no_room_is_told_by_its_own_words() {
+    let incident = told(&HttpError {
+        status: 500,
+        database: Some(DatabaseError {
+            system: DatabaseSystem::Redis,
+            code: "OOM".into(),
+        }),
+        ..HttpError::default()
+    });
+    assert!(
+        incident.narrative.contains("Redis OOM (out of memory) errors"),
+        "{}",
+        incident.narrative
+    );
+    assert!(!incident.narrative.contains("HTTP"), "{}", incident.narrative);
 }
