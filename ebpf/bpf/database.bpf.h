@@ -350,7 +350,7 @@ static __always_inline bool recognize(struct tapio_conversation *at, struct sock
 		settle(at, sk, supposed, TAPIO_CLIENT + TAPIO_SERVER - asker, direct);
 	} else {
 		at->protocol = TAPIO_HTTP;
-		at->since_ns = 0;
+		rest(at, is_recent());
 		if (redis_command(head->line))
 			suppose(at, sk, TAPIO_REDIS, direction, direct);
 		else if (is_mysql_query(head, length))
@@ -372,6 +372,7 @@ static __always_inline void see_query(struct tapio_conversation *at, struct sock
 		return;
 	at->key.health_check = at->by_checker || kind == CHECK;
 	wait_from_now(at, sk, direct);
+	see_wait(at, is_recent());
 }
 
 static __always_inline void see_answer(struct tapio_conversation *at, struct sock *sk, const struct head *head,

@@ -8,6 +8,7 @@
 #include "health_check.bpf.h"
 #include "rows.bpf.h"
 #include "status.h"
+#include "waits.bpf.h"
 
 DESCRIBE(tapio_http_error);
 
@@ -148,6 +149,7 @@ static __always_inline void begin(struct tapio_conversation *at, struct sock *sk
 	at->head_open = is_first && !at->key.health_check && request->length < MOST_PARTS * PART_BYTES;
 	wait_from_now(at, sk, direct);
 	at->key.route = route_of(request, at->since_ns);
+	see_wait(at, is_recent());
 }
 
 static __always_inline __u32 status_of(const __u8 *line)
@@ -238,7 +240,7 @@ static __always_inline void end(struct tapio_conversation *at, struct sock *sk, 
 	__u64 latency = since(at->since_ns, now);
 	bool is_error = status >= 500 || status == NO_RESPONSE;
 
-	at->since_ns = 0;
+	rest(at, is_recent());
 	at->key.outcome = status;
 	if (is_error && !at->key.health_check) {
 		see_failure(now);
@@ -278,7 +280,7 @@ static __always_inline void announce(struct tapio_conversation *at, struct tcp_s
 {
 	if (status == SWITCHING_PROTOCOLS) {
 		at->key.role = 0;
-		at->since_ns = 0;
+		rest(at, is_recent());
 	}
 	if (status && length < 2 * SHORTEST_RESPONSE)
 		at->taken = GET(direct, tcp, copied_seq);

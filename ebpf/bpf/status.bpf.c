@@ -178,7 +178,7 @@ static __always_inline void pass_unread(struct tapio_conversation *at, struct so
 	if (is_answer || (!at->key.role && is_io_uring))
 		count_unread(UNREAD);
 	if (is_answer)
-		at->since_ns = 0;
+		rest(at, true);
 	else if (at->key.role && !at->since_ns)
 		may_wait(at, sk);
 }

@@ -65,6 +65,16 @@ struct tapio_http_row {
 	struct tapio_http sums;
 };
 
+#define TAPIO_WAITS 16384 /* a power of two */
+
+/* An exchange that is under way on a connection, whose owner took the place; one place for each end. */
+struct tapio_wait {
+	__u64 owner;    /* as of a row */
+	__u64 since_ns; /* CLOCK_MONOTONIC; 0: nobody waits */
+	struct tapio_sum_key key;
+};
+_Static_assert(sizeof(struct tapio_wait) == 80, "tapio_wait");
+
 /* What is known of one socket; not read by user space. Its key is made once and looked up where it lies. */
 struct tapio_conversation {
 	struct tapio_sum_key key; /* its role is 0 while nobody knows what it speaks */
@@ -80,11 +90,12 @@ struct tapio_conversation {
 	__u32 by_checker; /* 1: its client does nothing but test servers */
 	__u32 begun_way;  /* which way a line went that has only begun; 0: none has */
 	__u32 begun_bytes;
-	__u32 is_http2;  /* 1: it is followed elsewhere */
-	__u32 is_tls;    /* 1: what is said is found by the address of the socket */
-	__u32 protocol;  /* tapio_protocol; while it has no role, what may have been asked by the last message */
-	__u32 asked_way; /* which way that went */
-	__u32 pad;
+	__u32 is_http2;   /* 1: it is followed elsewhere */
+	__u32 is_tls;     /* 1: what is said is found by the address of the socket */
+	__u32 protocol;   /* tapio_protocol; while it has no role, what may have been asked by the last message */
+	__u32 asked_way;  /* which way that went */
+	__u32 wait_at;    /* its place among those that wait, */
+	__u64 wait_owner; /* as long as that has this owner */
 	__u8 begun[TAPIO_LINE];
 	__u8 code[TAPIO_CODE]; /* of the last answer, where a database called it an error */
 };

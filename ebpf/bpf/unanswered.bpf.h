@@ -58,7 +58,7 @@ static __always_inline void give_up(struct tapio_conversation *at, struct sock *
 	if (is_waiting(at) && is_nothing(at, came(at, tcp, direct), 0) && since(at->since_ns, now) >= LEAST_WAIT_NS &&
 	    !is_exiting())
 		end(at, sk, NO_RESPONSE, now, true, direct);
-	at->since_ns = 0;
+	rest(at, is_recent());
 }
 
 /* Whether this change of state may end a wait. */
@@ -67,8 +67,8 @@ static __always_inline bool may_end_wait(int from)
 	return from == TCP_ESTABLISHED || from == TCP_FIN_WAIT1 || from == TCP_FIN_WAIT2;
 }
 
-static __always_inline void end_wait(struct tapio_conversation *at, struct sock *sk, int from, int to,
-				     const bool direct)
+static __always_inline void end_exchange(struct tapio_conversation *at, struct sock *sk, int from, int to,
+					 const bool direct)
 {
 	struct tcp_sock *tcp = tcp_of(sk, direct);
 	__u32 nothing;
@@ -85,6 +85,14 @@ static __always_inline void end_wait(struct tapio_conversation *at, struct sock 
 		return;
 	if (is_waiting(at) && is_nothing(at, came(at, tcp, direct), nothing))
 		end(at, sk, NO_RESPONSE, bpf_ktime_get_ns(), false, direct);
+}
+
+static __always_inline void end_wait(struct tapio_conversation *at, struct sock *sk, int from, int to,
+				     const bool direct)
+{
+	end_exchange(at, sk, from, to, direct);
+	if (is_closed_by_owner(sk, from, to, direct) || is_ended_by_peer(from, to) || to == TCP_CLOSE)
+		give_place_back(at, is_recent());
 }
 
 /* Where conversations are found by address. */

@@ -14,7 +14,7 @@ use crate::raw::{Clock, DropKey, Drops, Edge, Http, KINDS, Kind, Layout, Listene
 use crate::reader::Reader;
 use crate::report::HookReport;
 use crate::routes;
-use crate::sums::Sums;
+use crate::sums::{Sums, Waits};
 use crate::tls::{self, Followed};
 
 /// The longest tick of any kernel (100 Hz), ns.
@@ -61,6 +61,7 @@ pub struct Loaded {
     bpf: Ebpf,
     edges: Option<Sums<Edge>>,
     http: Option<Sums<Http>>,
+    waits: Option<Waits>,
     reader: Option<Reader>,
     reports: Vec<HookReport>,
     locked_down: bool,
@@ -78,6 +79,7 @@ impl Loaded {
             family,
             edges: sums(&bpf, "edges")?,
             http: sums(&bpf, "http")?,
+            waits: bpf.map("waits").map(|map| Waits::map("waits", map)).transpose()?,
             bpf,
             reader: Some(reader),
             reports,
@@ -126,6 +128,13 @@ impl Loaded {
             .as_mut()
             .map(|http| http.take(running))
             .unwrap_or_default()
+    }
+
+    /// Exchanges that are under way, by whose they are, and since when: `CLOCK_MONOTONIC`, ns. Those since before
+    /// `forget_before_ns` are forgotten. Empty for any family but [`Family::Status`] in its first variant.
+    pub fn waiting(&mut self, forget_before_ns: u64) -> Vec<(SumKey, u64)> {
+        let waits = self.waits.as_mut();
+        waits.map(|waits| waits.all(forget_before_ns)).unwrap_or_default()
     }
 
     /// Tells the programs at which UNIX time, ns, `CLOCK_MONOTONIC` was zero: by that they know which second it is. They look

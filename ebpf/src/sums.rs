@@ -24,13 +24,9 @@ const KEY_WORDS: usize = size_of::<SumKey>() / WORD;
 /// A table of sums `V` per [`SumKey`].
 #[derive(Debug)]
 pub(crate) struct Sums<V> {
-    at: NonNull<AtomicU64>,
-    words: usize,
+    table: Mapped,
     of: PhantomData<fn() -> V>,
 }
-
-// SAFETY: the mapping belongs to the process, not to a thread, and its words are atomics.
-unsafe impl<V> Send for Sums<V> {}
 
 impl<V: Layout> Sums<V> {
     /// Owner, key, sums.
@@ -38,11 +34,77 @@ impl<V: Layout> Sums<V> {
 
     /// Maps an array of rows, made with `BPF_F_MMAPABLE`.
     pub(crate) fn map(name: &'static str, map: &Map) -> Result<Self, Error> {
+        Ok(Self {
+            table: Mapped::new(name, map, Self::ROW_WORDS)?,
+            of: PhantomData,
+        })
+    }
+
+    /// Takes the sums of all seconds but the running one, or of all. A key comes once for each processor that counted.
+    pub(crate) fn take(&mut self, running: Option<u32>) -> Vec<(SumKey, V)> {
+        self.table
+            .rows()
+            .filter_map(|row| take_row(row, running))
+            .collect()
+    }
+}
+
+/// Exchanges that are under way, in `bpf/waits.bpf.h`.
+#[derive(Debug)]
+pub(crate) struct Waits(Mapped);
+
+impl Waits {
+    /// Owner, since when, key.
+    const ROW_WORDS: usize = 2 + KEY_WORDS;
+
+    pub(crate) fn map(name: &'static str, map: &Map) -> Result<Self, Error> {
+        Mapped::new(name, map, Self::ROW_WORDS).map(Self)
+    }
+
+    /// Who waits, and since when (`CLOCK_MONOTONIC`, ns). Where most places are taken, those are taken back at which nobody waits;
+    /// and the ones since `forget_before_ns`, whose connections were forgotten themselves.
+    pub(crate) fn all(&mut self, forget_before_ns: u64) -> Vec<(SumKey, u64)> {
+        let taken = self.0.rows().filter(|row| is_owned(row)).count();
+        let is_full = taken > self.0.rows().count() / 2;
+        let mut waiting = Vec::new();
+        for row in self.0.rows().filter(|row| is_owned(row)) {
+            let [owner, since, key @ ..] = row else { continue };
+            let since_ns = since.load(Ordering::Relaxed);
+            if since_ns < forget_before_ns && (since_ns != 0 || is_full) {
+                owner.store(FREE, Ordering::Release);
+            } else if since_ns != 0
+                && let Some(key) = read(key, |word| word.load(Ordering::Relaxed))
+            {
+                waiting.push((key, since_ns));
+            }
+        }
+        waiting
+    }
+}
+
+fn is_owned(row: &[AtomicU64]) -> bool {
+    let owner = row.first();
+    owner.is_some_and(|owner| owner.load(Ordering::Acquire) & OWNED != 0)
+}
+
+/// Rows of words that the kernel writes too.
+#[derive(Debug)]
+struct Mapped {
+    at: NonNull<AtomicU64>,
+    words: usize,
+    row_words: usize,
+}
+
+// SAFETY: the mapping belongs to the process, not to a thread, and its words are atomics.
+unsafe impl Send for Mapped {}
+
+impl Mapped {
+    fn new(name: &'static str, map: &Map, row_words: usize) -> Result<Self, Error> {
         let unusable = |source| Error::Sums { name, source };
         let Map::Array(array) = map else {
             return Err(Error::Map { name, source: None });
         };
-        let words = words_of(name, array, Self::ROW_WORDS)?;
+        let words = words_of(name, array, row_words)?;
         // SAFETY: a new mapping at an address of the kernel's choice, which refuses one larger than the array.
         let at = unsafe {
             mmap(
@@ -57,30 +119,19 @@ impl<V: Layout> Sums<V> {
         let at = at.map_err(|errno| unusable(errno.into()))?;
         let at =
             NonNull::new(at.cast()).ok_or_else(|| unusable(std::io::ErrorKind::AddrNotAvailable.into()))?;
-        Ok(Self {
-            at,
-            words,
-            of: PhantomData,
-        })
+        Ok(Self { at, words, row_words })
     }
 
-    /// Takes the sums of all seconds but the running one, or of all. A key comes once for each processor that counted.
-    pub(crate) fn take(&mut self, running: Option<u32>) -> Vec<(SumKey, V)> {
-        self.words()
-            .chunks_exact(Self::ROW_WORDS)
-            .filter_map(|row| take_row(row, running))
-            .collect()
-    }
-
-    fn words(&self) -> &[AtomicU64] {
+    fn rows(&self) -> impl Iterator<Item = &[AtomicU64]> {
         // SAFETY: the mapping is page-aligned, this long, lives as long as self, and any bits are a valid word.
-        unsafe { slice::from_raw_parts(self.at.as_ptr(), self.words) }
+        let words = unsafe { slice::from_raw_parts(self.at.as_ptr(), self.words) };
+        words.chunks_exact(self.row_words)
     }
 }
 
-impl<V> Drop for Sums<V> {
+impl Drop for Mapped {
     fn drop(&mut self) {
-        // SAFETY: it was mapped by `map`, and no reference into it outlives self.
+        // SAFETY: it was mapped by `new`, and no reference into it outlives self.
         let _ = unsafe { munmap(self.at.as_ptr().cast(), self.words * WORD) };
     }
 }

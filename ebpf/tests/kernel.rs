@@ -41,3 +41,6 @@ mod support;
 #[cfg(test)]
 #[path = "kernel/unanswered.rs"]
 mod unanswered;
+#[cfg(test)]
+#[path = "kernel/waits.rs"]
+mod waits;

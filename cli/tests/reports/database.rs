@@ -48,9 +48,15 @@ fn serves_redis(service: &Service, port: u16, bytes: &str) -> Running {
     ])
 }
 
+/// A shop that waits for its database for a second.
 fn shop(service: &Service, port: u16, kind: &str, database: u16) -> Running {
+    waiting_shop(service, port, kind, database, 1)
+}
+
+/// A shop that waits for so many seconds.
+fn waiting_shop(service: &Service, port: u16, kind: &str, database: u16, seconds: u32) -> Running {
     let (script, port, database) = (program("shop.py"), port.to_string(), database.to_string());
-    service.run(&[PYTHON, &script, &port, kind, &database])
+    service.run(&[PYTHON, &script, &port, kind, &database, &seconds.to_string()])
 }
 
 /// The tools of the newest version that is installed.
@@ -61,7 +67,7 @@ fn postgres_tools() -> Option<PathBuf> {
         .max()
 }
 
-/// A server of PostgreSQL with a table.
+/// A server of `PostgreSQL`.
 struct Postgres {
     tools: PathBuf,
     folder: tempfile::TempDir,
@@ -98,20 +104,25 @@ impl Postgres {
         command
     }
 
-    fn serves(&self, service: &Service) -> Running {
+    /// Starts it, and waits until it takes queries.
+    async fn serves(&self, service: &Service) -> Running {
         let text = |path: &Path| path.to_str().unwrap().to_owned();
-        let (server, data, folder) = (self.tools.join("postgres"), self.data(), self.folder.path());
-        let (server, data, folder, port) = (text(&server), text(&data), text(folder), self.port.to_string());
+        let program = text(&self.tools.join("postgres"));
+        let (data, folder, port) = (
+            text(&self.data()),
+            text(self.folder.path()),
+            self.port.to_string(),
+        );
         let owner = [
             "setpriv",
             "--reuid=postgres",
             "--regid=postgres",
             "--clear-groups",
         ];
-        let serves = ["-D", &data, "-k", &folder, "-p", &port, "-c", "fsync=off"];
-        let serves = service.run(&[&owner[..], &[server.as_str()], &serves].concat());
+        let options = ["-D", &data, "-k", &folder, "-p", &port, "-c", "fsync=off"];
+        let serves = service.run(&[&owner[..], &[program.as_str()], &options].concat());
         while !self.says("SELECT 1") {
-            std::thread::sleep(Duration::from_millis(100));
+            tokio::time::sleep(Duration::from_millis(100)).await;
         }
         serves
     }
@@ -202,7 +213,7 @@ async fn a_table_that_is_locked_is_told_at_its_database() {
     );
     let (behind, port) = (Scene::port(), Scene::port());
     let postgres = Postgres::prepared(tools, behind.number());
-    let _serves = postgres.serves(&database);
+    let _serves = postgres.serves(&database).await;
     assert!(postgres.says("CREATE TABLE things (number int)"));
     let _shop = shop(&shops, port.number(), "postgres", behind.number());
     tokio::time::sleep(SETTLES / 4).await;
@@ -241,7 +252,7 @@ async fn a_database_that_is_shut_down_is_the_cause_and_says_so_to_those_who_are_
     );
     let (behind, port) = (Scene::port(), Scene::port());
     let postgres = Postgres::prepared(tools, behind.number());
-    let serves = postgres.serves(&database);
+    let serves = postgres.serves(&database).await;
     assert!(postgres.says("CREATE TABLE things (number int)"));
     let _shop = shop(&shops, port.number(), "postgres", behind.number());
     tokio::time::sleep(SETTLES / 4).await;
@@ -261,6 +272,39 @@ async fn a_database_that_is_shut_down_is_the_cause_and_says_so_to_those_who_are_
 
 #[tokio::test]
 #[ignore = "needs CAP_BPF"]
+async fn who_waits_for_a_suspended_cache_and_never_gives_up_is_no_cause() {
+    if !has("redis", Some("/usr/bin/redis-server".into())) {
+        return;
+    }
+    let scene = Scene::new("redis-patient").await;
+    let (cache, shops, cart) = (
+        scene.service("cache"),
+        scene.service("shop"),
+        scene.service("cart"),
+    );
+    let (behind, port) = (Scene::port(), Scene::port());
+    let redis = serves_redis(&cache, behind.number(), "100mb");
+    let _shop = waiting_shop(&shops, port.number(), "redis", behind.number(), 600);
+    tokio::time::sleep(SETTLES / 4).await;
+    let clients: Vec<Running> = (0..4).map(|_| cart.asks(port.number(), "/", 5, 30)).collect();
+    tokio::time::sleep(SETTLES * 2).await;
+    redis.signal(Signal::STOP);
+    for client in clients {
+        client.ends().await;
+    }
+    redis.signal(Signal::CONT);
+    let is_right = |incident: &Incident| {
+        root(incident).condition == "signal_sent"
+            && root(incident).label == "cache"
+            && tells(incident, "cart", "http_unanswered", "")
+    };
+    scene
+        .has_one("SIGSTOP to cache, unanswered requests of cart", is_right)
+        .await;
+}
+
+#[tokio::test]
+#[ignore = "needs CAP_BPF"]
 async fn a_database_that_is_well_is_no_incident() {
     let Some(tools) = postgres_tools().filter(|tools| has("psycopg2", Some(tools.join("postgres")))) else {
         return;
@@ -273,7 +317,7 @@ async fn a_database_that_is_well_is_no_incident() {
     );
     let (behind, port) = (Scene::port(), Scene::port());
     let postgres = Postgres::prepared(tools, behind.number());
-    let _serves = postgres.serves(&database);
+    let _serves = postgres.serves(&database).await;
     assert!(postgres.says("CREATE TABLE things (number int primary key)"));
     let _shop = shop(&shops, port.number(), "postgres", behind.number());
     tokio::time::sleep(SETTLES / 4).await;

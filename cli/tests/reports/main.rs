@@ -12,6 +12,7 @@ mod database;
 mod ends;
 mod exchanges;
 mod grpc;
+mod hops;
 mod host;
 mod lookups;
 mod memory;

@@ -18,10 +18,10 @@ use super::episodes::Episodes;
 use super::evicted::Evicted;
 use super::evidence::share;
 use super::seen::{Ends, Name, Seen};
-use super::sighting::{Facts, Sighting};
+use super::sighting::{Facts, Sighting, WAITED_SECONDS};
 use crate::condition::Condition;
 use high::add_buckets;
-use normal::Normal;
+use normal::{HighValues, Normal};
 pub(super) use table::Table;
 use table::{Way, Ways};
 
@@ -188,7 +188,7 @@ impl Traffic {
             tally.outcomes.resize(row.failing.len(), Outcome::default());
             if let Some(outcome) = tally.outcomes.get_mut(place) {
                 outcome.failed += failed;
-                add_buckets(&mut outcome.high, high);
+                add_buckets(&mut outcome.high, &high);
                 outcome.evidence.get_or_insert(event.id);
             }
             tally
@@ -223,7 +223,7 @@ fn sighting(
     way: &Way,
     tally: &Tally,
     outcome: &Outcome,
-    above_ns: Option<u64>,
+    high: Option<HighValues>,
     end_ns: u64,
     baseline: f64,
     surprise: f64,
@@ -251,10 +251,12 @@ fn sighting(
         end_ns - 1
     };
     let mut facts = Facts::from([("ratio".to_owned(), Fact::Number(ratio))]);
-    facts.extend(above_ns.map(|above_ns| {
-        let seconds = Duration::from_nanos(above_ns).as_secs_f64();
-        ("above_seconds".to_owned(), Fact::Number(seconds))
-    }));
+    if let Some(high) = high {
+        let seconds = |ns| Fact::Number(Duration::from_nanos(ns).as_secs_f64());
+        facts.insert("above_seconds".to_owned(), seconds(high.above_ns));
+        // What takes long began before it was seen to.
+        facts.insert(WAITED_SECONDS.to_owned(), seconds(high.least_ns));
+    }
     Some(Sighting {
         condition: way.condition,
         traits: way.traits,

@@ -16,6 +16,7 @@ use observer_base::kernel::WINDOW_NS;
 use observer_base::task::subject;
 use observer_base::{Context, Draft};
 
+use crate::waits::Wait;
 pub use http2::http2_failed;
 pub use routes::Failing;
 use routes::Routes;
@@ -246,11 +247,21 @@ pub fn health_checks(drained: &[(raw::SumKey, raw::Http)]) -> u64 {
     checks.map(|(_, counters)| counters.count()).sum()
 }
 
-/// Exchanges by seconds: the statuses of each edge in a second become one event, with its routes that are `failing`. Health checks are
-/// left out.
-pub fn exchanges(drained: &[(raw::SumKey, raw::Http)], failing: &Failing, context: &Context) -> Vec<Draft> {
+/// Exchanges by seconds: the statuses of each edge in a second become one event, with those that wait on and its routes that are
+/// `failing`. Health checks are left out.
+pub fn exchanges(
+    drained: &[(raw::SumKey, raw::Http)],
+    waits: &[Wait],
+    failing: &Failing,
+    context: &Context,
+) -> Vec<Draft> {
     let mut groups = Groups::new(context);
-    let edges = add_exchanges(drained, |key| groups.edge_of(key));
+    let mut edges = add_exchanges(drained, |key| groups.edge_of(key));
+    for wait in waits {
+        let Sums { stats, .. } = edges.entry(groups.edge_of(&wait.key)).or_default();
+        stats.role = role_of(&wait.key);
+        stats.waiting.record(wait.waited_ns, 1);
+    }
     let draft = |(edge, mut sums): (Edge, Sums)| {
         sums.stats.routes = sums.routes.told(failing);
         let count = sums.stats.requests();

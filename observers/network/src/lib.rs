@@ -14,6 +14,7 @@ pub mod queues;
 pub mod status;
 mod tls;
 mod unread;
+pub mod waits;
 
 use observer_base::{Family, Observer};
 

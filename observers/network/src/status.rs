@@ -14,6 +14,7 @@ use crate::convert::{self, Failing};
 use crate::http2::{Failed, Http2, Missed};
 use crate::tls::Tls;
 use crate::unread::{self, Unread};
+use crate::waits::{Wait, Waits};
 
 /// Why exchanges are counted among those that are not told.
 const HEALTH_CHECK: &str = "health_check";
@@ -47,6 +48,7 @@ struct State {
     tls: Tls,
     /// Routes of HTTP/1.
     failing: Failing,
+    waits: Waits,
 }
 
 impl Handler for State {
@@ -79,7 +81,8 @@ impl Handler for State {
         let checks = convert::health_checks(&drained);
         self.context.process.metrics.drop_events(HEALTH_CHECK, checks);
         self.failing.see(&drained, || loaded.routes().unwrap_or_default());
-        for draft in convert::exchanges(&drained, &self.failing, &self.context) {
+        let waits = self.waits(loaded, running, now_ns);
+        for draft in convert::exchanges(&drained, &waits, &self.failing, &self.context) {
             self.context.emitter.emit(draft);
         }
         self.tell_missed(loaded);
@@ -103,6 +106,7 @@ impl State {
             ],
             tls: Tls::default(),
             failing: Failing::default(),
+            waits: Waits::default(),
         }
     }
 
@@ -116,6 +120,19 @@ impl State {
             .zip(identity.hierarchy())
             .and_then(|(group, hierarchy)| hierarchy.oldest(&group.path));
         PathBuf::from(format!("/proc/{}/root", oldest.map_or(1, |oldest| oldest.pid)))
+    }
+
+    /// Who waits at `now_ns` (`CLOCK_MONOTONIC`) for so long that it is to be told, as of the last complete second.
+    fn waits(&mut self, loaded: &mut Loaded, running: Option<u32>, now_ns: u64) -> Vec<Wait> {
+        let Some(running) = running else {
+            return Vec::new();
+        };
+        let under_way = loaded.waiting(Waits::forget_before_ns(now_ns));
+        let mut waits = self.waits.told(under_way, now_ns);
+        for wait in &mut waits {
+            wait.key.second = running.wrapping_sub(1);
+        }
+        waits
     }
 
     /// UNIX time of `CLOCK_MONOTONIC`.

@@ -1,5 +1,7 @@
 //! Numbers of the statistics by name, for whoever reads from a table which of them to compare.
 
+use std::borrow::Cow;
+
 use super::{Body, Kind};
 use crate::event::network::Role;
 use crate::histogram::Log2;
@@ -8,18 +10,22 @@ use crate::histogram::Log2;
 pub type Counter = fn(&Body) -> u64;
 
 /// Reads one distribution of a body; `None` of a body of another kind.
-pub type Distribution = for<'a> fn(&'a Body) -> Option<&'a Log2>;
+pub type Distribution = for<'a> fn(&'a Body) -> Option<Cow<'a, Log2>>;
 
 /// The distribution of that name in bodies of `kind`, ns; `None` where there is none.
 pub fn distribution(kind: Kind, name: &str) -> Option<Distribution> {
     match (kind, name) {
         (Kind::HttpStats, "latency") => Some(|body| {
             let Body::HttpStats(stats) = body else { return None };
-            Some(&stats.latency)
+            Some(Cow::Borrowed(&stats.latency))
+        }),
+        (Kind::HttpStats, "delays") => Some(|body| {
+            let Body::HttpStats(stats) = body else { return None };
+            Some(stats.delays())
         }),
         (Kind::DnsStats, "latency") => Some(|body| {
             let Body::DnsStats(stats) = body else { return None };
-            Some(&stats.latency)
+            Some(Cow::Borrowed(&stats.latency))
         }),
         _ => None,
     }
@@ -60,6 +66,7 @@ counters! {
     HttpStats {
         "requests": |stats| stats.requests(),
         "responses": |stats| stats.total(),
+        "delays": |stats| stats.total() + stats.waiting.total(),
         "server_errors": |stats| stats.server_errors(),
         "unanswered": |stats| stats.unanswered.total(),
     }

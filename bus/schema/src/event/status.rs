@@ -3,6 +3,8 @@
 mod database;
 mod grpc;
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 use super::network::Role;
@@ -52,6 +54,9 @@ pub struct HttpStats {
     /// waited, ns.
     #[serde(skip_serializing_if = "Log2::is_empty")]
     pub unanswered: Log2,
+    /// Requests that wait on for their answer, by how long they have, ns: told when that is a second, and every eight seconds more.
+    #[serde(skip_serializing_if = "Log2::is_empty")]
+    pub waiting: Log2,
     /// Those that failed, by what was asked for; the most frequent ones, at most [`MOST_ROUTES`].
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub routes: Vec<RouteStats>,
@@ -81,6 +86,16 @@ impl HttpStats {
     /// Requests in the window, with and without a response.
     pub fn requests(&self) -> u64 {
         self.total() + self.unanswered.total()
+    }
+
+    /// Time from request to response, ns, or up to now.
+    pub fn delays(&self) -> Cow<'_, Log2> {
+        if self.waiting.is_empty() {
+            return Cow::Borrowed(&self.latency);
+        }
+        let mut delays = self.latency.clone();
+        delays.merge(&self.waiting);
+        Cow::Owned(delays)
     }
 
     /// Exchanges that ended with a status of 500 or above.

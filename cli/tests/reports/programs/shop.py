@@ -1,18 +1,18 @@
-"""shop.py PORT KIND DATABASE_PORT: serves HTTP; for each request it keeps and reads something in Redis (kind redis) or reads the table
-things of PostgreSQL (kind postgres), over four connections that it keeps, and waits one second. Answers with 500 where that fails."""
+"""shop.py PORT KIND DATABASE_PORT SECONDS: serves HTTP; for each request it keeps and reads something in Redis (kind redis) or reads the table
+things of PostgreSQL (kind postgres), over four connections that it keeps, and waits so long. Answers with 500 where that fails."""
 import contextlib
 import http.server
 import queue
 import sys
 import uuid
 
-port, kind, database_port = int(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+port, kind, database_port, seconds = int(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
 
 
 class Redis:
     def __init__(self):
         import redis
-        self.client = redis.Redis("127.0.0.1", database_port, single_connection_client=True, socket_timeout=1)
+        self.client = redis.Redis("127.0.0.1", database_port, single_connection_client=True, socket_timeout=seconds)
 
     def use(self):
         key = str(uuid.uuid4())
@@ -24,7 +24,7 @@ class Postgres:
     def __init__(self):
         import psycopg2
         self.connection = psycopg2.connect(host="127.0.0.1", port=database_port, user="shop", dbname="postgres", sslmode="disable",
-                                           gssencmode="disable", options="-c statement_timeout=1000")
+                                           gssencmode="disable", options=f"-c statement_timeout={seconds}s")
         self.connection.autocommit = True
 
     def use(self):

@@ -62,13 +62,14 @@ impl High {
 
 impl Failed {
     /// What a body counts as failed, and which of its values may be high.
-    pub(super) fn of<'a>(&self, body: &'a Body) -> (u64, &'a [u64]) {
+    pub(super) fn of(&self, body: &Body) -> (u64, Vec<u64>) {
         match self {
-            Self::Counted(failed) => (failed(body), &[]),
+            Self::Counted(failed) => (failed(body), Vec::new()),
             Self::High(high) => {
-                let values = (high.values)(body).map_or(&[][..], |values| &values.0);
+                let values = (high.values)(body);
+                let values = values.as_ref().map_or(&[][..], |values| &values.0);
                 let values = values.get(high.from..values.len().min(BUCKETS));
-                (0, values.unwrap_or_default())
+                (0, values.unwrap_or_default().to_vec())
             }
         }
     }

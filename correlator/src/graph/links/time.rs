@@ -84,7 +84,7 @@ pub(super) fn precedes(catalogue: &Catalogue, rule: &Rule, cause: &Episode, effe
         return is_before(cause.start_ns);
     }
     if let (Some(waited_ns), Some(_)) = (waited_ns(cause), waited_ns(effect)) {
-        return cause.start_ns <= effect.start_ns + waited_ns;
+        return cause.start_ns <= effect.start_ns + waited_ns || began_ns(cause) <= effect.start_ns;
     }
     let sees_the_same = rule.absorbs && rule.path.is_call();
     if cause.subject.node == effect.subject.node && !sees_the_same {
