@@ -315,7 +315,7 @@ static __always_inline void suppose(struct tapio_conversation *at, struct sock *
 
 static __always_inline bool answers_supposed(struct tapio_conversation *at, const struct head *head, __u32 direction)
 {
-	if (direction == at->asked_way)
+	if (at->protocol == TAPIO_HTTP || direction == at->asked_way)
 		return false;
 	return at->protocol == TAPIO_REDIS ? is_redis_answer(head->line) : head->line[3] == 1;
 }
@@ -330,34 +330,41 @@ static __always_inline bool is_first(struct sock *sk, __u32 direction, const boo
 	return direction == TAPIO_SENT ? !GET(direct, tcp, bytes_received) : !GET(direct, tcp, bytes_sent);
 }
 
+/* What is not known yet may be told by the answer. */
+static __always_inline void suppose_any(struct tapio_conversation *at, struct sock *sk, const struct head *head,
+					__u64 length, __u32 direction, const bool direct)
+{
+	at->protocol = TAPIO_HTTP;
+	rest(at, is_recent());
+	if (redis_command(head->line))
+		suppose(at, sk, TAPIO_REDIS, direction, direct);
+	else if (is_mysql_query(head, length))
+		suppose(at, sk, TAPIO_MYSQL, direction, direct);
+}
+
 /* Whether somebody speaks with a database here, by what no other protocol begins with, or by a query and its answer. */
 static __always_inline bool recognize(struct tapio_conversation *at, struct sock *sk, const struct head *head,
 				      __u64 length, __u32 direction, const bool direct)
 {
 	__u32 asker = direction == TAPIO_SENT ? TAPIO_CLIENT : TAPIO_SERVER;
-	__u32 supposed = at->protocol;
+	__u32 answerer = TAPIO_CLIENT + TAPIO_SERVER - asker;
 
-	at->protocol = TAPIO_HTTP;
+	if (answers_supposed(at, head, direction)) {
+		settle(at, sk, at->protocol, answerer, direct);
+		return true;
+	}
+	suppose_any(at, sk, head, length, direction, direct);
 	if (is_postgresql_startup(head, length) || is_postgresql_query(head, length)) {
 		settle(at, sk, TAPIO_POSTGRESQL, asker, direct);
+	} else if (redis_command(head->line) && is_first(sk, direction, direct)) {
+		rest(at, is_recent());
+		settle(at, sk, TAPIO_REDIS, asker, direct);
 	} else if (is_mysql_greeting(head, length) && is_first(sk, direction, direct)) {
-		settle(at, sk, TAPIO_MYSQL, TAPIO_CLIENT + TAPIO_SERVER - asker, direct);
+		settle(at, sk, TAPIO_MYSQL, answerer, direct);
 		if (head->line[MYSQL_HEADER] == MYSQL_ERROR) /* who connects asks by that */
 			wait_from_now(at, sk, direct);
-	} else if (redis_command(head->line) && is_first(sk, direction, direct)) {
-		settle(at, sk, TAPIO_REDIS, asker, direct);
-	} else if (supposed && (at->protocol = supposed, answers_supposed(at, head, direction))) {
-		settle(at, sk, supposed, TAPIO_CLIENT + TAPIO_SERVER - asker, direct);
-	} else {
-		at->protocol = TAPIO_HTTP;
-		rest(at, is_recent());
-		if (redis_command(head->line))
-			suppose(at, sk, TAPIO_REDIS, direction, direct);
-		else if (is_mysql_query(head, length))
-			suppose(at, sk, TAPIO_MYSQL, direction, direct);
-		return false;
 	}
-	return true;
+	return at->key.role;
 }
 
 static __always_inline void see_query(struct tapio_conversation *at, struct sock *sk, const struct head *head,

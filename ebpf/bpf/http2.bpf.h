@@ -5,6 +5,7 @@
 #define TAPIO_HTTP2_BPF_H
 
 #include "http2_walk.bpf.h"
+#include "unread.bpf.h"
 
 DESCRIBE(tapio_http2_begin);
 DESCRIBE(tapio_http2_end);
@@ -20,25 +21,6 @@ struct {
 	__type(key, int);
 	__type(value, struct tapio_http2);
 } http2 SEC(".maps");
-
-/* Messages of which nobody knows what they say: HTTP/1 or unknown, HTTP/2 from before the programs, HTTP/2 that was
- * lost, TLS by a library that is not followed or around HTTP/2. */
-enum { UNREAD, HTTP2_OLDER, HTTP2_LOST, TLS_UNREAD, UNREAD_KINDS };
-
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, UNREAD_KINDS);
-	__type(key, __u32);
-	__type(value, __u64);
-} unread SEC(".maps");
-
-static __always_inline void count_unread(__u32 kind)
-{
-	__u64 *count = bpf_map_lookup_elem(&unread, &kind);
-
-	if (count)
-		*count += 1;
-}
 
 static __always_inline void tell_end(struct tapio_http2 *at, __u32 how)
 {

@@ -7,6 +7,7 @@
 
 #include "rows.bpf.h"
 #include "status.h"
+#include "unread.bpf.h"
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -62,6 +63,8 @@ static __always_inline void see_wait(struct tapio_conversation *at, const bool r
 		wait = take_place(at, recent);
 	if (wait)
 		wait->since_ns = at->since_ns;
+	else
+		count_unread(WAITS_UNSEEN);
 }
 
 /* Nobody waits any more. */

@@ -41,6 +41,8 @@ pub enum Unread {
     Http2Lost = 2,
     /// They were TLS by a library that is not followed, or HTTP/2 inside of TLS.
     Tls = 3,
+    /// They were requests for which there was no room among those of [`Loaded::waiting`].
+    Waits = 4,
 }
 
 /// What of one kind never reached user space, since the load.

@@ -44,7 +44,7 @@ struct State {
     http2: Http2,
     /// Frames that user space could not understand, in all.
     lost_frames: u64,
-    unread: [Unread; 4],
+    unread: [Unread; 5],
     tls: Tls,
     /// Routes of HTTP/1.
     failing: Failing,
@@ -103,6 +103,7 @@ impl State {
                 Unread::http2_older(),
                 Unread::http2_lost(),
                 Unread::tls(),
+                Unread::waits(),
             ],
             tls: Tls::default(),
             failing: Failing::default(),
@@ -158,6 +159,7 @@ impl State {
             (Of::Http2Older, 0),
             (Of::Http2Lost, self.lost_frames),
             (Of::Tls, 0),
+            (Of::Waits, 0),
         ];
         for (unread, (of, besides)) in self.unread.iter_mut().zip(totals) {
             if let Ok(total) = loaded.unread_total(of)

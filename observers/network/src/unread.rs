@@ -49,6 +49,15 @@ impl Unread {
         )
     }
 
+    /// Requests of more connections than there are places to wait at.
+    pub(crate) fn waits() -> Self {
+        Self::of(
+            "waits",
+            "more connections carry requests than are watched: of some it is not known that they wait, until they are answered or \
+             given up",
+        )
+    }
+
     fn of(hook: &'static str, reason: &'static str) -> Self {
         Self {
             hook,
@@ -107,7 +116,8 @@ pub(crate) fn without_http2() -> Capability {
         hook: "http2".to_owned(),
         rung: String::new(),
         coverage: Coverage::Degraded,
-        reason: "HTTP/2 is followed only where sock_send_length can be traced, from Linux 6.3 on".to_owned(),
+        reason: "HTTP/2, TLS, databases, routes and who waits are seen only where sock_send_length can be traced, from Linux 6.3 on"
+            .to_owned(),
     }
 }
 

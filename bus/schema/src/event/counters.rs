@@ -117,8 +117,28 @@ mod tests {
         let mut stats = HttpStats::default();
         stats.latency.record(1000, 3);
         let read = distribution(Kind::HttpStats, "latency").unwrap();
-        assert_eq!(read(&Body::HttpStats(stats.clone())), Some(&stats.latency));
+        assert_eq!(
+            read(&Body::HttpStats(stats.clone())).as_deref(),
+            Some(&stats.latency)
+        );
         assert_eq!(read(&Body::EdgeStats(EdgeStats::default())), None);
         assert!(distribution(Kind::EdgeStats, "latency").is_none());
+    }
+
+    #[test]
+    fn who_waits_on_is_among_the_delays_and_not_among_the_responses() {
+        let mut stats = HttpStats {
+            by_class: [0, 3, 0, 0, 0],
+            ..HttpStats::default()
+        };
+        stats.latency.record(1000, 3);
+        stats.waiting.record(2_000_000_000, 1);
+        let body = Body::HttpStats(stats);
+        let count = |name| counter(Kind::HttpStats, name).map(|counter| counter(&body));
+        assert_eq!(count("delays"), Some(4));
+        assert_eq!(count("responses"), Some(3));
+        let delays = distribution(Kind::HttpStats, "delays").unwrap()(&body).unwrap();
+        assert_eq!(delays.total(), 4);
+        assert!(delays.quantile(1.0).unwrap() >= 1_000_000_000);
     }
 }

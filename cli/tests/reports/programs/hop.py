@@ -1,19 +1,24 @@
-"""hop.py PORT NEXT SECONDS: serves HTTP; for each request it asks the server of this host at port NEXT, and waits so long for it: else it
-answers 504. With NEXT 0 it answers at once, and after a line of input only after 30 s."""
+"""hop.py PORT NEXT SECONDS ATTEMPTS: serves HTTP; for each request it asks the server of this host at port NEXT, waits so long for it, and
+asks so often while that fails: else it answers as that did, or with 504. With NEXT 0 it answers at once, and after a line of input after 30 s,
+or with 500 where it has no seconds."""
 import http.client
 import http.server
 import sys
 import threading
 import time
 
-port, behind, seconds = int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
+port, behind, seconds, attempts = int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), int(sys.argv[4])
 sleeps = threading.Event()
 
 
-def status():
-    if not behind:
-        time.sleep(30 if sleeps.is_set() else 0)
-        return 200
+def own():
+    if sleeps.is_set() and not seconds:
+        return 500
+    time.sleep(30 if sleeps.is_set() else 0)
+    return 200
+
+
+def asked():
     connection = http.client.HTTPConnection("127.0.0.1", behind, timeout=seconds)
     try:
         connection.request("GET", "/")
@@ -22,6 +27,15 @@ def status():
         return 504
     finally:
         connection.close()
+
+
+def status():
+    answer = 0
+    for _ in range(attempts):
+        answer = asked() if behind else own()
+        if answer < 500:
+            break
+    return answer
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
