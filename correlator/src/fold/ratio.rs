@@ -21,7 +21,7 @@ use super::seen::{Ends, Name, Seen};
 use super::sighting::{Facts, Sighting, WAITED_SECONDS};
 use crate::condition::Condition;
 use high::add_buckets;
-use normal::{HighValues, Normal};
+use normal::Normal;
 pub(super) use table::Table;
 use table::{Way, Ways};
 
@@ -51,6 +51,8 @@ struct Outcome {
     evidence: Option<EventId>,
     /// What may be high, by bucket from [`High::from`].
     high: Vec<u64>,
+    /// How long those have waited at least that wait on.
+    waiting_ns: Option<u64>,
 }
 
 /// Tallies of the seconds that are not complete, and the normal share of failures by subject and object, of each traffic.
@@ -189,6 +191,10 @@ impl Traffic {
             if let Some(outcome) = tally.outcomes.get_mut(place) {
                 outcome.failed += failed;
                 add_buckets(&mut outcome.high, &high);
+                outcome.waiting_ns = [outcome.waiting_ns, event.body.waiting_ns()]
+                    .into_iter()
+                    .flatten()
+                    .min();
                 outcome.evidence.get_or_insert(event.id);
             }
             tally
@@ -216,6 +222,10 @@ impl Traffic {
     }
 }
 
+fn seconds(ns: u64) -> Fact {
+    Fact::Number(Duration::from_nanos(ns).as_secs_f64())
+}
+
 /// When most requests fail, users cannot work.
 const MOST: f64 = 0.5;
 
@@ -223,7 +233,7 @@ fn sighting(
     way: &Way,
     tally: &Tally,
     outcome: &Outcome,
-    high: Option<HighValues>,
+    above_ns: Option<u64>,
     end_ns: u64,
     baseline: f64,
     surprise: f64,
@@ -251,11 +261,11 @@ fn sighting(
         end_ns - 1
     };
     let mut facts = Facts::from([("ratio".to_owned(), Fact::Number(ratio))]);
-    if let Some(high) = high {
-        let seconds = |ns| Fact::Number(Duration::from_nanos(ns).as_secs_f64());
-        facts.insert("above_seconds".to_owned(), seconds(high.above_ns));
-        // What takes long began before it was seen to.
-        facts.insert(WAITED_SECONDS.to_owned(), seconds(high.least_ns));
+    if let Some(above_ns) = above_ns {
+        facts.insert("above_seconds".to_owned(), seconds(above_ns));
+        // Who waits on began to before he was seen to.
+        let waiting = outcome.waiting_ns.map(seconds);
+        facts.extend(waiting.map(|waiting| (WAITED_SECONDS.to_owned(), waiting)));
     }
     Some(Sighting {
         condition: way.condition,

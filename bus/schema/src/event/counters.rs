@@ -73,6 +73,17 @@ counters! {
 }
 
 impl Body {
+    /// How long those have waited at least that wait on for their answer, ns; `None` where nobody is known to.
+    pub fn waiting_ns(&self) -> Option<u64> {
+        let Self::HttpStats(stats) = self else {
+            return None;
+        };
+        let shortest = stats.waiting.0.iter().position(|count| *count > 0)?;
+        u32::try_from(shortest)
+            .ok()
+            .map(|power| 2_u64.saturating_pow(power))
+    }
+
     /// Which end of a call the subject is; `None` where the body speaks of no call.
     pub fn role(&self) -> Option<Role> {
         if let Self::EdgeStats(stats) = self {
@@ -140,5 +151,11 @@ mod tests {
         let delays = distribution(Kind::HttpStats, "delays").unwrap()(&body).unwrap();
         assert_eq!(delays.total(), 4);
         assert!(delays.quantile(1.0).unwrap() >= 1_000_000_000);
+        let waiting_ns = body.waiting_ns().unwrap();
+        assert!(
+            (1_000_000_000..=2_000_000_000).contains(&waiting_ns),
+            "{waiting_ns}"
+        );
+        assert_eq!(Body::HttpStats(HttpStats::default()).waiting_ns(), None);
     }
 }

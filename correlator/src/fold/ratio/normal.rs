@@ -77,7 +77,7 @@ impl Normal {
             let Compared {
                 failed,
                 baseline,
-                high,
+                above_ns,
             } = compare(way, outcome, *normal, self.values.get(&place));
             if tally.total == 0 && failed == 0 {
                 continue;
@@ -102,7 +102,7 @@ impl Normal {
                     failed,
                     ..outcome.clone()
                 };
-                let seen = sighting(way, tally, &judged, high, end_ns, baseline, surprise);
+                let seen = sighting(way, tally, &judged, above_ns, end_ns, baseline, surprise);
                 let is_starting = Some(normal.is_none());
                 episodes.merge_all(seen.map(|seen| Sighting { is_starting, ..seen }));
             } else if share <= baseline.max(FLOOR) && !way.bursts {
@@ -158,28 +158,13 @@ fn learn(normal: &mut Option<f64>, share: f64, kept: f64) {
     *baseline += (1.0 - kept) * (share - *baseline);
 }
 
-/// The first bucket from `first` on that is not empty.
-fn least_from(buckets: &[u64], first: usize) -> usize {
-    let found = buckets.iter().skip(first).position(|count| *count > 0);
-    first + found.unwrap_or(0)
-}
-
 /// Failures of a second beside what is normal.
 struct Compared {
     failed: u64,
     /// Their normal share.
     baseline: f64,
-    /// Where it is by their value.
-    high: Option<HighValues>,
-}
-
-/// Values that are high, ns.
-#[derive(Clone, Copy)]
-pub(super) struct HighValues {
-    /// Above this.
-    pub(super) above_ns: u64,
-    /// The least of them, at least.
-    pub(super) least_ns: u64,
+    /// Above what value they failed, ns, where it is by their value.
+    above_ns: Option<u64>,
 }
 
 fn compare(way: &Way, outcome: &Outcome, normal: Option<f64>, values: Option<&Baseline>) -> Compared {
@@ -187,7 +172,7 @@ fn compare(way: &Way, outcome: &Outcome, normal: Option<f64>, values: Option<&Ba
         return Compared {
             failed: outcome.failed,
             baseline: normal.unwrap_or(FLOOR),
-            high: None,
+            above_ns: None,
         };
     };
     let known = values.and_then(|values| Some((values, values.first_high()?)));
@@ -195,15 +180,12 @@ fn compare(way: &Way, outcome: &Outcome, normal: Option<f64>, values: Option<&Ba
         Compared {
             failed: 0,
             baseline: FLOOR,
-            high: None,
+            above_ns: None,
         },
         |(values, first)| Compared {
             failed: outcome.high.iter().skip(first).sum(),
             baseline: values.share_from(first),
-            high: Some(HighValues {
-                above_ns: high.begins_ns(first),
-                least_ns: high.begins_ns(least_from(&outcome.high, first)),
-            }),
+            above_ns: Some(high.begins_ns(first)),
         },
     )
 }
