@@ -302,6 +302,7 @@ static __always_inline void settle(struct tapio_conversation *at, struct sock *s
 {
 	introduce(at, sk, role, direct);
 	at->protocol = protocol;
+	at->key.is_query = 1;
 }
 
 /* What nobody knows what it speaks may have asked by this message, unless it is the answer to what was asked before. */

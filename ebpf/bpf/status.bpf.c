@@ -203,6 +203,7 @@ static __always_inline void read_database(struct tapio_conversation *at, struct 
 {
 	if (is_tls(head) && !at->since_ns) {
 		at->key.role = 0;
+		at->key.is_query = 0;
 		at->protocol = TAPIO_HTTP;
 		see_tls(head);
 	} else if (at->protocol == TAPIO_MYSQL && head->length == MYSQL_HEADER) {

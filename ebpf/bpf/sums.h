@@ -24,7 +24,8 @@ struct tapio_sum_key {
 	__u32 second; /* UNIX, modulo 2^32 */
 	__u32 netns;
 	__u16 role;
-	__u16 health_check; /* 1: an exchange by which somebody tests the server */
+	__u8 health_check; /* 1: an exchange by which somebody tests the server */
+	__u8 is_query;     /* 1: an exchange with a database */
 	__u32 outcome; /* of an attempt to connect, errno or 0; of an HTTP exchange, its status or 0 without response */
 	__u32 peer[4];
 	__u32 port;            /* the server's port, on both roles */

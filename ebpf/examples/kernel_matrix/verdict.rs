@@ -20,9 +20,12 @@ pub(crate) struct Verdict {
 }
 
 impl Verdict {
+    /// No kernel is asked for what came after it.
     pub(crate) fn new(loaded: &Loaded) -> Self {
+        let kernel = kernel();
+        let mut expected = loaded.reports().iter().filter(|report| report.minimum <= kernel);
         Self {
-            good: !loaded.reports().iter().any(ebpf::HookReport::is_blind),
+            good: !expected.any(ebpf::HookReport::is_blind),
         }
     }
 
@@ -43,6 +46,16 @@ impl Verdict {
     pub(crate) fn is_good(&self) -> bool {
         self.good
     }
+}
+
+/// Which kernel this is (major, minor); one that has everything where that cannot be read.
+fn kernel() -> (u32, u32) {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let mut numbers = release.split('.').map_while(|number| number.parse().ok());
+    (
+        numbers.next().unwrap_or(u32::MAX),
+        numbers.next().unwrap_or(u32::MAX),
+    )
 }
 
 /// One line per hook.

@@ -47,7 +47,9 @@ mirror! {
         /// A [`Role`].
         role: u16,
         /// 1: an exchange by which kubelet or a load balancer tests the server; nobody's traffic.
-        health_check: u16,
+        health_check: u8,
+        /// 1: an exchange with a database.
+        is_query: u8,
         /// Of connections: 0 established, else errno as in [`super::ConnectFailed`]. Of exchanges: 200 to 599, or
         /// [`super::NO_RESPONSE`].
         outcome: u32,

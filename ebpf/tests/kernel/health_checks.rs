@@ -49,7 +49,7 @@ fn request(path: &str, header: &str) -> String {
 
 /// Exchanges of that role that a server was tested by, and that it had with users.
 fn told(entries: &[(SumKey, Http)], role: Role) -> (u64, u64) {
-    let count = |health_check: u16| {
+    let count = |health_check: u8| {
         let of = |(key, _): &&(SumKey, Http)| key.role == role as u16 && key.health_check == health_check;
         entries.iter().filter(of).map(|(_, http)| http.count()).sum()
     };

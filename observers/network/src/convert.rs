@@ -286,6 +286,7 @@ fn add_exchanges(
         let Sums { stats, routes } = edges.entry(edge_of(key)).or_default();
         stats.role = role_of(key);
         routes.add(key, counters);
+        stats.queries += u64::from(key.is_query) * counters.count();
         if key.outcome == NO_RESPONSE {
             add_times(&mut stats.unanswered, counters);
             continue;
@@ -313,6 +314,7 @@ mod tests {
             netns: 9,
             outcome: 0,
             health_check: 0,
+            is_query: 0,
             route: 0,
             comm: *b"curl\0\0\0\0\0\0\0\0\0\0\0\0",
         }

@@ -149,6 +149,7 @@ mod tests {
             netns: 9,
             outcome,
             health_check: 0,
+            is_query: 0,
             route: 0,
             comm: *b"job\0\0\0\0\0\0\0\0\0\0\0\0\0",
         };

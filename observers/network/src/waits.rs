@@ -57,6 +57,7 @@ mod tests {
             netns: 9,
             role: Role::Client as u16,
             health_check: 0,
+            is_query: 0,
             outcome: 0,
             peer: [0; 4],
             port: 80,

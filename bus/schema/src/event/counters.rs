@@ -66,6 +66,7 @@ counters! {
     HttpStats {
         "requests": |stats| stats.requests(),
         "responses": |stats| stats.total(),
+        "calls": |stats| stats.calls(),
         "delays": |stats| stats.total() + stats.waiting.total(),
         "server_errors": |stats| stats.server_errors(),
         "unanswered": |stats| stats.unanswered.total(),

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-use super::network::Role;
+use super::network::{Role, is_zero};
 use crate::histogram::Log2;
 
 pub use database::{DatabaseError, DatabaseSystem};
@@ -54,6 +54,9 @@ pub struct HttpStats {
     /// waited, ns.
     #[serde(skip_serializing_if = "Log2::is_empty")]
     pub unanswered: Log2,
+    /// How many of the exchanges were queries of databases.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub queries: u64,
     /// Requests that wait on for their answer, by how long they have, ns: told when that is a second, and every eight seconds more.
     #[serde(skip_serializing_if = "Log2::is_empty")]
     pub waiting: Log2,
@@ -86,6 +89,11 @@ impl HttpStats {
     /// Requests in the window, with and without a response.
     pub fn requests(&self) -> u64 {
         self.total() + self.unanswered.total()
+    }
+
+    /// Requests in the window that are no queries of databases.
+    pub fn calls(&self) -> u64 {
+        self.requests().saturating_sub(self.queries)
     }
 
     /// Time from request to response, ns, or up to now.

@@ -47,7 +47,8 @@ fn key_of(connection: &Http2Begin, exchange: &Exchange, second: u32) -> SumKey {
         } else {
             connection.peer_port
         },
-        health_check: u16::from(exchange.is_health_check),
+        health_check: u8::from(exchange.is_health_check),
+        is_query: 0,
         route: 0,
         comm: connection.task.comm,
     }
