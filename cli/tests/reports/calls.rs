@@ -53,10 +53,10 @@ async fn more_users_and_a_few_errors_are_no_retries() {
     let (api, users, port) = (scene.service("api"), scene.service("users"), Scene::port());
     let _server = api.serves(port.number());
     tokio::time::sleep(Duration::from_secs(1)).await;
-    let _morning = users.asks(port.number(), "/", 20, 18);
-    tokio::time::sleep(Duration::from_secs(6)).await;
-    let _crowd: Vec<_> = (0..4).map(|_| users.asks(port.number(), "/", 20, 12)).collect();
-    users.asks(port.number(), "/500", 4, 10).ends().await;
+    let _morning = users.asks(port.number(), "/", 20, 30);
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    let _crowd: Vec<_> = (0..4).map(|_| users.asks(port.number(), "/", 20, 20)).collect();
+    users.asks(port.number(), "/500", 4, 18).ends().await;
     let is_error = |incident: &bus_schema::Incident| {
         let tells = |condition| incident.steps.iter().any(|step| step.condition == condition);
         tells("http_5xx") && !tells("retry_storm")
