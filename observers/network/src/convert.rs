@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use bus_schema::entity::Address;
 use bus_schema::event::Body;
 use bus_schema::event::network::{ConnectFailed, ConnectFailure, EdgeStats, Listening, Role};
-use bus_schema::event::status::{DatabaseError, DatabaseSystem, HttpError, HttpStats};
+use bus_schema::event::status::{DatabaseError, DatabaseSystem, HttpError, HttpStats, QueryStats};
 use bus_schema::histogram::Log2;
 use bus_schema::{Entity, Severity};
 use ebpf::raw::{self, NO_RESPONSE, Protocol};
@@ -222,7 +222,7 @@ pub fn http_error(record: &raw::HttpError, context: &Context) -> Draft {
 }
 
 fn database_error(record: &raw::HttpError) -> Option<DatabaseError> {
-    let system = match Protocol::of(record.protocol)? {
+    let system = match Protocol::from_number(record.protocol)? {
         Protocol::Http => return None,
         Protocol::Redis => DatabaseSystem::Redis,
         Protocol::Postgresql => DatabaseSystem::Postgresql,
@@ -277,6 +277,15 @@ struct Sums {
     routes: Routes,
 }
 
+fn add_queries(queries: &mut QueryStats, outcome: u32, count: u64) {
+    queries.total += count;
+    if outcome == NO_RESPONSE {
+        queries.unanswered += count;
+    } else if outcome >= 500 {
+        queries.failed += count;
+    }
+}
+
 fn add_exchanges(
     drained: &[(raw::SumKey, raw::Http)],
     mut edge_of: impl FnMut(&raw::SumKey) -> Edge,
@@ -286,7 +295,9 @@ fn add_exchanges(
         let Sums { stats, routes } = edges.entry(edge_of(key)).or_default();
         stats.role = role_of(key);
         routes.add(key, counters);
-        stats.queries += u64::from(key.is_query) * counters.count();
+        if key.is_query != 0 {
+            add_queries(&mut stats.queries, key.outcome, counters.count());
+        }
         if key.outcome == NO_RESPONSE {
             add_times(&mut stats.unanswered, counters);
             continue;

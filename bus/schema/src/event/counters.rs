@@ -66,7 +66,9 @@ counters! {
     HttpStats {
         "requests": |stats| stats.requests(),
         "responses": |stats| stats.total(),
-        "calls": |stats| stats.calls(),
+        "calls": |stats| stats.requests().saturating_sub(stats.queries.total),
+        "failed_calls": |stats| stats.server_errors().saturating_sub(stats.queries.failed),
+        "unanswered_calls": |stats| stats.unanswered.total().saturating_sub(stats.queries.unanswered),
         "delays": |stats| stats.total() + stats.waiting.total(),
         "server_errors": |stats| stats.server_errors(),
         "unanswered": |stats| stats.unanswered.total(),
@@ -108,7 +110,7 @@ impl Body {
 mod tests {
     use super::*;
     use crate::event::network::EdgeStats;
-    use crate::event::status::HttpStats;
+    use crate::event::status::{HttpStats, QueryStats};
 
     #[test]
     fn a_number_is_read_by_its_name_and_of_its_own_kind_alone() {
@@ -158,5 +160,23 @@ mod tests {
             "{waiting_ns}"
         );
         assert_eq!(Body::HttpStats(HttpStats::default()).waiting_ns(), None);
+    }
+
+    #[test]
+    fn queries_are_requests_and_no_calls() {
+        let mut stats = HttpStats {
+            by_class: [0, 10, 0, 0, 5],
+            queries: QueryStats {
+                total: 9,
+                failed: 4,
+                unanswered: 2,
+            },
+            ..HttpStats::default()
+        };
+        stats.unanswered.record(1000, 3);
+        let body = Body::HttpStats(stats);
+        let names = ["requests", "calls", "failed_calls", "unanswered_calls"];
+        let counts = names.map(|name| counter(Kind::HttpStats, name).unwrap()(&body));
+        assert_eq!(counts, [18, 9, 1, 1]);
     }
 }

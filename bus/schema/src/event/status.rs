@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-use super::network::{Role, is_zero};
+use super::network::Role;
 use crate::histogram::Log2;
 
 pub use database::{DatabaseError, DatabaseSystem};
@@ -54,15 +54,34 @@ pub struct HttpStats {
     /// waited, ns.
     #[serde(skip_serializing_if = "Log2::is_empty")]
     pub unanswered: Log2,
-    /// How many of the exchanges were queries of databases.
-    #[serde(skip_serializing_if = "is_zero")]
-    pub queries: u64,
+    /// Those that were queries of databases.
+    #[serde(skip_serializing_if = "QueryStats::is_empty")]
+    pub queries: QueryStats,
     /// Requests that wait on for their answer, by how long they have, ns: told when that is a second, and every eight seconds more.
     #[serde(skip_serializing_if = "Log2::is_empty")]
     pub waiting: Log2,
     /// Those that failed, by what was asked for; the most frequent ones, at most [`MOST_ROUTES`].
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub routes: Vec<RouteStats>,
+}
+
+/// Queries of databases among the exchanges of a window. Who asks a database asks it several times for each request of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct QueryStats {
+    /// With and without an answer.
+    pub total: u64,
+    /// Answered by an error of the database.
+    pub failed: u64,
+    /// Not answered.
+    pub unanswered: u64,
+}
+
+impl QueryStats {
+    /// None was seen.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// Routes that one window tells of.
@@ -89,11 +108,6 @@ impl HttpStats {
     /// Requests in the window, with and without a response.
     pub fn requests(&self) -> u64 {
         self.total() + self.unanswered.total()
-    }
-
-    /// Requests in the window that are no queries of databases.
-    pub fn calls(&self) -> u64 {
-        self.requests().saturating_sub(self.queries)
     }
 
     /// Time from request to response, ns, or up to now.

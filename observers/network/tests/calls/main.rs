@@ -63,6 +63,7 @@ fn add(sum: &mut HttpStats, stats: &HttpStats) {
     }
     sum.latency.merge(&stats.latency);
     sum.unanswered.merge(&stats.unanswered);
+    sum.queries.total += stats.queries.total;
 }
 
 fn has_loss(events: &[Event]) -> bool {
