@@ -64,7 +64,22 @@ static __always_inline void give_up(struct tapio_conversation *at, struct sock *
 /* Whether this change of state may end a wait. */
 static __always_inline bool may_end_wait(int from)
 {
-	return from == TCP_ESTABLISHED || from == TCP_FIN_WAIT1 || from == TCP_FIN_WAIT2;
+	return from == TCP_ESTABLISHED || from == TCP_FIN_WAIT1 || from == TCP_FIN_WAIT2 || from == TCP_CLOSE_WAIT;
+}
+
+static __always_inline bool is_closed_after_peer(int from, int to)
+{
+	return from == TCP_CLOSE_WAIT && (to == TCP_LAST_ACK || to == TCP_CLOSE);
+}
+
+/* Of what came encrypted right before the end of what the peer sends, nobody knows whether it is an answer before its
+ * owner has taken it: he has, when he closes. */
+static __always_inline void end_untaken(struct tapio_conversation *at, struct sock *sk, struct tcp_sock *tcp,
+					const bool direct)
+{
+	if (at->is_tls && is_waiting(at) && is_nothing(at, came(at, tcp, direct), 1) && !is_exiting())
+		end(at, sk, NO_RESPONSE, bpf_ktime_get_ns(), true, direct);
+	rest(at, is_recent());
 }
 
 static __always_inline void end_exchange(struct tapio_conversation *at, struct sock *sk, int from, int to,
@@ -77,11 +92,15 @@ static __always_inline void end_exchange(struct tapio_conversation *at, struct s
 		return;
 	if (is_closed_by_owner(sk, from, to, direct))
 		return give_up(at, sk, tcp, direct);
+	if (is_closed_after_peer(from, to))
+		return end_untaken(at, sk, tcp, direct);
 	if (is_broken(sk, to, direct))
 		nothing = 0;
 	else if (is_ended_by_peer(from, to))
 		nothing = 1;
 	else
+		return;
+	if (at->is_tls && nothing && came(at, tcp, direct) > nothing)
 		return;
 	if (is_waiting(at) && is_nothing(at, came(at, tcp, direct), nothing))
 		end(at, sk, NO_RESPONSE, bpf_ktime_get_ns(), false, direct);

@@ -26,15 +26,15 @@ async fn failures_in_tls_are_told_by_both_ends_and_counted_exactly() {
     let mut told = Told::by::<Network>(OBSERVER).await;
     until_followed(&mut told, &Server::of_https(11, "tls-first")).await;
     let server = Server::of_https(12, "tls-fails");
-    let mut client = server.asked(&["good:50", "missing:5", "broken:7", "large:3", "mute:2", "good:1"]);
-    let (events, sums) = until_each(&mut told, &server, [68, 66]).await;
+    let mut client = server.asked(&["good:50", "missing:5", "broken:7", "large:3", "last:20", "mute:2", "good:1"]);
+    let (events, sums) = until_each(&mut told, &server, [88, 86]).await;
     let pids = [client.pid(), server.peer.pid()];
     assert_eq!(
         client.rest(),
-        "good 200 50\nmissing 404 5\nbroken 500 7\nlarge 200 3\nmute TimeoutError 2\ngood 200 1\n"
+        "good 200 50\nmissing 404 5\nbroken 500 7\nlarge 200 3\nlast 200 20\nmute TimeoutError 2\ngood 200 1\n"
     );
     for stats in &sums {
-        assert_eq!(stats.by_class, [0, 54, 0, 5, 7], "{:?}", stats.role);
+        assert_eq!(stats.by_class, [0, 74, 0, 5, 7], "{:?}", stats.role);
     }
     assert_eq!(sums.map(|stats| stats.unanswered.total()), [2, 0]);
     assert!(!has_loss(&events));

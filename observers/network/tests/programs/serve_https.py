@@ -1,5 +1,6 @@
 """serve_https.py ADDRESS NAME: serves HTTPS with a certificate of its own, under that name as a process; /good, /broken (500), /missing
-(404), /mute (no answer), and /large, which is more than one record of TLS. Ends with its input, and says how often each was asked."""
+(404), /mute (no answer), /large, which is more than one record of TLS, and /last, after which it closes the connection. Ends with its
+input, and says how often each was asked."""
 import collections
 import http.server
 import ssl
@@ -8,7 +9,7 @@ import sys
 import tempfile
 import threading
 
-STATUS = {"good": 200, "broken": 500, "missing": 404, "large": 200, "mute": None}
+STATUS = {"good": 200, "broken": 500, "missing": 404, "large": 200, "last": 200, "mute": None}
 asked, ending = collections.Counter(), threading.Event()
 
 
@@ -25,6 +26,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         body = b"x" * 100_000 if what == "large" else b"x"
         self.send_response(STATUS[what])
         self.send_header("Content-Length", str(len(body)))
+        if what == "last":
+            self.send_header("Connection", "close")
         self.end_headers()
         self.wfile.write(body)
 
