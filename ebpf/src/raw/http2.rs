@@ -4,7 +4,7 @@
     reason = "the mirrors vouch for their own layout, which a test compares with BTF"
 )]
 
-use super::layout::{Head, Task, mirror};
+use super::layout::{Head, Task, mirror, numbered};
 
 /// Most bytes of a frame in one record.
 pub const HTTP2_BYTES: usize = 96;
@@ -81,25 +81,16 @@ mirror! {
     }
 }
 
-/// What became of a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u32)]
-pub enum Http2How {
-    /// It goes on, but where its frames begin is not known any more.
-    Lost = 1,
-    /// Its owner closed it.
-    Closed = 2,
-    /// Its owner died.
-    Exited = 3,
-    /// Its peer ended it, or it broke.
-    Ended = 4,
-}
-
-impl Http2How {
-    /// The one a record's number stands for.
-    pub fn from_number(number: u32) -> Option<Self> {
-        [Self::Lost, Self::Closed, Self::Exited, Self::Ended]
-            .into_iter()
-            .find(|how| *how as u32 == number)
+numbered! {
+    /// What became of a connection.
+    Http2How {
+        /// It goes on, but where its frames begin is not known any more.
+        Lost = 1,
+        /// Its owner closed it.
+        Closed = 2,
+        /// Its owner died.
+        Exited = 3,
+        /// Its peer ended it, or it broke.
+        Ended = 4,
     }
 }

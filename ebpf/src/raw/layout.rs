@@ -76,6 +76,29 @@ macro_rules! mirror {
 }
 pub(super) use mirror;
 
+/// Declares an enum whose numbers are those of a C enum, and finds its members by them.
+macro_rules! numbered {
+    ($(#[$doc:meta])* $name:ident { $($(#[$member_doc:meta])* $member:ident = $number:literal,)+ }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[repr(u32)]
+        pub enum $name {
+            $($(#[$member_doc])* $member = $number,)+
+        }
+
+        impl $name {
+            /// The one that a record's or a key's number stands for.
+            pub fn from_number(number: u32) -> Option<Self> {
+                match number {
+                    $($number => Some(Self::$member),)+
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+pub(super) use numbered;
+
 /// Copies a `T` out of the front of `bytes`.
 pub(super) fn read<T: aya::Pod>(bytes: &[u8], name: &'static str) -> Result<T, Error> {
     let expected = size_of::<T>();

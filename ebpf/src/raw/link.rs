@@ -4,35 +4,21 @@
     reason = "the mirrors vouch for their own layout, which a test compares with BTF"
 )]
 
-use super::layout::mirror;
+use super::layout::{mirror, numbered};
 
-/// Why a packet was dropped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u32)]
-pub enum DropReason {
-    /// A packet filter, a policy or traffic control.
-    Filter = 1,
-    /// Nobody has the address on that link.
-    Neighbour = 2,
-    /// Larger than the link takes.
-    TooBig = 3,
-    /// A queue of the device or of the kernel was full.
-    Queue = 4,
-    /// No way leads there.
-    Route = 5,
-}
-
-impl DropReason {
-    /// By its number in [`DropKey::reason`].
-    pub fn of(number: u32) -> Option<Self> {
-        let all = [
-            Self::Filter,
-            Self::Neighbour,
-            Self::TooBig,
-            Self::Queue,
-            Self::Route,
-        ];
-        all.into_iter().find(|reason| *reason as u32 == number)
+numbered! {
+    /// Why a packet was dropped.
+    DropReason {
+        /// A packet filter, a policy or traffic control.
+        Filter = 1,
+        /// Nobody has the address on that link.
+        Neighbour = 2,
+        /// Larger than the link takes.
+        TooBig = 3,
+        /// A queue of the device or of the kernel was full.
+        Queue = 4,
+        /// No way leads there.
+        Route = 5,
     }
 }
 

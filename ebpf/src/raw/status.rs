@@ -4,7 +4,7 @@
     reason = "the mirrors vouch for their own layout, which a test compares with BTF"
 )]
 
-use super::layout::{Head, Task, mirror};
+use super::layout::{Head, Task, mirror, numbered};
 
 /// Slots of a latency histogram: slot i counts `[2^i, 2^(i+1))` microseconds, the first also less, the last also more.
 pub const SLOTS: usize = 24;
@@ -15,25 +15,17 @@ pub const NO_RESPONSE: u32 = 0;
 /// Bytes of what a database calls an error.
 pub const CODE_BYTES: usize = 16;
 
-/// What is spoken on a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u32)]
-pub enum Protocol {
-    /// HTTP/1.x.
-    Http = 0,
-    /// Redis, and what speaks as it does.
-    Redis = 1,
-    /// `PostgreSQL`, likewise.
-    Postgresql = 2,
-    /// `MySQL`, likewise.
-    Mysql = 3,
-}
-
-impl Protocol {
-    /// By its number in [`HttpError::protocol`].
-    pub fn of(number: u32) -> Option<Self> {
-        let all = [Self::Http, Self::Redis, Self::Postgresql, Self::Mysql];
-        all.into_iter().find(|protocol| *protocol as u32 == number)
+numbered! {
+    /// What is spoken on a connection.
+    Protocol {
+        /// HTTP/1.x.
+        Http = 0,
+        /// Redis, and what speaks as it does.
+        Redis = 1,
+        /// `PostgreSQL`, likewise.
+        Postgresql = 2,
+        /// `MySQL`, likewise.
+        Mysql = 3,
     }
 }
 

@@ -4,24 +4,15 @@
     reason = "the mirrors vouch for their own layout, which a test compares with BTF"
 )]
 
-use super::layout::mirror;
+use super::layout::{mirror, numbered};
 
-/// Which end of a connection the process is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[repr(u32)]
-pub enum Role {
-    /// It connected.
-    Client = 1,
-    /// It listened.
-    Server = 2,
-}
-
-impl Role {
-    /// The role a key's number stands for.
-    pub fn from_number(number: u32) -> Option<Self> {
-        [Self::Client, Self::Server]
-            .into_iter()
-            .find(|role| *role as u32 == number)
+numbered! {
+    /// Which end of a connection the process is.
+    Role {
+        /// It connected.
+        Client = 1,
+        /// It listened.
+        Server = 2,
     }
 }
 

@@ -12,17 +12,17 @@ use ebpf::{Family, Loaded};
 use crate::status::{counted, entries_at, errors_at};
 use crate::support::{attached, own_cgroup_id, records_until, wait};
 
-const REQUEST: &[u8] = b"GET /slow HTTP/1.1\r\nHost: localhost\r\n\r\n";
-const RESPONSE: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+pub(crate) const REQUEST: &[u8] = b"GET /slow HTTP/1.1\r\nHost: localhost\r\n\r\n";
+pub(crate) const RESPONSE: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
 
 /// Longer than it takes to want no answer, and than a tick of the kernel's clock.
 const PATIENCE: Duration = Duration::from_millis(40);
 
-fn listener() -> TcpListener {
+pub(crate) fn listener() -> TcpListener {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap()
 }
 
-fn connection(listener: &TcpListener) -> (TcpStream, TcpStream) {
+pub(crate) fn connection(listener: &TcpListener) -> (TcpStream, TcpStream) {
     let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     (client, listener.accept().unwrap().0)
 }

@@ -1,15 +1,14 @@
 //! Exchanges that are under way: seen while somebody waits, and not before or after.
 
 use std::io::{Read as _, Write as _};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::TcpStream;
+use std::sync::RwLockReadGuard;
 
 use ebpf::raw::Role;
 use ebpf::{Family, Loaded};
 
-use crate::support::attached;
-
-const REQUEST: &[u8] = b"GET /slow HTTP/1.1\r\nHost: localhost\r\n\r\n";
-const RESPONSE: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+use crate::support::{Attached, attached};
+use crate::unanswered::{REQUEST, RESPONSE, connection, listener};
 
 /// Since when both ends wait at this port, as far as they do.
 fn waiting(loaded: &mut Loaded, port: u16) -> Vec<(u16, u64)> {
@@ -29,20 +28,26 @@ fn moved(from: &mut TcpStream, to: &mut TcpStream, bytes: &[u8]) {
     to.read_exact(&mut vec![0; bytes.len()]).unwrap();
 }
 
+/// A connection at this port over which the client has asked; `None` where nobody sees who waits, which is said.
+fn asked() -> Option<(Attached<RwLockReadGuard<'static, ()>>, u16, TcpStream, TcpStream)> {
+    let loaded = attached(Family::Status);
+    if !loaded.follows_http2() {
+        println!("SKIP: who waits is seen by programs of newer kernels");
+        return None;
+    }
+    let listener = listener();
+    let (mut client, mut server) = connection(&listener);
+    moved(&mut client, &mut server, REQUEST);
+    Some((loaded, listener.local_addr().unwrap().port(), client, server))
+}
+
 #[test]
 #[ignore = "needs CAP_BPF"]
 fn who_waits_is_seen_at_both_ends_until_there_is_an_answer_or_nobody_waits_any_more() {
-    let mut loaded = attached(Family::Status);
-    if !loaded.follows_http2() {
-        println!("SKIP: who waits is seen by programs of newer kernels");
+    let Some((mut loaded, port, mut client, mut server)) = asked() else {
         return;
-    }
+    };
     let both = [Role::Client as u16, Role::Server as u16];
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let mut client = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
-    let (mut server, _) = listener.accept().unwrap();
-    moved(&mut client, &mut server, REQUEST);
     let first = waiting(&mut loaded, port);
     assert_eq!(roles(&first), both);
     moved(&mut server, &mut client, RESPONSE);
@@ -60,16 +65,9 @@ fn who_waits_is_seen_at_both_ends_until_there_is_an_answer_or_nobody_waits_any_m
 #[test]
 #[ignore = "needs CAP_BPF"]
 fn what_has_waited_since_before_what_matters_is_forgotten_and_seen_again_when_it_asks_again() {
-    let mut loaded = attached(Family::Status);
-    if !loaded.follows_http2() {
-        println!("SKIP: who waits is seen by programs of newer kernels");
+    let Some((mut loaded, port, mut client, mut server)) = asked() else {
         return;
-    }
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let mut client = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
-    let (mut server, _) = listener.accept().unwrap();
-    moved(&mut client, &mut server, REQUEST);
+    };
     assert_eq!(waiting(&mut loaded, port).len(), 2);
     assert_eq!(loaded.waiting(u64::MAX), []);
     assert_eq!(waiting(&mut loaded, port), []);

@@ -101,7 +101,7 @@ fn address(words: [u32; 4], port: u16, net_ns: u32) -> Address {
 }
 
 fn reason(number: u32) -> DropReason {
-    match raw::DropReason::of(number) {
+    match raw::DropReason::from_number(number) {
         Some(raw::DropReason::Filter) => DropReason::Filter,
         Some(raw::DropReason::Neighbour) => DropReason::Neighbour,
         Some(raw::DropReason::TooBig) => DropReason::TooBig,
