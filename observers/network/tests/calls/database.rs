@@ -129,3 +129,60 @@ async fn what_is_well_or_waits_on_purpose_or_only_checks_is_no_failure() {
         assert_eq!(server.errors(&events), []);
     }
 }
+
+#[tokio::test]
+#[ignore = "needs CAP_BPF"]
+async fn a_connection_that_is_older_than_the_observer_is_known_by_what_is_asked_over_it() {
+    let _alone = ATTACHED.lock().await;
+    for (number, kind) in (50..).zip(&KINDS) {
+        if !has_database(kind.program, kind.module) {
+            continue;
+        }
+        let server = Server::of_database(number, kind.program);
+        let mut client = server.queried(&["good:1", "later", "good:50", "wrong:5", "good:50"]);
+        assert_eq!(client.line(), "good done 1");
+        let mut told = Told::by::<Network>(OBSERVER).await;
+        client.go_on();
+        // A server of MySQL reads the headers of messages by themselves: of an older connection it is not known there.
+        let at_server = if kind.system == DatabaseSystem::Mysql {
+            0
+        } else {
+            105
+        };
+        let (_, [of_client, of_server]) = until_each(&mut told, &server, [105, at_server]).await;
+        assert_eq!(of_client.by_class, [0, 100, 0, 5, 0], "{}", kind.program);
+        assert_eq!(of_client.queries.total, 105, "{}", kind.program);
+        assert!(of_server.total() == at_server, "{} {of_server:?}", kind.program);
+        drop(client);
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs CAP_BPF"]
+async fn queries_in_tls_are_told_as_those_in_clear_text() {
+    let _alone = ATTACHED.lock().await;
+    if !has_database("postgres", "psycopg2") {
+        return;
+    }
+    let mut told = Told::by::<Network>(OBSERVER).await;
+    let server = Server::of_database(60, "postgres");
+    // What encrypts at both ends is followed from their first exchanges on.
+    let first = server.queried_as("postgres-tls", &["for ever"]);
+    until_each(&mut told, &server, [1; 2]).await;
+    drop(first);
+    let mut client = server.queried_as("postgres-tls", &["failing:7", "wrong:5", "good:100"]);
+    let (events, sums) = until_each(&mut told, &server, [140; 2]).await;
+    println!("{}", client.rest());
+    for stats in &sums {
+        let [_, well, _, wrong, failed] = stats.by_class;
+        assert_eq!((wrong, failed), (5, 7), "{stats:?}");
+        assert!(well >= 100, "{stats:?}");
+    }
+    for role in [Role::Client, Role::Server] {
+        let errors = errors_of(&server, &events, role);
+        let codes = errors
+            .iter()
+            .filter_map(|(_, error)| error.as_ref().map(|error| error.code.as_str()));
+        assert_eq!(codes.collect::<Vec<_>>(), ["53300"], "{role:?}");
+    }
+}

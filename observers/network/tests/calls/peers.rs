@@ -157,8 +157,13 @@ impl Server {
 
     /// A client of the database that takes these steps.
     pub(crate) fn queried(&self, steps: &[&str]) -> Peer {
+        self.queried_as(self.name, steps)
+    }
+
+    /// The same in another way.
+    pub(crate) fn queried_as(&self, kind: &str, steps: &[&str]) -> Peer {
         let address = format!("{}:{}", self.ip, self.port);
-        Peer::start("query.py", &[&[address.as_str(), self.name], steps].concat())
+        Peer::start("query.py", &[&[address.as_str(), kind], steps].concat())
     }
 
     /// A client of gRPC that takes these steps.

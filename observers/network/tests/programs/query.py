@@ -1,8 +1,9 @@
-"""query.py ADDRESS:PORT KIND STEP...: asks a database (see serve_database.py) over one connection. `good:COUNT` and `wrong:COUNT` ask so
-often what can and what cannot be, `failing:COUNT` what it has no room for: more memory, or connections beyond the ones it has. `mute:COUNT` waits
-0.3 s for what takes longer, `waits` for what takes 1 s on purpose, `checks:COUNT` asks whether it is there. `later` waits for a line of
-input. Says what came of each step."""
+"""query.py ADDRESS:PORT KIND STEP...: asks a database (see serve_database.py) over one connection; as KIND postgres-tls over TLS.
+`good:COUNT` and `wrong:COUNT` ask so often what can and what cannot be, `failing:COUNT` what it has no room for: more memory, or connections
+beyond the ones it has. `mute:COUNT` waits 0.3 s for what takes longer, `waits` for what takes 1 s on purpose, `checks:COUNT` asks whether it
+is there. `later` waits for a line of input, `for ever` is good ten times a second until the input ends. Says what came of each step."""
 import sys
+import threading
 import time
 
 where, kind = sys.argv[1:3]
@@ -46,7 +47,7 @@ class Sql:
         self.ask("SELECT 1")
 
     def wrong(self):
-        self.ask("SELECT 1 / 0" if kind == "postgres" else "SIGNAL SQLSTATE '23000'")
+        self.ask("SIGNAL SQLSTATE '23000'" if kind == "mariadbd" else "SELECT 1 / 0")
 
     def failing(self):
         more = []
@@ -64,8 +65,8 @@ class Postgres(Sql):
 
     def connect(self, **settings):
         import psycopg2
-        connection = psycopg2.connect(host=host, port=port, user="test", dbname="postgres", sslmode="disable", gssencmode="disable",
-                                      **settings)
+        tls = "require" if kind == "postgres-tls" else "disable"
+        connection = psycopg2.connect(host=host, port=port, user="test", dbname="postgres", sslmode=tls, gssencmode="disable", **settings)
         if not settings:
             connection.autocommit = True
         return connection
@@ -103,7 +104,7 @@ class Mysql(Sql):
         self.connection.ping(reconnect=False)
 
 
-database = {"redis-server": Redis, "postgres": Postgres, "mariadbd": Mysql}[kind]()
+database = {"redis-server": Redis, "postgres": Postgres, "postgres-tls": Postgres, "mariadbd": Mysql}[kind]()
 
 
 def came_of(step):
@@ -118,6 +119,12 @@ def came_of(step):
 for step in sys.argv[3:]:
     if step == "later":
         sys.stdin.readline()
+        continue
+    if step == "for ever":
+        threading.Thread(target=sys.stdin.read, daemon=True).start()
+        while threading.active_count() > 1:
+            came_of("good")
+            time.sleep(0.1)
         continue
     step, _, count = step.partition(":")
     results = {came_of(step) for _ in range(int(count or 1))}

@@ -31,11 +31,15 @@ def redis(folder, port):
 
 
 def postgres(folder, port):
-    tools = max(pathlib.Path("/usr/lib/postgresql").glob("*/bin"))
-    data = folder + "/data"
+    tools, data, account = max(pathlib.Path("/usr/lib/postgresql").glob("*/bin")), folder + "/data", own(folder, "postgres")
+    certificate, key = folder + "/certificate", folder + "/key"
+    make = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj", "/CN=test"]
+    settings = {"max_connections": 6, "superuser_reserved_connections": 0, "fsync": "off", "ssl": "on", "ssl_cert_file": certificate,
+                "ssl_key_file": key}
+    bounds = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
     return [[tools / "initdb", "--auth=trust", "--username=test", "--no-sync", "--pgdata", data],
-            [tools / "postgres", "-D", data, "-h", address, "-p", str(port), "-k", folder, "-c", "max_connections=6", "-c",
-             "superuser_reserved_connections=0", "-c", "fsync=off"]], own(folder, "postgres")
+            [*make, "-keyout", key, "-out", certificate],
+            [tools / "postgres", "-D", data, "-h", address, "-p", str(port), "-k", folder, *bounds]], account
 
 
 def mariadbd(folder, port):
