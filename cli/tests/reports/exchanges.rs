@@ -6,7 +6,7 @@ use bus_schema::Incident;
 use rustix::process::Signal;
 
 use crate::host::{PYTHON, Running, Service, program};
-use crate::scene::{Scene, root};
+use crate::scene::{Scene, root, tells};
 
 /// Longer than a program needs to start, and a caller to be known.
 const SETTLES: Duration = Duration::from_secs(3);
@@ -20,11 +20,6 @@ fn runs(service: &Service, name: &str, arguments: &[&str]) -> Running {
     service.run(&[&[PYTHON, &script], arguments].concat())
 }
 
-fn tells(incident: &Incident, label: &str, condition: &str) -> bool {
-    let mut steps = incident.steps.iter();
-    steps.any(|step| step.label == label && step.condition == condition)
-}
-
 #[tokio::test]
 #[ignore = "needs CAP_BPF"]
 async fn workers_that_fault_in_the_middle_of_requests_have_not_answered() {
@@ -35,7 +30,7 @@ async fn workers_that_fault_in_the_middle_of_requests_have_not_answered() {
     let client = gateway.asks(port.number(), "/", 10, LOAD_SECONDS);
     client.ends().await;
     let is_fault = |incident: &Incident| {
-        tells(incident, "gw", "http_unanswered")
+        tells(incident, "gw", "http_unanswered", "")
             && root(incident).condition == "process_crashed"
             && root(incident).label == "app"
     };
@@ -66,7 +61,7 @@ async fn who_waits_in_vain_and_closes_has_not_been_answered() {
     // What has never worked may be starting, and is told later.
     let arguments = [&*port.number().to_string(), "0.1", "14"];
     runs(&shop, "forget.py", &arguments).ends().await;
-    let is_unanswered = |incident: &Incident| tells(incident, "shop", "http_unanswered");
+    let is_unanswered = |incident: &Incident| tells(incident, "shop", "http_unanswered", "");
     scene
         .has_one("unanswered requests from shop to stats", is_unanswered)
         .await;
@@ -101,7 +96,7 @@ async fn what_only_kubelet_is_told_is_no_outage() {
 async fn what_users_are_told_is_an_outage() {
     let scene = Scene::new("used").await;
     becomes_unready(&scene, "users", "curl").await;
-    let is_error = |incident: &Incident| tells(incident, "app", "http_5xx");
+    let is_error = |incident: &Incident| tells(incident, "app", "http_5xx", "");
     scene.has_one("HTTP 503s from app", is_error).await;
 }
 
@@ -116,6 +111,6 @@ async fn a_status_line_in_parts_is_read() {
     let _client = runs(&gateway, "parts.py", &["ask", &port]);
     // What has never worked may be starting, and is told later.
     tokio::time::sleep(Duration::from_secs(12)).await;
-    let is_error = |incident: &Incident| tells(incident, "api", "http_5xx");
+    let is_error = |incident: &Incident| tells(incident, "api", "http_5xx", "");
     scene.has_one("HTTP 500s from api", is_error).await;
 }

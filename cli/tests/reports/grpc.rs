@@ -6,7 +6,7 @@ use bus_schema::Incident;
 use rustix::process::Signal;
 
 use crate::host::{PYTHON, Running, Service, program};
-use crate::scene::{Scene, root};
+use crate::scene::{Scene, root, tells};
 
 /// Longer than a program needs to start, and a caller to be known.
 const SETTLES: Duration = Duration::from_secs(5);
@@ -30,11 +30,6 @@ fn serves(service: &Service, port: u16, backend: u16) -> Running {
 fn calls(service: &Service, port: u16, of: &str, seconds: u32) -> Running {
     let (script, port, seconds) = (program("call_grpc.py"), port.to_string(), seconds.to_string());
     service.run(&[PYTHON, &script, &port, of, "10", &seconds])
-}
-
-fn tells(incident: &Incident, label: &str, condition: &str, text: &str) -> bool {
-    let mut steps = incident.steps.iter();
-    steps.any(|step| step.label == label && step.condition == condition && step.text.contains(text))
 }
 
 #[tokio::test]

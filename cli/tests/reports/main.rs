@@ -20,6 +20,7 @@ mod names;
 #[path = "../../../observers/base/tests/harness/neighbour.rs"]
 mod neighbour;
 mod pipeline;
+mod postgres;
 mod scene;
 mod services;
 mod tls;

@@ -134,6 +134,12 @@ impl Scene {
     }
 }
 
+/// Whether a step of an incident says this of a service.
+pub(crate) fn tells(incident: &Incident, label: &str, condition: &str, text: &str) -> bool {
+    let mut steps = incident.steps.iter();
+    steps.any(|step| step.label == label && step.condition == condition && step.text.contains(text))
+}
+
 fn said(told: &[Incident]) -> String {
     if told.is_empty() {
         return "nothing".to_owned();

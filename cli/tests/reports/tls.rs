@@ -6,7 +6,7 @@ use bus_schema::Incident;
 use rustix::process::Signal;
 
 use crate::host::{PYTHON, Running, Service, program};
-use crate::scene::{Scene, root};
+use crate::scene::{Scene, root, tells};
 
 /// Longer than a program needs to start, and its library to be found.
 const SETTLES: Duration = Duration::from_secs(6);
@@ -19,11 +19,6 @@ fn serves(service: &Service, port: u16, backend: u16) -> Running {
 fn asks(service: &Service, port: u16, seconds: u32) -> Running {
     let (script, port, seconds) = (program("ask_https.py"), port.to_string(), seconds.to_string());
     service.run(&[PYTHON, &script, &port, "10", &seconds])
-}
-
-fn tells(incident: &Incident, label: &str, condition: &str) -> bool {
-    let mut steps = incident.steps.iter();
-    steps.any(|step| step.label == label && step.condition == condition)
 }
 
 #[tokio::test]
@@ -46,7 +41,7 @@ async fn a_server_of_https_whose_backend_is_killed_fails_and_the_end_of_the_back
     let is_right = |incident: &Incident| {
         root(incident).condition == "signal_sent"
             && root(incident).label == "store"
-            && tells(incident, "stock", "http_5xx")
+            && tells(incident, "stock", "http_5xx", "")
     };
     scene
         .has_one("SIGKILL to store, HTTP 500s from stock", is_right)
@@ -68,7 +63,7 @@ async fn a_suspended_server_of_https_leaves_its_callers_unanswered() {
     let is_right = |incident: &Incident| {
         root(incident).condition == "signal_sent"
             && root(incident).label == "stock"
-            && tells(incident, "cart", "http_unanswered")
+            && tells(incident, "cart", "http_unanswered", "")
     };
     scene
         .has_one("SIGSTOP to stock, unanswered requests of cart", is_right)

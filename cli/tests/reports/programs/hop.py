@@ -1,21 +1,24 @@
 """hop.py PORT NEXT SECONDS ATTEMPTS: serves HTTP; for each request it asks the server of this host at port NEXT, waits so long for it, and
-asks so often while that fails: else it answers as that did, or with 504. With NEXT 0 it answers at once, and after a line of input after 30 s,
-or with 500 where it has no seconds."""
+asks so often while that fails: else it answers as that did, or with 504. With NEXT 0 it answers at once; from a line of input on as that
+says: `sleeps` for 30 s, `once` for 3 s before one answer, `fails` with 500, `seldom` so to each hundredth request."""
 import http.client
 import http.server
+import itertools
 import sys
 import threading
 import time
 
 port, behind, seconds, attempts = int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), int(sys.argv[4])
-sleeps = threading.Event()
+state = {"does": "", "numbers": itertools.count()}
 
 
 def own():
-    if sleeps.is_set() and not seconds:
-        return 500
-    time.sleep(30 if sleeps.is_set() else 0)
-    return 200
+    does, number = state["does"], next(state["numbers"])
+    if does == "once":
+        state["does"] = ""
+    time.sleep({"sleeps": 30, "once": 3}.get(does, 0))
+    fails = does == "fails" or (does == "seldom" and number % 100 == 0)
+    return 500 if fails else 200
 
 
 def asked():
@@ -55,6 +58,5 @@ class Handler(http.server.BaseHTTPRequestHandler):
 server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler)
 server.daemon_threads = True
 threading.Thread(target=server.serve_forever, daemon=True).start()
-sys.stdin.readline()
-sleeps.set()
+state["does"] = sys.stdin.readline().strip()
 threading.Event().wait()
