@@ -26,7 +26,15 @@ async fn failures_in_tls_are_told_by_both_ends_and_counted_exactly() {
     let mut told = Told::by::<Network>(OBSERVER).await;
     until_followed(&mut told, &Server::of_https(11, "tls-first")).await;
     let server = Server::of_https(12, "tls-fails");
-    let mut client = server.asked(&["good:50", "missing:5", "broken:7", "large:3", "last:20", "mute:2", "good:1"]);
+    let mut client = server.asked(&[
+        "good:50",
+        "missing:5",
+        "broken:7",
+        "large:3",
+        "last:20",
+        "mute:2",
+        "good:1",
+    ]);
     let (events, sums) = until_each(&mut told, &server, [88, 86]).await;
     let pids = [client.pid(), server.peer.pid()];
     assert_eq!(

@@ -1,12 +1,13 @@
 //! Objects in, changes out: what is told once, and what is not told.
 
+mod lists;
+mod writers;
+
 use bus_schema::entity::SERVICE_KIND;
 
 use super::super::entries::tests::line;
-use super::super::index::AUTOSCALER;
 use super::super::kinds::KINDS;
-use super::super::signature::{AUTOSCALING, SECOND_NS};
-use super::super::writer::CONTROLLERS;
+use super::super::signature::SECOND_NS;
 use super::*;
 
 /// The objects of one kind, and a clock.
@@ -185,41 +186,6 @@ fn what_is_made_changed_and_deleted_is_told_once_each() {
 }
 
 #[test]
-fn the_first_list_is_no_change_and_neither_is_a_list_of_the_same() {
-    let mut watched = Watched::new("Deployment");
-    let (one, two) = (deployment(1, "redis:6", 1, ""), deployment(2, "redis:7", 1, ""));
-    assert_eq!(
-        watched.list(&[&one]),
-        ["Created [] late"],
-        "made after an empty list"
-    );
-    assert!(watched.list(&[&one]).is_empty());
-    assert_eq!(
-        watched.list(&[&two]),
-        ["Image redis redis:6 -> redis:7 late pods"]
-    );
-    assert_eq!(watched.list(&[]), ["Deleted [] late"]);
-    assert!(watched.list(&[]).is_empty());
-    let mut fresh = Objects::new(&KINDS[0], SharedIndex::default());
-    fresh.begin_list();
-    fresh.see(&object(&one), 1);
-    fresh.begin_list();
-    assert_eq!(fresh.see(&object(&two), 2), [], "the first list was cut off");
-    assert_eq!(fresh.end_list(3), []);
-}
-
-#[test]
-fn one_that_was_replaced_unseen_is_one_late_change() {
-    let mut watched = Watched::new("ConfigMap");
-    watched.list(&[&config("u", "1", "")]);
-    assert_eq!(watched.list(&[&config("v", "1", "")]), ["Changed [] late"]);
-    assert_eq!(
-        watched.list(&[&config("w", "2", "")]),
-        ["Changed [Data  port:  -> ] late"]
-    );
-}
-
-#[test]
 fn what_is_deleted_but_not_yet_finalised_is_told_once() {
     let mut watched = Watched::new("ConfigMap");
     let going = config("u", "1", r#", "deletionTimestamp": "1970-01-01T00:16:40Z""#);
@@ -232,31 +198,6 @@ fn what_is_deleted_but_not_yet_finalised_is_told_once() {
         Watched::new("ConfigMap").see(&going).is_empty(),
         "seen for the first time"
     );
-}
-
-#[test]
-fn what_controllers_make_and_note_down_is_not_told() {
-    let mut watched = Watched::new("ConfigMap");
-    let owned = |value: &str| {
-        config(
-            "u",
-            value,
-            r#", "ownerReferences": [{"apiVersion": "v1", "kind": "Shop", "name": "s", "uid": "s", "controller": true}]"#,
-        )
-    };
-    assert!(watched.see(&owned("1")).is_empty());
-    assert_eq!(watched.see(&owned("2")).len(), 1, "edited by hand");
-    assert!(watched.lose(&owned("2")).is_empty());
-    let root = r#"{"metadata": {"namespace": "shop", "name": "kube-root-ca.crt", "uid": "r"}, "data": {"ca.crt": "x"}}"#;
-    assert!(watched.see(root).is_empty());
-    watched.see(&config("v", "1", ""));
-    let annotated = |key: &str| config("v", "1", &format!(r#", "annotations": {{"{key}": "x"}}"#));
-    assert!(
-        watched
-            .see(&annotated("control-plane.alpha.kubernetes.io/leader"))
-            .is_empty()
-    );
-    assert_eq!(watched.see(&annotated("team")), ["Changed []"]);
 }
 
 #[test]
@@ -285,113 +226,6 @@ fn who_reads_it_is_told_with_it() {
     let changes = deployments.objects.lose(&object(&deployment(1, "", 1, "")), 9);
     assert!(affected(&changes[0]).is_empty());
     assert!(affected(&configs.changes(&config("u", "2", ""))[0]).is_empty());
-}
-
-#[test]
-fn who_wrote_before_did_not_write_what_is_new() {
-    let written = |generation: u32, second: u32, replicas: u32| {
-        format!(
-            r#"{{"metadata": {{"namespace": "shop", "name": "redis", "uid": "u", "generation": {generation}, "managedFields": [{{"manager": "kubectl-set",
-                "time": "1970-01-01T00:16:{second}Z", "fieldsV1": {{"f:spec": {{"f:paused": {{}}}}}}}}]}}, "spec": {{"minReadySeconds": {replicas}}}}}"#
-        )
-    };
-    let mut watched = Watched::new("Deployment");
-    watched.list(&[&written(1, 40, 1)]);
-    let mut told = |generation, second, replicas, observed_ns| {
-        watched.now_ns = observed_ns;
-        let changes = watched.changes(&written(generation, second, replicas));
-        let Change {
-            manager,
-            time_ns,
-            is_late,
-            ..
-        } = &changes[0];
-        (manager.clone(), *time_ns, *is_late)
-    };
-    let second = |second: u64| (960 + second) * SECOND_NS;
-    assert_eq!(
-        told(2, 40, 2, second(47)),
-        (String::new(), second(47), false),
-        "who took something away"
-    );
-    assert_eq!(
-        told(3, 48, 3, second(48) + 5),
-        ("kubectl-set".into(), second(48) + 5, false)
-    );
-    assert_eq!(
-        told(4, 48, 4, second(48) + 9),
-        ("kubectl-set".into(), second(48) + 9, false),
-        "twice in one second"
-    );
-    assert_eq!(
-        told(5, 49, 5, second(59)),
-        ("kubectl-set".into(), second(49), true)
-    );
-}
-
-#[test]
-fn what_an_autoscaler_does_is_told_from_what_a_person_does() {
-    let index = SharedIndex::default();
-    let (mut scalers, mut deployments) = (
-        Watched::with(AUTOSCALER, &index),
-        Watched::with("Deployment", &index),
-    );
-    scalers.see(
-        r#"{"metadata": {"namespace": "shop", "name": "h", "uid": "h"}, "status": {"desiredReplicas": 3},
-            "spec": {"scaleTargetRef": {"kind": "Deployment", "name": "redis"}, "maxReplicas": 5}}"#,
-    );
-    let scaled = |generation: u32, replicas: u32, manager: &str| {
-        let fields = if manager.is_empty() {
-            String::new()
-        } else {
-            format!(
-                r#", "managedFields": [{{"manager": "{manager}", "subresource": "scale", "fieldsV1": {{"f:spec": {{"f:replicas": {{}}}}}}}}]"#
-            )
-        };
-        format!(
-            r#"{{"metadata": {{"namespace": "shop", "name": "redis", "uid": "u", "generation": {generation} {fields}}}, "spec": {{"replicas": {replicas}}}}}"#
-        )
-    };
-    deployments.see(&scaled(1, 1, ""));
-    let mut by = |generation, replicas, manager| {
-        let change = deployments
-            .changes(&scaled(generation, replicas, manager))
-            .remove(0);
-        (change.manager, change.scaler)
-    };
-    let of_scaler = (AUTOSCALING.to_owned(), Some("h".to_owned()));
-    assert_eq!(by(2, 2, CONTROLLERS), of_scaler);
-    assert_eq!(by(3, 3, ""), of_scaler, "as many as it wants");
-    assert_eq!(by(4, 4, "kubectl"), ("kubectl".to_owned(), None));
-    assert_eq!(by(5, 5, ""), (String::new(), None));
-}
-
-#[test]
-fn after_an_interruption_what_happened_meanwhile_is_late() {
-    let mut watched = Watched::new("ConfigMap");
-    watched.see(&config("u", "1", ""));
-    watched.objects.interrupt(watched.now_ns);
-    assert_eq!(
-        watched.see(&config("u", "2", "")),
-        ["Changed [Data  port:  -> ] late"]
-    );
-    let written = |value: &str| {
-        config(
-            "u",
-            value,
-            r#", "managedFields": [{"manager": "m", "time": "1970-01-01T00:16:40Z", "fieldsV1": {"f:data": {}}}]"#,
-        )
-    };
-    assert_eq!(
-        watched.see(&written("3")),
-        ["Changed [Data  port:  -> ]"],
-        "written just now"
-    );
-    assert_eq!(
-        watched.see(&config("u", "4", "")),
-        ["Changed [Data  port:  -> ]"],
-        "it goes on"
-    );
 }
 
 #[test]
