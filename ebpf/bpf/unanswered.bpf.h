@@ -67,16 +67,14 @@ static __always_inline bool may_end_wait(int from)
 	return from == TCP_ESTABLISHED || from == TCP_FIN_WAIT1 || from == TCP_FIN_WAIT2 || from == TCP_CLOSE_WAIT;
 }
 
-static __always_inline bool is_closed_after_peer(int from, int to)
-{
-	return from == TCP_CLOSE_WAIT && (to == TCP_LAST_ACK || to == TCP_CLOSE);
-}
-
 /* Of what came encrypted right before the end of what the peer sends, nobody knows whether it is an answer before its
- * owner has taken it: he has, when he closes. */
+ * owner has taken it: he has, when he closes. A peer that resets what it has half closed changes the state before the
+ * shutdown, and leaves whoever still answers it alone. */
 static __always_inline void end_untaken(struct tapio_conversation *at, struct sock *sk, struct tcp_sock *tcp,
 					const bool direct)
 {
+	if (GET(direct, sk, sk_shutdown) != SHUTDOWN_MASK)
+		return;
 	if (at->is_tls && is_waiting(at) && is_nothing(at, came(at, tcp, direct), 1) && !is_exiting())
 		end(at, sk, NO_RESPONSE, bpf_ktime_get_ns(), true, direct);
 	rest(at, is_recent());
@@ -92,7 +90,7 @@ static __always_inline void end_exchange(struct tapio_conversation *at, struct s
 		return;
 	if (is_closed_by_owner(sk, from, to, direct))
 		return give_up(at, sk, tcp, direct);
-	if (is_closed_after_peer(from, to))
+	if (from == TCP_CLOSE_WAIT)
 		return end_untaken(at, sk, tcp, direct);
 	if (is_broken(sk, to, direct))
 		nothing = 0;

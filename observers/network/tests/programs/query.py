@@ -15,7 +15,7 @@ class Redis:
 
     def __init__(self):
         import redis
-        self.client = redis.Redis(host, int(port), single_connection_client=True, socket_timeout=0.3)
+        self.client = redis.Redis(host, int(port), single_connection_client=True)
 
     def good(self):
         self.client.get("a")
@@ -27,11 +27,11 @@ class Redis:
         self.client.set("large", "x" * 4_000_000)
 
     def mute(self):
+        import redis
         self.client.client_pause(400, all=True)
         try:
-            self.client.get("a")
+            redis.Redis(host, int(port), socket_timeout=0.3).get("a")
         finally:
-            self.client.close()
             time.sleep(0.5)
 
     def waits(self):
@@ -43,6 +43,15 @@ class Redis:
 
 
 class Sql:
+    def ask(self, query):
+        self.value(query, rows=False)
+
+    def value(self, query, rows=True):
+        """Of the last column."""
+        with self.connection.cursor() as cursor:
+            cursor.execute(query)
+            return int(cursor.fetchone()[-1]) if rows else None
+
     def good(self):
         self.ask("SELECT 1")
 
@@ -57,9 +66,13 @@ class Sql:
         finally:
             for connection in more:
                 connection.close()
+            while self.value(self.open_connections) > 1:
+                time.sleep(0.01)
 
 
 class Postgres(Sql):
+    open_connections = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'"
+
     def __init__(self):
         self.connection = self.connect()
 
@@ -70,9 +83,6 @@ class Postgres(Sql):
         if not settings:
             connection.autocommit = True
         return connection
-
-    def ask(self, query):
-        self.connection.cursor().execute(query)
 
     def mute(self):
         import psycopg2.extras
@@ -85,15 +95,14 @@ class Postgres(Sql):
 
 
 class Mysql(Sql):
+    open_connections = "SHOW STATUS LIKE 'Threads_connected'"
+
     def __init__(self):
         self.connection = self.connect()
 
     def connect(self):
         import pymysql
         return pymysql.connect(host=host, port=int(port), user="test", ssl_disabled=True)
-
-    def ask(self, query):
-        self.connection.cursor().execute(query)
 
     def mute(self):
         connection = self.connect()
