@@ -8,8 +8,43 @@
 #include "postgresql.bpf.h"
 #include "redis.bpf.h"
 
-static __always_inline enum tapio_query query_of(__u32 protocol, const struct head *head, __u64 length)
+/* What the beginning of a message looks like. */
+enum {
+	REDIS_COMMAND = 1,
+	REDIS_ANSWER = 2,
+	MYSQL_QUERY = 4,
+	MYSQL_ANSWER = 8,
+	MYSQL_BEGINS = 16, /* what only a server says, and first of all */
+	MYSQL_REFUSES = 32,
+	POSTGRESQL_QUERY = 64,
+};
+
+/* Functions that are not static are verified once and by themselves, whatever is there where they are called. */
+__noinline int looks_of(const struct head *head, __u64 length)
 {
+	int looks = 0;
+
+	if (!head)
+		return 0;
+	if (redis_command(head->line))
+		looks |= REDIS_COMMAND;
+	if (is_redis_answer(head->line))
+		looks |= REDIS_ANSWER;
+	if (is_mysql_query(head, length))
+		looks |= MYSQL_QUERY;
+	if (head->line[3] == 1)
+		looks |= MYSQL_ANSWER;
+	if (is_mysql_greeting(head, length))
+		looks |= head->line[MYSQL_HEADER] == MYSQL_ERROR ? MYSQL_BEGINS | MYSQL_REFUSES : MYSQL_BEGINS;
+	if (is_postgresql_startup(head, length) || is_postgresql_query(head, length))
+		looks |= POSTGRESQL_QUERY;
+	return looks;
+}
+
+__noinline int query_of(__u32 protocol, const struct head *head, __u64 length)
+{
+	if (!head)
+		return NO_QUERY;
 	if (protocol == TAPIO_REDIS)
 		return redis_query(redis_command(head->line));
 	if (protocol == TAPIO_POSTGRESQL)
@@ -17,8 +52,10 @@ static __always_inline enum tapio_query query_of(__u32 protocol, const struct he
 	return mysql_query(head);
 }
 
-static __always_inline __u32 outcome_of(struct tapio_conversation *at, const struct head *head)
+__noinline int outcome_of(struct tapio_conversation *at, const struct head *head)
 {
+	if (!at || !head)
+		return WELL;
 	if (at->protocol == TAPIO_REDIS)
 		return redis_outcome(at->code, head->line);
 	if (at->protocol == TAPIO_POSTGRESQL)
@@ -43,11 +80,11 @@ static __always_inline void suppose(struct tapio_conversation *at, struct sock *
 	wait_from_now(at, sk, direct);
 }
 
-static __always_inline bool answers_supposed(struct tapio_conversation *at, const struct head *head, __u32 direction)
+static __always_inline bool answers_supposed(struct tapio_conversation *at, int looks, __u32 direction)
 {
 	if (at->protocol == TAPIO_HTTP || direction == at->asked_way)
 		return false;
-	return at->protocol == TAPIO_REDIS ? is_redis_answer(head->line) : head->line[3] == 1;
+	return looks & (at->protocol == TAPIO_REDIS ? REDIS_ANSWER : MYSQL_ANSWER);
 }
 
 /* Nothing was moved before in the other direction. */
@@ -61,14 +98,14 @@ static __always_inline bool is_first(struct sock *sk, __u32 direction, const boo
 }
 
 /* What is not known yet may be told by the answer. */
-static __always_inline void suppose_any(struct tapio_conversation *at, struct sock *sk, const struct head *head,
-					__u64 length, __u32 direction, const bool direct)
+static __always_inline void suppose_any(struct tapio_conversation *at, struct sock *sk, int looks, __u32 direction,
+					const bool direct)
 {
 	at->protocol = TAPIO_HTTP;
 	rest(at, is_recent());
-	if (redis_command(head->line))
+	if (looks & REDIS_COMMAND)
 		suppose(at, sk, TAPIO_REDIS, direction, direct);
-	else if (is_mysql_query(head, length))
+	else if (looks & MYSQL_QUERY)
 		suppose(at, sk, TAPIO_MYSQL, direction, direct);
 }
 
@@ -78,29 +115,33 @@ static __always_inline bool recognize(struct tapio_conversation *at, struct sock
 {
 	__u32 asker = direction == TAPIO_SENT ? TAPIO_CLIENT : TAPIO_SERVER;
 	__u32 answerer = TAPIO_CLIENT + TAPIO_SERVER - asker;
+	int looks = looks_of(head, length);
+	bool is_answer = answers_supposed(at, looks, direction);
+	__u32 protocol = at->protocol;
 
-	if (answers_supposed(at, head, direction)) {
-		settle(at, sk, at->protocol, answerer, direct);
-		return true;
+	if (!is_answer) {
+		suppose_any(at, sk, looks, direction, direct);
+		protocol = TAPIO_HTTP;
+		if (looks & POSTGRESQL_QUERY)
+			protocol = TAPIO_POSTGRESQL;
+		else if (looks & (REDIS_COMMAND | MYSQL_BEGINS) && is_first(sk, direction, direct))
+			protocol = looks & REDIS_COMMAND ? TAPIO_REDIS : TAPIO_MYSQL;
 	}
-	suppose_any(at, sk, head, length, direction, direct);
-	if (is_postgresql_startup(head, length) || is_postgresql_query(head, length)) {
-		settle(at, sk, TAPIO_POSTGRESQL, asker, direct);
-	} else if (redis_command(head->line) && is_first(sk, direction, direct)) {
+	if (protocol == TAPIO_HTTP)
+		return false;
+	if (protocol == TAPIO_REDIS && !is_answer)
 		rest(at, is_recent());
-		settle(at, sk, TAPIO_REDIS, asker, direct);
-	} else if (is_mysql_greeting(head, length) && is_first(sk, direction, direct)) {
-		settle(at, sk, TAPIO_MYSQL, answerer, direct);
-		if (head->line[MYSQL_HEADER] == MYSQL_ERROR) /* who connects asks by that */
-			wait_from_now(at, sk, direct);
-	}
-	return at->key.role;
+	is_answer |= protocol == TAPIO_MYSQL;
+	settle(at, sk, protocol, is_answer ? answerer : asker, direct);
+	if (looks & MYSQL_REFUSES) /* who connects asks by that */
+		wait_from_now(at, sk, direct);
+	return true;
 }
 
 static __always_inline void see_query(struct tapio_conversation *at, struct sock *sk, const struct head *head,
 				      __u64 length, const bool direct)
 {
-	enum tapio_query kind;
+	int kind;
 
 	if (at->since_ns)
 		return;

@@ -43,6 +43,9 @@ static __always_inline void identify(struct tapio_sum_key *key, struct sock *sk)
 static __always_inline void fill_owner(struct tapio_task *out, struct sock *sk, const struct tapio_sum_key *key,
 				       const bool is_current);
 
+/* Whether a request says of itself that it tests a server. */
+static __always_inline bool says_it_checks(const struct payload *request);
+
 /* What a request asks for, and that exchanges fail, in which case that is read. */
 static __always_inline __u32 route_of(const struct payload *request, __u64 now);
 static __always_inline void see_failure(__u64 now);
@@ -145,7 +148,7 @@ static __always_inline void begin(struct tapio_conversation *at, struct sock *sk
 	if (!asks(at, direction))
 		return;
 	if (is_first || at->key.health_check)
-		at->key.health_check = at->by_checker || is_health_check(request);
+		at->key.health_check = at->by_checker || says_it_checks(request);
 	at->head_open = is_first && !at->key.health_check && request->length < MOST_PARTS * PART_BYTES;
 	wait_from_now(at, sk, direct);
 	at->key.route = route_of(request, at->since_ns);

@@ -166,7 +166,7 @@ static __always_inline void go_on(struct tapio_conversation *at, struct sock *sk
 	if (!at->head_open || !rest->in)
 		return;
 	at->head_open = 0;
-	at->key.health_check = is_health_check(rest);
+	at->key.health_check = says_it_checks(rest);
 }
 
 /* Of what may be anything, only io_uring is worth a word: whole servers use nothing else. */

@@ -82,6 +82,11 @@ static __always_inline void fill_owner(struct tapio_task *out, struct sock *sk, 
 		*out = sender->task;
 }
 
+static __always_inline bool says_it_checks(const struct payload *request)
+{
+	return is_health_check(request);
+}
+
 static __always_inline bool is_exiting(void)
 {
 	__u32 thread = (__u32)bpf_get_current_pid_tgid();
