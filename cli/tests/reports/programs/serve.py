@@ -2,11 +2,13 @@
 with 1, /fault touches memory that is not there; anything else is 200."""
 import ctypes
 import os
+import signal
 import socket
 import sys
 import threading
 import time
 
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # who starts this may ignore it, as nohup does
 kept = []
 
 
