@@ -1,17 +1,22 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
-/* Questions to name servers and their answers, as they leave and reach the UDP sockets of processes. A question is
- * known by its socket and id. Runs for every packet, of which those of TCP are let go at once. */
+/* Questions to name servers and their answers, as they leave and reach the sockets of processes, over UDP and over TCP
+ * (RFC 7766). A question is known by its socket and id. Runs for every packet, of which most are let go at once: those
+ * of TCP by their socket alone. */
 #include "sock.bpf.h"
 #include "dns.h"
 
 #define PASS 1
 #define DNS_PORT 53
+#define IPPROTO_TCP 6
 #define IPPROTO_UDP 17
 #define DNS_HEADER 12
 #define IS_ANSWER 0x80 /* QR, the first bit behind the id */
 #define V6_HEADER 40
 #define V4_SOURCE 12 /* the address of the destination follows */
 #define V6_SOURCE 8
+/* Over TCP a message has its length before it, and a resolver's two questions for a name go together, often with their
+ * answers. Of more in one segment the rest is not read. */
+#define MOST_MESSAGES 4
 
 DESCRIBE(tapio_question);
 DESCRIBE(tapio_question_key);
@@ -43,13 +48,14 @@ struct {
 	__type(value, struct tapio_question);
 } drafts SEC(".maps");
 
-/* A datagram from or to a name server. */
-struct datagram {
+/* Where a packet from or to a name server has a message. */
+struct place {
 	struct __sk_buff *packet;
-	__u32 at;     /* where its message begins */
-	__u32 length; /* of the message */
+	__u32 at;     /* where it begins */
+	__u32 length; /* of the message, which may go on in the next packet */
 	__u32 server[4];
 	__u64 socket;
+	bool is_stream;
 };
 
 static __always_inline bool load(struct __sk_buff *packet, __u32 from, void *to, const __u32 size)
@@ -57,29 +63,28 @@ static __always_inline bool load(struct __sk_buff *packet, __u32 from, void *to,
 	return !bpf_skb_load_bytes(packet, from, to, size);
 }
 
-/* Where the UDP header begins; 0: there is none, or behind options of IPv6. */
-static __always_inline __u32 datagram_in(struct __sk_buff *packet, bool *is_v4)
+/* Where the header of UDP or TCP begins; 0: there is none, or behind options of IPv6. */
+static __always_inline __u32 header_in(struct __sk_buff *packet, __u32 protocol, bool *is_v4)
 {
-	struct bpf_sock *sk = packet->sk ? bpf_sk_fullsock(packet->sk) : 0;
 	__u8 start[8];
 
-	if (!sk || sk->protocol != IPPROTO_UDP || !load(packet, 0, start, sizeof(start)))
+	if (!load(packet, 0, start, sizeof(start)))
 		return 0;
 	*is_v4 = start[0] >> 4 == 4;
 	if (*is_v4)
 		return (start[0] & 0xf) * 4;
-	return start[6] == IPPROTO_UDP ? V6_HEADER : 0;
+	return start[6] == protocol ? V6_HEADER : 0;
 }
 
 /* Docker answers its containers' questions at 127.0.0.11, and a rule of the firewall in each container leads them to
  * another port of it before a packet is seen here. Its answers have the usual one. */
-static __always_inline bool is_to_docker(const struct datagram *datagram, bool is_v4)
+static __always_inline bool is_to_docker(const struct place *place, bool is_v4)
 {
-	return is_v4 && datagram->server[3] == bpf_htonl(0x7f00000b);
+	return is_v4 && place->server[3] == bpf_htonl(0x7f00000b);
 }
 
 /* The other end's address: a socket may ask several. */
-static __always_inline bool read_server(struct datagram *out, bool is_v4, bool sent)
+static __always_inline bool read_server(struct place *out, bool is_v4, bool sent)
 {
 	if (!is_v4)
 		return load(out->packet, V6_SOURCE + (sent ? 16 : 0), out->server, 16);
@@ -87,37 +92,81 @@ static __always_inline bool read_server(struct datagram *out, bool is_v4, bool s
 	return load(out->packet, V4_SOURCE + (sent ? 4 : 0), &out->server[3], 4);
 }
 
-static __always_inline bool read_datagram(struct __sk_buff *packet, struct datagram *out, const bool sent)
+static __always_inline bool is_message(const struct place *place)
 {
-	bool is_v4 = false;
-	__u32 at = datagram_in(packet, &is_v4);
+	return place->length >= DNS_HEADER && place->length < 1 << 16;
+}
+
+static __always_inline bool in_datagram(struct place *out, __u32 at, bool is_v4, const bool sent)
+{
 	struct udp_header header;
 
-	if (!at || !load(packet, at, &header, sizeof(header)))
-		return false;
-	out->packet = packet;
-	if (!read_server(out, is_v4, sent))
+	if (!load(out->packet, at, &header, sizeof(header)))
 		return false;
 	if ((sent ? header.dest : header.source) != bpf_htons(DNS_PORT) && !(sent && is_to_docker(out, is_v4)))
 		return false;
 	out->at = at + sizeof(header);
 	out->length = bpf_ntohs(header.length) - sizeof(header);
+	return is_message(out);
+}
+
+/* Takes the length that stands at `at`, with the message behind it. */
+static __always_inline bool in_stream(struct place *out, __u32 at)
+{
+	__be16 length;
+
+	if (!load(out->packet, at, &length, sizeof(length)))
+		return false;
+	out->is_stream = true;
+	out->at = at + sizeof(length);
+	out->length = bpf_ntohs(length);
+	return is_message(out);
+}
+
+static __always_inline bool in_segment(struct place *out, __u32 at)
+{
+	struct tcp_header header;
+
+	return load(out->packet, at, &header, sizeof(header)) && in_stream(out, at + header.offset / 16 * 4);
+}
+
+/* The first message of a packet. */
+static __always_inline bool find(struct __sk_buff *packet, struct place *out, const bool sent)
+{
+	struct bpf_sock *sk = packet->sk ? bpf_sk_fullsock(packet->sk) : 0;
+	bool is_v4 = false, is_tcp;
+	__u32 at;
+
+	if (!sk)
+		return false;
+	is_tcp = sk->protocol == IPPROTO_TCP && sk->dst_port == bpf_htons(DNS_PORT);
+	if (!is_tcp && sk->protocol != IPPROTO_UDP)
+		return false;
+	at = header_in(packet, sk->protocol, &is_v4);
+	out->packet = packet;
+	if (!at || !read_server(out, is_v4, sent))
+		return false;
 	out->socket = bpf_get_socket_cookie(packet);
-	return out->length >= DNS_HEADER && out->length < 1 << 16;
+	return is_tcp ? in_segment(out, at) : in_datagram(out, at, is_v4, sent);
+}
+
+static __always_inline bool next(struct place *place)
+{
+	return place->is_stream && in_stream(place, place->at + place->length);
 }
 
 /* Older verifiers forget a size's bounds when it passes through the stack, and take no size that may be 0: it gets them
  * again right here. */
-static __always_inline bool read_message(const struct datagram *datagram, __u8 out[TAPIO_DNS_BYTES])
+static __always_inline bool read_message(const struct place *place, __u8 out[TAPIO_DNS_BYTES])
 {
-	__u64 size = datagram->length;
+	__u64 size = place->length;
 
 	if (size > TAPIO_DNS_BYTES)
 		size = TAPIO_DNS_BYTES;
 	asm volatile("" : "+r"(size));
 	if (size < DNS_HEADER || size > TAPIO_DNS_BYTES)
 		return false;
-	return !bpf_skb_load_bytes(datagram->packet, datagram->at, out, size);
+	return !bpf_skb_load_bytes(place->packet, place->at, out, size);
 }
 
 static __always_inline __u64 hash_of_message(const __u8 message[TAPIO_DNS_BYTES])
@@ -132,9 +181,9 @@ static __always_inline __u64 hash_of_message(const __u8 message[TAPIO_DNS_BYTES]
 	return hash;
 }
 
-static __always_inline struct tapio_question_key key_of(const struct datagram *datagram, const __u8 *message)
+static __always_inline struct tapio_question_key key_of(const struct place *place, const __u8 *message)
 {
-	struct tapio_question_key key = {.socket = datagram->socket, .id = message[0] << 8 | message[1]};
+	struct tapio_question_key key = {.socket = place->socket, .id = message[0] << 8 | message[1]};
 
 	return key;
 }
@@ -143,12 +192,12 @@ static __always_inline struct tapio_question_key key_of(const struct datagram *d
  * address, where memory may be probed. Else the socket's control group is known. */
 enum { BY_BTF, BY_PROBE, BY_GROUP };
 
-static __always_inline void fill_asker(struct tapio_question *out, const struct datagram *datagram, const int how)
+static __always_inline void fill_asker(struct tapio_question *out, const struct place *place, const int how)
 {
 	struct task_struct *task;
 
 	if (how == BY_GROUP) {
-		out->task.cgroup_id = bpf_skb_cgroup_id(datagram->packet);
+		out->task.cgroup_id = bpf_skb_cgroup_id(place->packet);
 		return;
 	}
 	task = how == BY_BTF ? bpf_get_current_task_btf() : (struct task_struct *)bpf_get_current_task();
@@ -157,7 +206,7 @@ static __always_inline void fill_asker(struct tapio_question *out, const struct 
 }
 
 /* The same message on the same socket is sent again for want of an answer. */
-static __always_inline void ask(const struct datagram *datagram, const int how)
+static __always_inline void ask(const struct place *place, const int how)
 {
 	struct tapio_question *draft, *known;
 	struct tapio_question_key key;
@@ -168,9 +217,9 @@ static __always_inline void ask(const struct datagram *datagram, const int how)
 	if (!draft)
 		return;
 	__builtin_memset(draft, 0, sizeof(*draft));
-	if (!read_message(datagram, draft->message) || draft->message[2] & IS_ANSWER)
+	if (!read_message(place, draft->message) || draft->message[2] & IS_ANSWER)
 		return;
-	key = key_of(datagram, draft->message);
+	key = key_of(place, draft->message);
 	draft->hash = hash_of_message(draft->message);
 	draft->asked_ns = draft->again_ns = bpf_ktime_get_boot_ns();
 	draft->attempts = 1;
@@ -179,9 +228,9 @@ static __always_inline void ask(const struct datagram *datagram, const int how)
 		draft->asked_ns = known->asked_ns;
 		draft->attempts = known->attempts + 1;
 	}
-	__builtin_memcpy(draft->server, datagram->server, sizeof(draft->server));
-	draft->length = datagram->length;
-	fill_asker(draft, datagram, how);
+	__builtin_memcpy(draft->server, place->server, sizeof(draft->server));
+	draft->length = place->length;
+	fill_asker(draft, place, how);
 	if (draft->task.tgid && draft->task.tgid == own_tgid)
 		return;
 	if (bpf_map_update_elem(&questions, &key, draft, BPF_ANY))
@@ -201,7 +250,7 @@ static __always_inline bool is_asked(const struct tapio_question *question, cons
 }
 
 /* Of several that were asked the same, the first that answers counts. One that nobody asked answers nothing. */
-static __always_inline void answer(const struct datagram *datagram)
+static __always_inline void answer(const struct place *place)
 {
 	struct tapio_question *question;
 	struct tapio_dns_answer *record;
@@ -209,23 +258,23 @@ static __always_inline void answer(const struct datagram *datagram)
 	bool foreign;
 	__u8 start[4];
 
-	if (!load(datagram->packet, datagram->at, start, sizeof(start)) || !(start[2] & IS_ANSWER))
+	if (!load(place->packet, place->at, start, sizeof(start)) || !(start[2] & IS_ANSWER))
 		return;
-	key = key_of(datagram, start);
+	key = key_of(place, start);
 	question = bpf_map_lookup_elem(&questions, &key);
 	if (!question)
 		return;
-	foreign = question->attempts == 1 && !is_asked(question, datagram->server);
+	foreign = question->attempts == 1 && !is_asked(question, place->server);
 	record = reserve(TAPIO_DNS_ANSWER, sizeof(*record));
 	if (record) {
 		record->task = question->task;
 		record->latency_ns = since(question->asked_ns, record->head.time_ns);
-		__builtin_memcpy(record->server, datagram->server, sizeof(record->server));
+		__builtin_memcpy(record->server, place->server, sizeof(record->server));
 		record->netns = question->netns;
 		record->attempts = question->attempts;
-		record->length = datagram->length;
+		record->length = place->length;
 		record->foreign = foreign;
-		read_message(datagram, record->message);
+		read_message(place, record->message);
 		submit(record, false);
 	}
 	if (!foreign)
@@ -234,10 +283,14 @@ static __always_inline void answer(const struct datagram *datagram)
 
 static __always_inline int sent(struct __sk_buff *packet, const int how)
 {
-	struct datagram datagram = {};
+	struct place place = {};
+	bool is_there = find(packet, &place, true);
+	int i;
 
-	if (read_datagram(packet, &datagram, true))
-		ask(&datagram, how);
+	for (i = 0; i < MOST_MESSAGES && is_there; i++) {
+		ask(&place, how);
+		is_there = next(&place);
+	}
 	return PASS;
 }
 
@@ -262,10 +315,14 @@ int sent_of_group(struct __sk_buff *packet)
 SEC("cgroup_skb/ingress")
 int received_packet(struct __sk_buff *packet)
 {
-	struct datagram datagram = {};
+	struct place place = {};
+	bool is_there = find(packet, &place, false);
+	int i;
 
-	if (read_datagram(packet, &datagram, false))
-		answer(&datagram);
+	for (i = 0; i < MOST_MESSAGES && is_there; i++) {
+		answer(&place);
+		is_there = next(&place);
+	}
 	return PASS;
 }
 
@@ -280,14 +337,14 @@ int closed(struct bpf_sock *sk)
 	return PASS;
 }
 
-/* ICMP says of a socket that asks one server alone that nobody is there. */
+/* ICMP says of a socket that asks one server alone that nobody is there, or a connection breaks. */
 SEC("tp_btf/inet_sk_error_report")
 int BPF_PROG(failed, struct sock *sk)
 {
 	struct tapio_asker *asker;
 	__u64 key;
 
-	if (sk->sk_protocol != IPPROTO_UDP)
+	if (sk->sk_protocol != IPPROTO_UDP && sk->sk_protocol != IPPROTO_TCP)
 		return 0;
 	key = bpf_get_socket_cookie(sk);
 	asker = bpf_map_lookup_elem(&askers, &key);

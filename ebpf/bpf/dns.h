@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
-/* Questions to name servers and their answers, as they went over a UDP socket. Addresses are network byte order, IPv4
- * as
- * ::ffff:a.b.c.d; ports are host order. */
+/* Questions to name servers and their answers, as they went over a socket of UDP or TCP. Addresses are network byte
+ * order, IPv4 as ::ffff:a.b.c.d; ports are host order. */
 #ifndef TAPIO_DNS_H
 #define TAPIO_DNS_H
 

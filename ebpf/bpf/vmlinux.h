@@ -294,6 +294,9 @@ struct bpf_sock {
 	u32 family;
 	u32 type;
 	u32 protocol;
+	u32 others[7];
+	u32 src_port;
+	__be16 dst_port;
 };
 
 struct ipv4_header {

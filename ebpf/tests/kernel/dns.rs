@@ -1,6 +1,7 @@
 //! Questions to name servers: who asked whom what, what came back and when, and what nobody answered.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::io::{Read as _, Write as _};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::time::Duration;
 
 use ebpf::dns::End;
@@ -149,6 +150,62 @@ fn what_is_no_answer_of_the_server_that_was_asked_leaves_the_question_open() {
     let records = records_until(&mut loaded, |records| !answers_of(records, 21).is_empty());
     assert_eq!(answers_of(&records, 21)[0].foreign, 0);
     assert_eq!(answers_of(&records, 22).len(), 0, "an id that nobody asked with");
+}
+
+/// As they go over a connection.
+fn in_stream(messages: &[Vec<u8>]) -> Vec<u8> {
+    let with_length = |message: &Vec<u8>| {
+        let length = u16::try_from(message.len()).unwrap();
+        [length.to_be_bytes().as_slice(), message].concat()
+    };
+    messages.iter().flat_map(with_length).collect()
+}
+
+#[test]
+#[ignore = "needs CAP_BPF"]
+fn over_tcp_several_messages_go_in_one_segment_and_a_long_one_in_several() {
+    let Some(mut loaded) = attached_to_packets(Family::Dns) else {
+        return;
+    };
+    for ip in [
+        Ipv4Addr::new(127, 53, 0, 6).into(),
+        IpAddr::from(Ipv6Addr::LOCALHOST),
+    ] {
+        let listener = TcpListener::bind((ip, PORT)).unwrap();
+        let mut client = TcpStream::connect((ip, PORT)).unwrap();
+        let (mut server, _) = listener.accept().unwrap();
+        let questions: Vec<_> = (51..=54).map(question).collect();
+        client.write_all(&in_stream(&questions)).unwrap();
+        let mut asked = vec![0; in_stream(&questions).len()];
+        server.read_exact(&mut asked).unwrap();
+        let mut answers: Vec<_> = questions[..3].iter().map(|asked| answer_to(asked)).collect();
+        answers[2].resize(60_000, 0);
+        let said = in_stream(&answers);
+        server.write_all(&said).unwrap();
+        client.read_exact(&mut vec![0; said.len()]).unwrap();
+        let records = records_until(&mut loaded, |records| !answers_of(records, 53).is_empty());
+        for (id, length) in [(51, 24), (52, 24), (53, 60_000)] {
+            let answers = answers_of(&records, id);
+            let [answer] = answers.as_slice() else {
+                panic!("{id}: {answers:?}");
+            };
+            let is_unknown = loaded.is_locked_down() && answer.task.tgid == 0;
+            assert!(is_unknown || is_this_process(&answer.task, &loaded), "{id}");
+            assert_eq!(address(answer.server), ip);
+            assert_eq!(
+                (answer.length, answer.attempts, answer.foreign),
+                (length, 1, 0),
+                "{id}"
+            );
+        }
+        drop(client);
+        let left = loaded.take_unanswered(boot_ns(), 5_000_000_000).unwrap();
+        let left = left
+            .iter()
+            .filter(|left| address(left.question.server) == ip)
+            .map(|left| (left.question.message[1], left.end));
+        assert_eq!(left.collect::<Vec<_>>(), [(54, End::Closed)]);
+    }
 }
 
 fn boot_ns() -> u64 {

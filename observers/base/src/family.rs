@@ -71,16 +71,25 @@ pub trait Family {
     /// Its token in [`family::FAMILIES`].
     const TOKEN: &'static str;
 
+    /// What can be set of its observers.
+    type Options: clap::Args + Default + Clone + Send + Sync + 'static;
+
     /// The observer with that token, for every one that the table says is built.
-    fn observer(token: &str) -> Option<Box<dyn Observer>>;
+    fn observer(token: &str, options: &Self::Options) -> Option<Box<dyn Observer>>;
 }
+
+/// Of a family of which nothing can be set.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct NoOptions {}
 
 // The command line of every family.
 #[derive(Debug, Parser)]
 #[command(version, about = "Observes a node and publishes what happens")]
-struct Cli {
+struct Cli<Options: clap::Args> {
     #[command(flatten)]
     common: bus_stage::Args,
+    #[command(flatten)]
+    options: Options,
     #[arg(
         long,
         env = "TAPIO_OBSERVERS",
@@ -98,7 +107,7 @@ struct Cli {
 
 /// The main function of a family's binary.
 pub async fn main<F: Family + 'static>() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::<F::Options>::try_parse() {
         Ok(cli) => cli,
         Err(error) => return bus_stage::config::refuse(&error),
     };
@@ -114,7 +123,7 @@ pub async fn main<F: Family + 'static>() -> ExitCode {
     };
     let run = bus_stage::process::run(F::TOKEN, cli.common, family.port, async |process| {
         let identity = Identity::new(&cli.host_root);
-        observe::<F>(process, family, chosen, identity, cli.buffer_bytes).await
+        observe::<F>(process, family, chosen, identity, cli.buffer_bytes, cli.options).await
     });
     Box::pin(run).await
 }
@@ -185,6 +194,7 @@ async fn observe<F: Family>(
     chosen: Vec<&'static family::Observer>,
     identity: Identity,
     buffer_bytes: usize,
+    options: F::Options,
 ) -> ExitCode {
     let identity = Arc::new(identity);
     let clock = BootClock::new();
@@ -193,7 +203,7 @@ async fn observe<F: Family>(
     let running = Running::none(&process.readiness);
     let sending = CancellationToken::new();
     for observer in chosen {
-        let Some(delay) = F::observer(observer.token).map(|made| made.delay()) else {
+        let Some(delay) = F::observer(observer.token, &options).map(|made| made.delay()) else {
             continue;
         };
         let node = process.args.node_name();
@@ -223,7 +233,8 @@ async fn observe<F: Family>(
             stop,
         };
         running.one_more();
-        let make = move || F::observer(observer.token);
+        let options = options.clone();
+        let make = move || F::observer(observer.token, &options);
         observers.spawn(supervise(observer.token, make, context, running.clone()));
     }
     process.stop.cancelled().await;

@@ -8,6 +8,7 @@ mod leader;
 pub mod lifecycle;
 mod server;
 
+use observer_base::family::NoOptions;
 use observer_base::{Family, Observer};
 
 /// The kubernetes family.
@@ -16,8 +17,9 @@ pub struct Kubernetes;
 
 impl Family for Kubernetes {
     const TOKEN: &'static str = "kubernetes";
+    type Options = NoOptions;
 
-    fn observer(token: &str) -> Option<Box<dyn Observer>> {
+    fn observer(token: &str, _options: &NoOptions) -> Option<Box<dyn Observer>> {
         match token {
             "deployments" => Some(Box::new(deployments::Deployments)),
             "lifecycle" => Some(Box::new(lifecycle::Lifecycle)),

@@ -1,4 +1,4 @@
-//! The dns observer: lookups of names over UDP, by what was asked, whom, and what came back.
+//! The dns observer: lookups of names over UDP and TCP, by what was asked, whom, and what came back.
 //!
 //! The kernel's programs pair questions with answers; what is said in them is read here. Each answer is a record, for only its
 //! name tells whether it ends a lookup. What nobody answers is found once a second.
@@ -10,6 +10,7 @@ mod search;
 mod unknown;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use bus_schema::Severity;
 use bus_schema::event::Body;
@@ -33,20 +34,31 @@ use unknown::{Tried, Unknown};
 const PATIENCE_NS: u64 = 5 * WINDOW_NS;
 /// Who closes its socket sooner had no time to miss the answer: it did not want it any more.
 const LEAST_PATIENCE_NS: u64 = WINDOW_NS;
-/// An answer that takes longer is slow. From memory it takes one millisecond, from the other end of the world 300.
-const SLOW_NS: u64 = 100_000_000;
+/// An answer that takes longer is slow, unless it is set otherwise. From memory it takes one millisecond, from the other end
+/// of the world 300.
+pub const SLOW: Duration = Duration::from_millis(100);
 /// Where name servers listen.
 const PORT: u32 = 53;
 
 /// The observer.
 #[derive(Debug)]
-pub struct Dns;
+pub struct Dns {
+    slow: Duration,
+}
+
+impl Dns {
+    /// One to which an answer is slow that takes longer.
+    #[must_use]
+    pub fn slower_than(slow: Duration) -> Self {
+        Self { slow }
+    }
+}
 
 impl Observer for Dns {
     fn run(self: Box<Self>, context: Context) -> BoxFuture<'static, Result<(), Error>> {
         Box::pin(async move {
             let loaded = kernel::load(ebpf::Family::Dns, &context)?;
-            let mut state = State::new(context.clone());
+            let mut state = State::new(context.clone(), self.slow);
             kernel::pump(loaded, &context, &mut state).await?;
             Ok(())
         })
@@ -62,6 +74,7 @@ type Same = (Way, DnsProblem, String, String);
 
 struct State {
     context: Context,
+    slow: Duration,
     lists: Lists,
     unknown: Unknown<Asker, Lookup>,
     repeats: Repeats<Same>,
@@ -90,9 +103,10 @@ impl Handler for State {
 }
 
 impl State {
-    fn new(context: Context) -> Self {
+    fn new(context: Context, slow: Duration) -> Self {
         Self {
             context,
+            slow,
             lists: Lists::default(),
             unknown: Unknown::default(),
             repeats: Repeats::default(),
@@ -109,7 +123,7 @@ impl State {
             return self.tell(&lookup, DnsProblem::Foreign, 0);
         }
         self.stats_of(&lookup).latency.record(lookup.latency_ns, 1);
-        if lookup.latency_ns > SLOW_NS {
+        if Duration::from_nanos(lookup.latency_ns) > self.slow {
             self.tell(&lookup, DnsProblem::Slow, 0);
         }
         let list = self.lists.of(

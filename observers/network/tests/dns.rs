@@ -12,11 +12,12 @@ use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::Duration;
 
 use bus_schema::event::dns::{DnsFailed, DnsProblem, DnsStats};
 use bus_schema::event::{Body, Event};
 use neighbour::Neighbour;
-use observer_network::Network;
+use observer_network::{Network, Options};
 use told::Told;
 
 const OBSERVER: &str = "dns";
@@ -174,6 +175,51 @@ async fn each_problem_is_told_once_with_its_name_type_server_and_owner() {
     assert_eq!(server.good_answers(), 1);
 }
 
+#[tokio::test]
+#[ignore = "needs CAP_BPF"]
+async fn over_tcp_all_messages_of_a_segment_are_read() {
+    let mut told = Told::by::<Network>(OBSERVER).await;
+    let server = Server::start(4);
+    let names = [
+        "good.test",
+        "unknown.test",
+        "refused.test",
+        "slow.test",
+        "mute.test",
+    ];
+    let mut asks = program("ask.py")
+        .arg(server.ip.to_string())
+        .arg("tcp")
+        .args(names)
+        .spawn()
+        .unwrap();
+    let pid = asks.id();
+    // Both questions for the name that does not exist are one lookup.
+    let events = until_lookups(&mut told, &server, 2 * names.len() as u64 - 1).await;
+    asks.wait().unwrap();
+    let problems = server.failed(&events).into_iter().map(|(event, failed)| {
+        assert_eq!(event.subject.process.as_ref().unwrap().pid, pid);
+        (failed.name.as_str(), failed.problem)
+    });
+    assert_eq!(
+        problems.collect::<Vec<_>>(),
+        [
+            ("unknown.test", DnsProblem::NameUnknown),
+            ("refused.test", DnsProblem::Refused),
+            ("slow.test", DnsProblem::Slow),
+            ("mute.test", DnsProblem::TimedOut),
+        ],
+        "the second time is a repetition"
+    );
+    let answered = events
+        .iter()
+        .filter(|event| server.is_asked(event))
+        .filter_map(stats)
+        .map(|stats| stats.latency.total());
+    assert_eq!(answered.sum::<u64>(), 2 * (names.len() as u64 - 1));
+    assert_eq!(server.good_answers(), 2, "the witness's own account");
+}
+
 /// A program at the other end of a link.
 fn inside(neighbour: &Neighbour, name: &str, arguments: &[&str]) -> Command {
     let script = Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -227,6 +273,27 @@ async fn dockers_own_name_server_is_asked_although_a_rule_leads_to_another_port(
         ]
     );
     assert_eq!(server.good_answers(), 1);
+}
+
+#[tokio::test]
+#[ignore = "needs CAP_BPF"]
+async fn what_is_slow_can_be_set() {
+    let patient = Options {
+        dns_slow: Duration::from_secs(1).into(),
+    };
+    let mut told = Told::with::<Network>(OBSERVER, &patient).await;
+    let server = Server::start(5);
+    let mut asks = program("ask.py");
+    let mut asks = asks
+        .arg(server.ip.to_string())
+        .args(["1", "slow.test", "unknown.test"])
+        .spawn()
+        .unwrap();
+    let events = until_lookups(&mut told, &server, 2).await;
+    asks.wait().unwrap();
+    let problems = server.failed(&events).into_iter();
+    let problems: Vec<_> = problems.map(|(_, failed)| failed.problem).collect();
+    assert_eq!(problems, [DnsProblem::NameUnknown]);
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ pub mod containers;
 pub mod convert;
 pub mod signals;
 
+use observer_base::family::NoOptions;
 use observer_base::{Family, Observer};
 
 /// The process family.
@@ -13,8 +14,9 @@ pub struct Process;
 
 impl Family for Process {
     const TOKEN: &'static str = "process";
+    type Options = NoOptions;
 
-    fn observer(token: &str) -> Option<Box<dyn Observer>> {
+    fn observer(token: &str, _options: &NoOptions) -> Option<Box<dyn Observer>> {
         match token {
             "process-signals" => Some(Box::new(signals::Signals)),
             "container-runtime" => Some(Box::new(containers::Containers)),

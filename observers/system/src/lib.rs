@@ -1,6 +1,7 @@
 //! Observers of system health, systemd and OpenTelemetry.
 #![forbid(unsafe_code)]
 
+use observer_base::family::NoOptions;
 use observer_base::{Family, Observer};
 
 /// The system family.
@@ -9,8 +10,9 @@ pub struct System;
 
 impl Family for System {
     const TOKEN: &'static str = "system";
+    type Options = NoOptions;
 
-    fn observer(_token: &str) -> Option<Box<dyn Observer>> {
+    fn observer(_token: &str, _options: &NoOptions) -> Option<Box<dyn Observer>> {
         None
     }
 }

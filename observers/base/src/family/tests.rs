@@ -28,8 +28,9 @@ impl Observer for Stubborn {
 
 impl Family for Mixed {
     const TOKEN: &'static str = "network";
+    type Options = NoOptions;
 
-    fn observer(token: &str) -> Option<Box<dyn Observer>> {
+    fn observer(token: &str, _options: &NoOptions) -> Option<Box<dyn Observer>> {
         Some(if token == "network" {
             Box::new(Panics)
         } else {
@@ -42,7 +43,7 @@ impl Family for Mixed {
 async fn run(tokens: &[&str], is_expected: impl Fn(Option<&String>) -> bool) -> ExitCode {
     let folder = tempfile::tempdir().unwrap();
     let state = format!("--state-dir={}", folder.path().display());
-    let cli = Cli::try_parse_from(["test", &state, "--nats-url=nats://127.0.0.1:1"]).unwrap();
+    let cli = Cli::<NoOptions>::try_parse_from(["test", &state, "--nats-url=nats://127.0.0.1:1"]).unwrap();
     let process = Process {
         bus: Bus::connect(&bus_client::Config {
             urls: cli.common.nats_url.clone(),
@@ -65,6 +66,7 @@ async fn run(tokens: &[&str], is_expected: impl Fn(Option<&String>) -> bool) -> 
         chosen,
         Identity::default(),
         1 << 20,
+        NoOptions::default(),
     ));
     let failed = |page: &str| page.contains(r#"errors_total{reason="observer"} 1"#);
     let all = async {

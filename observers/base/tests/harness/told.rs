@@ -23,8 +23,13 @@ pub(crate) struct Told {
 impl Told {
     /// Starts it, and waits until it sees.
     pub(crate) async fn by<F: Family>(observer: &'static str) -> Self {
+        Self::with::<F>(observer, &F::Options::default()).await
+    }
+
+    /// The same of one that is set so.
+    pub(crate) async fn with<F: Family>(observer: &'static str, options: &F::Options) -> Self {
         let (context, sent) = context(F::TOKEN, observer).await;
-        tokio::spawn(F::observer(observer).unwrap().run(context.clone()));
+        tokio::spawn(F::observer(observer, options).unwrap().run(context.clone()));
         let mut told = Self { sent, context };
         told.until(|event| matches!(event.body, Body::Capability(_)))
             .await;
