@@ -1,6 +1,7 @@
 //! The link observer: packets that the kernel dropped on their way, with its own reason, between whom.
 
 mod callers;
+mod conntrack;
 
 use std::collections::HashMap;
 
@@ -73,13 +74,23 @@ impl Handler for State {
 }
 
 impl State {
+    fn reason(&self, key: &DropKey) -> DropReason {
+        let reason = reason(key.reason);
+        let is_full = || self.callers.process_in(key.netns).is_some_and(conntrack::is_full);
+        if reason == DropReason::Filter && is_full() {
+            DropReason::Conntrack
+        } else {
+            reason
+        }
+    }
+
     fn draft(&mut self, key: &DropKey, count: u64, now_ns: u64) -> Draft {
+        let caller = self.callers.at(raw::address(key.caller), key.netns, now_ns);
         let body = Body::PacketsDropped(PacketsDropped {
-            reason: reason(key.reason),
+            reason: self.reason(key),
             answers: key.is_answer == 1,
             protocol: u8::try_from(key.protocol).unwrap_or(0),
         });
-        let caller = self.callers.at(raw::address(key.caller), key.netns, now_ns);
         let net_ns = caller.as_ref().map_or(key.netns, |caller| caller.net_ns);
         let subject = match caller.and_then(|caller| caller.task) {
             Some(task) => observer_base::task::subject(&task, &self.context),

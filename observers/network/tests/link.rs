@@ -8,8 +8,11 @@ mod neighbour;
 #[path = "../../base/tests/harness/told.rs"]
 mod told;
 
+use std::fs;
+use std::io::{BufRead as _, BufReader};
 use std::net::{IpAddr, TcpListener, UdpSocket};
-use std::process::Command;
+use std::path::Path;
+use std::process::{Command, Stdio};
 
 use bus_schema::event::network::{DropReason, PacketsDropped};
 use bus_schema::event::{Body, Event};
@@ -22,6 +25,13 @@ const OBSERVER: &str = "link";
 const CONNECT: &str = "import socket,sys
 try: socket.create_connection((sys.argv[1], int(sys.argv[2])), float(sys.argv[3])); print('connected')
 except OSError as error: print(error)";
+
+/// Has so many connections with itself until its input ends.
+const FILL: &str = "import socket,sys
+listener = socket.create_server(('127.0.0.1', 0), backlog=4096)
+ends = [(socket.create_connection(listener.getsockname()), listener.accept()) for _ in range(int(sys.argv[1]))]
+print('full', flush=True)
+sys.stdin.read()";
 
 fn python(arguments: &[&str]) -> Vec<String> {
     let words = ["/usr/bin/python3", "-c"].iter().chain(arguments);
@@ -37,8 +47,12 @@ fn run(command: &[String]) -> String {
 
 fn connect_from(end: &Neighbour, to: &str, port: u16, patience: &str) -> String {
     let command = python(&[CONNECT, to, &port.to_string(), patience]);
+    run(&inside(end, &command))
+}
+
+fn inside(end: &Neighbour, command: &[String]) -> Vec<String> {
     let words: Vec<_> = command.iter().map(String::as_str).collect();
-    run(&end.inside(&words))
+    end.inside(&words)
 }
 
 /// Packets that the counters of an end's rules have seen.
@@ -116,6 +130,70 @@ async fn what_a_filter_drops_is_told_with_both_ends_as_often_as_the_filter_says(
         first.object.as_ref().unwrap().address.as_ref().unwrap().port,
         port
     );
+}
+
+/// How many connections the kernel tracks in this namespace.
+fn tracked() -> u64 {
+    let table = fs::read_to_string("/proc/net/stat/nf_conntrack").unwrap_or_default();
+    let entries = table.lines().nth(1).and_then(|line| line.split(' ').next());
+    entries.map_or(0, |entries| u64::from_str_radix(entries, 16).unwrap())
+}
+
+/// The bound of all tables of tracked connections, which is as it was when this is dropped.
+struct Bound(String);
+
+impl Bound {
+    const AT: &str = "/proc/sys/net/netfilter/nf_conntrack_max";
+
+    fn set(most: u64) -> Self {
+        let before = fs::read_to_string(Self::AT).unwrap();
+        fs::write(Self::AT, most.to_string()).unwrap();
+        Self(before)
+    }
+}
+
+impl Drop for Bound {
+    fn drop(&mut self) {
+        let _ = fs::write(Self::AT, &self.0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs CAP_BPF"]
+async fn where_the_table_of_tracked_connections_is_full_that_is_the_reason_and_no_filter() {
+    const MOST: u64 = 400;
+    if !Path::new(Bound::AT).exists() || tracked() > MOST / 2 {
+        return println!("SKIP: this host tracks no connections, or too many of its own");
+    }
+    let end = Neighbour::new();
+    end.treats("filter", "ct state new counter accept");
+    let fill = inside(&end, &python(&[FILL, &MOST.to_string()]));
+    let (program, arguments) = fill.split_first().unwrap();
+    let mut fills = Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(fills.stdout.take().unwrap())
+        .read_line(&mut line)
+        .unwrap();
+    assert_eq!(line, "full\n");
+    let mut told = Told::by::<Network>(OBSERVER).await;
+    let listener = TcpListener::bind((end.host(), 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let bound = Bound::set(MOST);
+    assert_eq!(connect_from(&end, &end.host(), port, "1.5"), "timed out\n");
+    let is_dropped = |event: &Event| dropped(event, &end.host()).is_some();
+    let events = told.until(is_dropped).await;
+    let mut reasons = events.iter().filter_map(|event| dropped(event, &end.host()));
+    let is_of_table = |dropped: &PacketsDropped| dropped.reason == DropReason::Conntrack;
+    assert!(reasons.all(is_of_table), "{events:?}");
+    drop(bound);
+    assert_eq!(connect_from(&end, &end.host(), port, "5"), "connected\n");
+    drop(fills.stdin.take());
+    fills.wait().unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -134,6 +134,8 @@ pub enum DropReason {
     Queue,
     /// No route leads there.
     Route,
+    /// They would have begun a connection, and the table of tracked connections was full.
+    Conntrack,
     /// A reason of a later version.
     #[default]
     #[serde(other)]

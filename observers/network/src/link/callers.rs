@@ -30,6 +30,11 @@ pub(super) struct Callers {
 }
 
 impl Callers {
+    /// One that was in that namespace when they were last looked at.
+    pub(super) fn process_in(&self, net_ns: u32) -> Option<i32> {
+        self.namespaces.entrances().get(&net_ns).copied()
+    }
+
     /// Who calls from this address, in that network namespace where every one has it.
     pub(super) fn at(&mut self, ip: IpAddr, net_ns: u32, now_ns: u64) -> Option<Caller> {
         if now_ns.saturating_sub(self.looked_ns) >= LOOK_AGAIN_NS || now_ns < self.looked_ns {
