@@ -185,6 +185,17 @@ mod tests {
     }
 
     #[test]
+    fn whatever_comes_is_refused_or_survives_being_sent_on() {
+        bolero::check!().for_each(|bytes: &[u8]| {
+            let mut codec = Codec::new().unwrap();
+            if let Ok(batch) = codec.unpack(bytes) {
+                let again = codec.pack(&batch.header, &batch.events).unwrap();
+                assert_eq!(codec.unpack(&again).unwrap().events, batch.events);
+            }
+        });
+    }
+
+    #[test]
     fn a_frame_without_a_dictionary_is_read_as_well() {
         for period in 1..=8_u8 {
             let repeats: Vec<u8> = (0..period).cycle().take(1000).collect();

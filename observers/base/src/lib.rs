@@ -4,6 +4,7 @@ pub mod batcher;
 pub mod clock;
 pub mod emitter;
 pub mod family;
+pub mod files;
 pub mod identity;
 pub mod kernel;
 mod ring;

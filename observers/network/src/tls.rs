@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use bus_schema::event::node::Capability;
 use ebpf::{Followed, Loaded};
+use observer_base::files::open_inside;
 use procfs::process::{MMapPath, Process};
 
 use crate::unread;
@@ -145,20 +146,20 @@ fn libraries(pid: u32) -> Option<Vec<(String, File)>> {
             paths.insert(path);
         }
     }
-    let open = |path: &PathBuf| open(Path::new(&format!("/proc/{pid}/root{}", path.display())));
-    Some(paths.iter().filter_map(open).collect())
+    let root = PathBuf::from(format!("/proc/{pid}/root"));
+    Some(paths.iter().filter_map(|path| open(&root, path)).collect())
 }
 
 /// Libraries that encrypt, where distributions put them.
 fn installed(view: &Path) -> Vec<(String, File)> {
-    let folders = FOLDERS.iter().map(|folder| view.join(folder));
+    let folders = FOLDERS.iter().map(Path::new);
     folders
         .flat_map(|folder| LIBRARIES.map(|name| folder.join(name)))
-        .filter_map(|path| open(&path))
+        .filter_map(|path| open(view, &path))
         .collect()
 }
 
-fn open(path: &Path) -> Option<(String, File)> {
-    let file = File::open(path).ok()?;
+fn open(root: &Path, path: &Path) -> Option<(String, File)> {
+    let file = open_inside(root, path).ok()?;
     Some((name_of(path).to_owned(), file))
 }

@@ -126,4 +126,25 @@ mod tests {
         assert_eq!(of(&long), format!("GET /{}\u{2026}", "x".repeat(59)));
         assert_eq!(route(&request("")), None);
     }
+
+    #[test]
+    fn of_whatever_is_asked_for_no_query_and_no_id_is_told() {
+        bolero::check!().for_each(|bytes: &[u8]| {
+            let mut line = [0; 64];
+            let length = bytes.len().min(line.len());
+            line[..length].copy_from_slice(&bytes[..length]);
+            let Some(route) = route(&raw::Route { line }) else {
+                return;
+            };
+            let (_, path) = route.split_once(' ').unwrap();
+            assert!(
+                !path.contains(|letter| letter <= ' ' || letter == '?'),
+                "{route:?}"
+            );
+            let mut segments = path.trim_end_matches('\u{2026}').split('/');
+            let is_id =
+                |segment: &str| segment.len() > 3 && segment.contains(|letter: char| letter.is_ascii_digit());
+            assert!(!segments.any(is_id), "{route:?}");
+        });
+    }
 }

@@ -91,6 +91,16 @@ mod tests {
     }
 
     #[test]
+    fn whatever_comes_is_a_message_or_malformed() {
+        bolero::check!().for_each(|bytes: &[u8]| {
+            if let Some(told) = read(bytes) {
+                assert!(told.name.is_ascii(), "{}", told.name);
+                assert!(told.name.len() <= 4 * 255, "each byte escaped: {}", told.name);
+            }
+        });
+    }
+
+    #[test]
     fn names_of_any_bytes_are_text() {
         let told = read(&message([0x81, 0x80], b"\x04a\x00\xff.\x00\x00\x01\x00\x01")).unwrap();
         assert!(told.name.is_ascii(), "{}", told.name);

@@ -1,12 +1,15 @@
 //! Search lists: which domains a resolver library appends to a name, one after the other.
 
 use std::collections::HashMap;
-use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
+use observer_base::files::read_inside;
+
 /// A list is read again after this time, ns.
 const FRESH_NS: u64 = 60 * 1_000_000_000;
+/// No list is longer: resolver libraries take 256 characters.
+const MOST_BYTES: u64 = 16 << 10;
 /// Most lists remembered.
 const MOST: usize = 4096;
 
@@ -31,10 +34,8 @@ impl Lists {
         if self.known.len() >= MOST {
             self.known.clear();
         }
-        let file = Path::new("/proc")
-            .join(pid.to_string())
-            .join("root/etc/resolv.conf");
-        let list: List = fs::read_to_string(file)
+        let root = Path::new("/proc").join(pid.to_string()).join("root");
+        let list: List = read_inside(&root, Path::new("/etc/resolv.conf"), MOST_BYTES)
             .map(|text| read(&text))
             .unwrap_or_default()
             .into();
@@ -78,6 +79,18 @@ mod tests {
         );
         assert_eq!(read("search a b\n# search c\ndomain d\n"), ["d"]);
         assert_eq!(read("nameserver ::1\nsearch .\nsearch"), [""; 0]);
+    }
+
+    #[test]
+    fn a_file_of_any_bytes_has_domains_or_none() {
+        bolero::check!().for_each(|bytes: &[u8]| {
+            let list = read(&String::from_utf8_lossy(bytes));
+            for domain in &list {
+                assert!(!domain.is_empty() && !domain.contains(char::is_whitespace));
+                let name = format!("api.{domain}");
+                assert!(name.starts_with(base(&name, &list)));
+            }
+        });
     }
 
     #[test]

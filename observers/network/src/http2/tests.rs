@@ -230,3 +230,27 @@ fn what_all_connections_keep_is_bounded_and_the_one_that_asks_for_more_is_lost()
     assert_eq!(all(&mut http2, &frames), []);
     assert_eq!(http2.missed.frames, before);
 }
+
+#[test]
+fn whatever_both_ends_send_stays_within_the_bounds() {
+    bolero::check!().for_each(|bytes: &[u8]| {
+        let (mut http2, mut numbers) = (Http2::default(), [0; 2]);
+        http2.begin(&begin(1));
+        for bytes in bytes.chunks(128) {
+            let [frame_type, flags, stream, sent, payload @ ..] = bytes else {
+                break;
+            };
+            let number = &mut numbers[usize::from(sent & 1)];
+            let (frame_type, flags, stream) = (*frame_type, *flags, *stream);
+            let mut frames = records(number, frame_type.into(), flags.into(), stream.into(), payload);
+            for frame in &mut frames {
+                frame.sent = u32::from(sent & 1);
+            }
+            all(&mut http2, &frames);
+            assert!(http2.kept() <= MOST_KEPT);
+        }
+        ends(&mut http2, Http2How::Closed, SECOND);
+        http2.over(9 * SECOND);
+        assert_eq!(http2.connections.len(), 0);
+    });
+}
