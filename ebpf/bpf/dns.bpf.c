@@ -54,7 +54,6 @@ struct place {
 	__u32 at;     /* where it begins */
 	__u32 length; /* of the message, which may go on in the next packet */
 	__u32 server[4];
-	__u64 socket;
 	bool is_stream;
 };
 
@@ -146,7 +145,6 @@ static __always_inline bool find(struct __sk_buff *packet, struct place *out, co
 	out->packet = packet;
 	if (!at || !read_server(out, is_v4, sent))
 		return false;
-	out->socket = bpf_get_socket_cookie(packet);
 	return is_tcp ? in_segment(out, at) : in_datagram(out, at, is_v4, sent);
 }
 
@@ -183,7 +181,8 @@ static __always_inline __u64 hash_of_message(const __u8 message[TAPIO_DNS_BYTES]
 
 static __always_inline struct tapio_question_key key_of(const struct place *place, const __u8 *message)
 {
-	struct tapio_question_key key = {.socket = place->socket, .id = message[0] << 8 | message[1]};
+	struct tapio_question_key key = {.socket = bpf_get_socket_cookie(place->packet),
+					 .id = message[0] << 8 | message[1]};
 
 	return key;
 }
@@ -205,7 +204,8 @@ static __always_inline void fill_asker(struct tapio_question *out, const struct 
 	out->netns = how == BY_BTF ? task->nsproxy->net_ns->ns.inum : BPF_CORE_READ(task, nsproxy, net_ns, ns.inum);
 }
 
-/* The same message on the same socket is sent again for want of an answer. */
+/* The same message on the same socket is sent again for want of an answer: by who asked, or by TCP's timer, whoever
+ * runs then. */
 static __always_inline void ask(const struct place *place, const int how)
 {
 	struct tapio_question *draft, *known;
@@ -223,14 +223,16 @@ static __always_inline void ask(const struct place *place, const int how)
 	draft->hash = hash_of_message(draft->message);
 	draft->asked_ns = draft->again_ns = bpf_ktime_get_boot_ns();
 	draft->attempts = 1;
-	known = bpf_map_lookup_elem(&questions, &key);
-	if (known && known->hash == draft->hash) {
-		draft->asked_ns = known->asked_ns;
-		draft->attempts = known->attempts + 1;
-	}
 	__builtin_memcpy(draft->server, place->server, sizeof(draft->server));
 	draft->length = place->length;
 	fill_asker(draft, place, how);
+	known = bpf_map_lookup_elem(&questions, &key);
+	if (known && known->hash == draft->hash) {
+		draft->task = known->task;
+		draft->netns = known->netns;
+		draft->asked_ns = known->asked_ns;
+		draft->attempts = known->attempts + 1;
+	}
 	if (draft->task.tgid && draft->task.tgid == own_tgid)
 		return;
 	if (bpf_map_update_elem(&questions, &key, draft, BPF_ANY))

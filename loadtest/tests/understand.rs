@@ -79,9 +79,9 @@ fn every_recorded_fault_has_its_root_and_no_control_an_incident() {
 fn of_recordings_that_nothing_was_fitted_to_most_have_their_root() {
     let rows = recorded("corpus/open").unwrap();
     let faults = rows.iter().filter(|row| row.kind == Kind::Fault).count();
-    assert!(faults >= 17, "{faults}");
+    assert!(faults >= 31, "{faults}");
     let (wrong, _, alarms) = judged(&rows);
-    assert!(wrong.len() * 5 <= faults, "{wrong:?}");
+    assert!(wrong.len() * 8 <= faults, "{wrong:?}");
     assert_eq!(alarms, [""; 0]);
 }
 
