@@ -191,6 +191,7 @@ async fn a_kind_that_may_not_be_read_is_a_missing_capability_and_the_rest_goes_o
         observed.readiness.missing().is_empty(),
         "it is ready for the rest"
     );
+    ago(Duration::from_secs(3)).await;
     apply(
         &server
             .kubectl(&format!("kubectl get clusterrole {ROLE} -o json"))
