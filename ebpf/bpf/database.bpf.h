@@ -19,7 +19,7 @@ enum {
 	POSTGRESQL_QUERY = 64,
 };
 
-/* Functions that are not static are verified once and by themselves, whatever is there where they are called. */
+/* Verified by itself, as health_check_in_user_memory(), and so are the two below. */
 __noinline int looks_of(const struct head *head, __u64 length)
 {
 	int looks = 0;
@@ -131,8 +131,8 @@ static __always_inline bool recognize(struct tapio_conversation *at, struct sock
 		return false;
 	if (protocol == TAPIO_REDIS && !is_answer)
 		rest(at, is_recent());
-	is_answer |= protocol == TAPIO_MYSQL;
-	settle(at, sk, protocol, is_answer ? answerer : asker, direct);
+	/* of MySQL only greetings are known without a question before them */
+	settle(at, sk, protocol, is_answer || protocol == TAPIO_MYSQL ? answerer : asker, direct);
 	if (looks & MYSQL_REFUSES) /* who connects asks by that */
 		wait_from_now(at, sk, direct);
 	return true;

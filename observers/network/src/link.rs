@@ -60,8 +60,9 @@ impl Handler for State {
         let boot_ns = self.context.clock.boot_ns();
         if let Ok(drops) = loaded.drops(boot_ns.saturating_sub(FORGOTTEN_NS)) {
             let (told, rest) = most(self.counted.since_last(&drops));
+            let mut full = HashMap::new();
             for (key, count) in told {
-                let draft = self.draft(&key, count, now_ns);
+                let draft = self.draft(&key, count, now_ns, &mut full);
                 self.context.emitter.emit(draft);
             }
             self.context.process.metrics.drop_events(TOO_MANY, rest);
@@ -74,20 +75,21 @@ impl Handler for State {
 }
 
 impl State {
-    fn reason(&self, key: &DropKey) -> DropReason {
+    /// Whose table of tracked connections is `full` is found out once for all that a namespace drops in a second.
+    fn reason(&self, key: &DropKey, full: &mut HashMap<u32, bool>) -> DropReason {
         let reason = reason(key.reason);
-        let is_full = || self.callers.process_in(key.netns).is_some_and(conntrack::is_full);
-        if reason == DropReason::Filter && is_full() {
+        let look = || self.callers.process_in(key.netns).is_some_and(conntrack::is_full);
+        if reason == DropReason::Filter && *full.entry(key.netns).or_insert_with(look) {
             DropReason::Conntrack
         } else {
             reason
         }
     }
 
-    fn draft(&mut self, key: &DropKey, count: u64, now_ns: u64) -> Draft {
+    fn draft(&mut self, key: &DropKey, count: u64, now_ns: u64, full: &mut HashMap<u32, bool>) -> Draft {
         let caller = self.callers.at(raw::address(key.caller), key.netns, now_ns);
         let body = Body::PacketsDropped(PacketsDropped {
-            reason: self.reason(key),
+            reason: self.reason(key, full),
             answers: key.is_answer == 1,
             protocol: u8::try_from(key.protocol).unwrap_or(0),
         });

@@ -125,15 +125,7 @@ async fn each_problem_is_told_once_with_its_name_type_server_and_owner() {
         "slow.test",
         "mute.test",
     ];
-    let mut asks = program("ask.py")
-        .arg(server.ip.to_string())
-        .arg("1")
-        .args(names)
-        .spawn()
-        .unwrap();
-    let pid = asks.id();
-    let events = until_lookups(&mut told, &server, names.len() as u64).await;
-    asks.wait().unwrap();
+    let (pid, events) = asked(&mut told, &server, "1", &names, names.len()).await;
     let mut problems: Vec<_> = Vec::new();
     for (event, failed) in server.failed(&events) {
         assert_eq!(event.subject.process.as_ref().unwrap().pid, pid);
@@ -187,16 +179,8 @@ async fn over_tcp_all_messages_of_a_segment_are_read() {
         "slow.test",
         "mute.test",
     ];
-    let mut asks = program("ask.py")
-        .arg(server.ip.to_string())
-        .arg("tcp")
-        .args(names)
-        .spawn()
-        .unwrap();
-    let pid = asks.id();
     // Both questions for the name that does not exist are one lookup.
-    let events = until_lookups(&mut told, &server, 2 * names.len() as u64 - 1).await;
-    asks.wait().unwrap();
+    let (pid, events) = asked(&mut told, &server, "tcp", &names, 2 * names.len() - 1).await;
     let problems = server.failed(&events).into_iter().map(|(event, failed)| {
         assert_eq!(event.subject.process.as_ref().unwrap().pid, pid);
         (failed.name.as_str(), failed.problem)
@@ -218,6 +202,22 @@ async fn over_tcp_all_messages_of_a_segment_are_read() {
         .map(|stats| stats.latency.total());
     assert_eq!(answered.sum::<u64>(), 2 * (names.len() as u64 - 1));
     assert_eq!(server.good_answers(), 2, "the witness's own account");
+}
+
+/// Asks so for each name; what is told until there are so many lookups, and who asked.
+async fn asked(
+    told: &mut Told,
+    server: &Server,
+    count: &str,
+    names: &[&str],
+    lookups: usize,
+) -> (u32, Vec<Event>) {
+    let mut asks = program("ask.py");
+    asks.arg(server.ip.to_string()).arg(count).args(names);
+    let mut asks = asks.spawn().unwrap();
+    let events = until_lookups(told, server, lookups as u64).await;
+    asks.wait().unwrap();
+    (asks.id(), events)
 }
 
 /// A program at the other end of a link.
@@ -283,14 +283,7 @@ async fn what_is_slow_can_be_set() {
     };
     let mut told = Told::with::<Network>(OBSERVER, &patient).await;
     let server = Server::start(5);
-    let mut asks = program("ask.py");
-    let mut asks = asks
-        .arg(server.ip.to_string())
-        .args(["1", "slow.test", "unknown.test"])
-        .spawn()
-        .unwrap();
-    let events = until_lookups(&mut told, &server, 2).await;
-    asks.wait().unwrap();
+    let (_, events) = asked(&mut told, &server, "1", &["slow.test", "unknown.test"], 2).await;
     let problems = server.failed(&events).into_iter();
     let problems: Vec<_> = problems.map(|(_, failed)| failed.problem).collect();
     assert_eq!(problems, [DnsProblem::NameUnknown]);
@@ -301,12 +294,7 @@ async fn what_is_slow_can_be_set() {
 async fn the_same_problem_again_and_again_is_one_and_fifty_with_the_same_id_are_fifty() {
     let mut told = Told::by::<Network>(OBSERVER).await;
     let server = Server::start(2);
-    let mut asks = program("ask.py");
-    asks.arg(server.ip.to_string())
-        .args(["50", "good.test", "broken.test"]);
-    let mut asks = asks.spawn().unwrap();
-    let events = until_lookups(&mut told, &server, 100).await;
-    asks.wait().unwrap();
+    let (_, events) = asked(&mut told, &server, "50", &["good.test", "broken.test"], 100).await;
     let failed = server.failed(&events);
     assert!(
         failed

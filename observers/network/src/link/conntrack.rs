@@ -6,8 +6,8 @@ use std::path::Path;
 
 /// A bound for all network namespaces, of which each has a table of its own; 0: there is none.
 const BOUND: &str = "/proc/sys/net/netfilter/nf_conntrack_max";
-/// What may have left a full table until somebody looks, of its bound.
-const LEFT: u64 = 100;
+/// Of a full table one entry in so many may have left until somebody looks.
+const LEFT_ONE_IN: u64 = 100;
 
 /// Whether the table is full of the namespace in which this process is.
 pub(super) fn is_full(pid: i32) -> bool {
@@ -25,7 +25,7 @@ fn is_at_bound(table: &str, bound: &str) -> bool {
     let bound = bound.trim().parse().ok().filter(|bound: &u64| *bound > 0);
     entries
         .zip(bound)
-        .is_some_and(|(entries, bound)| entries >= bound - bound / LEFT)
+        .is_some_and(|(entries, bound)| entries >= bound - bound / LEFT_ONE_IN)
 }
 
 #[cfg(test)]

@@ -44,13 +44,9 @@ class Redis:
 
 class Sql:
     def ask(self, query):
-        self.value(query, rows=False)
-
-    def value(self, query, rows=True):
-        """Of the last column."""
-        with self.connection.cursor() as cursor:
-            cursor.execute(query)
-            return int(cursor.fetchone()[-1]) if rows else None
+        cursor = self.connection.cursor()
+        cursor.execute(query)
+        return cursor
 
     def good(self):
         self.ask("SELECT 1")
@@ -66,7 +62,7 @@ class Sql:
         finally:
             for connection in more:
                 connection.close()
-            while self.value(self.open_connections) > 1:
+            while int(self.ask(self.open_connections).fetchone()[-1]) > 1:
                 time.sleep(0.01)
 
 
