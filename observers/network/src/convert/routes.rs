@@ -122,6 +122,7 @@ mod tests {
         );
         assert_eq!(of("GET / HTTP/1.1\r\n"), "GET /");
         assert_eq!(of("GET /orders HTTP/1.1\r\n"), "GET /orders");
+        assert_eq!(of("GET /orders?token=secret HTTP/1.1\r\n"), "GET /orders");
         let long = format!("GET /{} HTTP/1.1\r\n", "x".repeat(100));
         assert_eq!(of(&long), format!("GET /{}\u{2026}", "x".repeat(59)));
         assert_eq!(route(&request("")), None);
