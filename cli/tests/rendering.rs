@@ -16,6 +16,7 @@ fn an_incident_reads_from_its_root_to_its_symptoms() {
         "Rejected: network loss (0 retransmits)",
         "Opened 0.4 s after the first symptom · 0 events lost",
         "caused by step 1: nobody listens (90 %, rule r)",
+        "seen in trace 4bf92f3577b34da6a3ce929d0e0e4736 (span 00f067aa0ba902b7)",
     ] {
         let at = rest
             .find(part)

@@ -95,6 +95,7 @@ static __always_inline struct tapio_connection *new_connection(struct sock *sk, 
 	at->since_ns = bpf_ktime_get_ns();
 	at->key.outcome = 0;
 	at->open = 0;
+	at->error = 0;
 	return at;
 }
 

@@ -46,10 +46,10 @@ static __always_inline void fill_owner(struct tapio_task *out, struct sock *sk, 
 /* Whether a request says of itself that it tests a server. */
 static __always_inline bool says_it_checks(const struct payload *request);
 
-/* What a request asks for, and that exchanges fail, in which case that is read. */
-static __always_inline __u32 route_of(const struct payload *request, __u64 now);
+/* What a request asks for and which trace it belongs to, and that exchanges fail, in which case that is read. */
+static __always_inline void see_request(struct tapio_conversation *at, struct sock *sk, const struct payload *request);
 static __always_inline void see_failure(__u64 now);
-static __always_inline void fill_request(struct tapio_route *out, __u32 route);
+static __always_inline void fill_request(struct tapio_http_error *out, struct sock *sk, __u32 route, __u64 begun_ns);
 
 /* Whether the current task closes its files because it dies. */
 static __always_inline bool is_exiting(void);
@@ -151,7 +151,7 @@ static __always_inline void begin(struct tapio_conversation *at, struct sock *sk
 		at->key.health_check = at->by_checker || says_it_checks(request);
 	at->head_open = is_first && !at->key.health_check && request->length < MOST_PARTS * PART_BYTES;
 	wait_from_now(at, sk, direct);
-	at->key.route = route_of(request, at->since_ns);
+	see_request(at, sk, request);
 	see_wait(at, is_recent());
 }
 
@@ -213,7 +213,7 @@ static __always_inline bool first_of_window(struct tapio_sum_key *key)
 	return true;
 }
 
-static __always_inline void report_error(struct tapio_conversation *at, struct sock *sk, __u64 latency,
+static __always_inline void report_error(struct tapio_conversation *at, struct sock *sk, __u64 begun_ns, __u64 latency,
 					 const bool is_current, const bool direct)
 {
 	struct tapio_http_error *record = reserve(TAPIO_HTTP_ERROR, sizeof(*record));
@@ -233,14 +233,14 @@ static __always_inline void report_error(struct tapio_conversation *at, struct s
 	record->latency_ns = latency;
 	if (key->outcome != NO_RESPONSE)
 		__builtin_memcpy(record->code, at->code, sizeof(record->code));
-	fill_request(&record->request, key->route);
+	fill_request(record, sk, key->route, begun_ns);
 	submit(record, true);
 }
 
 static __always_inline void end(struct tapio_conversation *at, struct sock *sk, __u32 status, __u64 now,
 				const bool is_current, const bool direct)
 {
-	__u64 latency = since(at->since_ns, now);
+	__u64 begun_ns = at->since_ns, latency = since(begun_ns, now);
 	bool is_error = status >= 500 || status == NO_RESPONSE;
 
 	rest(at, is_recent());
@@ -248,7 +248,7 @@ static __always_inline void end(struct tapio_conversation *at, struct sock *sk, 
 	if (is_error && !at->key.health_check) {
 		see_failure(now);
 		if (first_of_window(&at->key))
-			report_error(at, sk, latency, is_current, direct);
+			report_error(at, sk, begun_ns, latency, is_current, direct);
 	}
 	count_exchange(&at->key, latency);
 }

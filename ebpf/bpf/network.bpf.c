@@ -5,8 +5,8 @@
 
 DESCRIBE(tapio_connect_failed);
 
-/* Nobody waits for an answer less than this: who closes earlier has a reason of his own, such as an ICMP error that he
- * has read and the socket no longer shows, or another connection that was faster. */
+/* Nobody waits for an answer less than this: who closes earlier has a reason of his own, such as another connection
+ * that was faster. */
 #define LEAST_PATIENCE_NS 10000000ULL
 
 /* Whose counters an accepted socket's are. It inherits them from the one that listens, without a look-up or a copy of
@@ -101,13 +101,15 @@ static __always_inline void report_failure(struct sock *sk, struct tapio_connect
 
 /* No error and no segment sent: no local port was free. No error otherwise: the owner closed the socket before an
  * answer came. The port itself does not tell, it is given back before the state changes. */
-static __always_inline __u32 error_of(struct sock *sk, __u64 waited, const bool direct)
+static __always_inline __u32 error_of(struct sock *sk, struct tapio_connection *at, __u64 waited, const bool direct)
 {
 	struct tcp_sock *tcp = tcp_of(sk, direct);
 	int error = GET(direct, sk, sk_err);
 
 	if (!error)
 		error = GET(direct, sk, sk_err_soft); /* what ICMP said while the owner held the socket */
+	if (!error)
+		error = at->error;
 	if (error)
 		return error;
 	if (tcp && !GET(direct, tcp, segs_out))
@@ -193,7 +195,7 @@ static __always_inline void on_failed(struct sock *sk, struct tapio_connection *
 	__u64 now = bpf_ktime_get_ns();
 	__u64 waited = now - at->since_ns;
 
-	at->key.outcome = error_of(sk, waited, direct);
+	at->key.outcome = error_of(sk, at, waited, direct);
 	count_attempt(&at->key, waited, recent);
 	if (first_of_second(&at->key, now))
 		report_failure(sk, at, waited, direct);
@@ -215,7 +217,25 @@ static __always_inline __u32 newly_sent(struct sock *sk, struct tcp_sock *tcp, c
 	return sent - before;
 }
 
-static __always_inline void on_closed(struct sock *sk, struct tapio_sum_key *key, const bool direct, const bool recent)
+/* Counts a connection that its owner had not closed and that ended at once. Who loses one that he has closed does not
+ * notice. */
+static __always_inline void count_broken(struct tapio_edge *edge, struct sock *sk, int from, const bool direct)
+{
+	int error;
+
+	if (from != TCP_ESTABLISHED && from != TCP_CLOSE_WAIT)
+		return;
+	error = GET(direct, sk, sk_err);
+	if (error == ECONNRESET || error == EPIPE)
+		__sync_fetch_and_add(&edge->reset, 1);
+	else if (error && error != ECONNABORTED)
+		__sync_fetch_and_add(&edge->unacknowledged, 1);
+	else
+		__sync_fetch_and_add(&edge->aborted, 1);
+}
+
+static __always_inline void on_closed(struct sock *sk, struct tapio_sum_key *key, int from, const bool direct,
+				      const bool recent)
 {
 	struct tcp_sock *tcp = tcp_of(sk, direct);
 	struct tapio_edge *edge = edge_of(key, recent);
@@ -223,12 +243,13 @@ static __always_inline void on_closed(struct sock *sk, struct tapio_sum_key *key
 	if (!edge || !tcp)
 		return;
 	__sync_fetch_and_add(&edge->closed, 1);
+	count_broken(edge, sk, from, direct);
 	__sync_fetch_and_add(&edge->bytes_sent, GET(direct, tcp, bytes_sent) - GET(direct, tcp, bytes_retrans));
 	__sync_fetch_and_add(&edge->bytes_received, GET(direct, tcp, bytes_received));
 	__sync_fetch_and_add(&edge->segments, newly_sent(sk, tcp, true, direct));
 }
 
-static __always_inline void on_left(struct sock *sk, int to, const bool direct, const bool recent)
+static __always_inline void on_left(struct sock *sk, int from, int to, const bool direct, const bool recent)
 {
 	struct places *places = places_of(sk);
 	int way = places ? way_to(places, sk) : WAYS;
@@ -240,7 +261,7 @@ static __always_inline void on_left(struct sock *sk, int to, const bool direct, 
 	if (to == TCP_ESTABLISHED)
 		return on_connected(sk, at, direct, recent);
 	if (at->open)
-		on_closed(sk, &at->key, direct, recent);
+		on_closed(sk, &at->key, from, direct, recent);
 	else
 		on_failed(sk, at, direct, recent);
 	hand_over(&places->owners[way], TAPIO_FREE, recent);
@@ -252,13 +273,13 @@ static __always_inline bool is_inherited(struct tapio_sum_key *key)
 	return key && key->role == TAPIO_SERVER;
 }
 
-static __always_inline void on_end(struct sock *sk, const bool direct, const bool recent)
+static __always_inline void on_end(struct sock *sk, int from, const bool direct, const bool recent)
 {
 	struct tapio_sum_key *key = recent ? bpf_sk_storage_get(&inherited, sk, 0, 0) : 0;
 
 	if (!is_inherited(key))
-		return on_left(sk, TCP_CLOSE, direct, recent);
-	on_closed(sk, key, direct, recent);
+		return on_left(sk, from, TCP_CLOSE, direct, recent);
+	on_closed(sk, key, from, direct, recent);
 	key->role = 0;
 }
 
@@ -281,9 +302,9 @@ static __always_inline int state(struct sock *sk, int from, int to, const bool d
 	else if (from == TCP_SYN_RECV && to == TCP_ESTABLISHED)
 		on_accepted(sk, direct, recent);
 	else if (to == TCP_ESTABLISHED)
-		on_left(sk, to, direct, recent);
+		on_left(sk, from, to, direct, recent);
 	else
-		on_end(sk, direct, recent);
+		on_end(sk, from, direct, recent);
 	return 0;
 }
 
@@ -362,4 +383,48 @@ SEC("raw_tp/tcp_retransmit_skb")
 int BPF_PROG(retransmit_raw, struct sock *sk)
 {
 	return retransmit(sk, false, false);
+}
+
+enum { ORIGIN_ICMP = 2, ORIGIN_ICMP6 = 3 }; /* SO_EE_ORIGIN_* */
+
+/* What ICMP has just said of a socket, an errno; 0: nothing. */
+static __always_inline __u32 said_by_icmp(struct sock *sk)
+{
+	struct sk_buff *packet = BPF_CORE_READ(sk, sk_error_queue.prev);
+	struct sock_exterr_skb *said;
+	__u8 origin;
+
+	if (!BPF_CORE_READ(sk, sk_error_queue.qlen))
+		return 0;
+	said = (void *)packet + bpf_core_field_offset(packet->cb);
+	origin = BPF_CORE_READ(said, ee.ee_origin);
+	return origin == ORIGIN_ICMP || origin == ORIGIN_ICMP6 ? BPF_CORE_READ(said, ee.ee_errno) : 0;
+}
+
+/* What is said of an attempt while its owner holds the socket does not end it (6.0 and newer queue it for him), and
+ * once he has asked for it the socket does not show it any more. */
+static __always_inline int error_report(struct sock *sk, const bool direct)
+{
+	struct places *places;
+	int way;
+
+	if (!is_tcp(sk, direct) || GET(direct, sk, __sk_common.skc_state) != TCP_SYN_SENT)
+		return 0;
+	places = places_of(sk);
+	way = places ? way_to(places, sk) : WAYS;
+	if (way != WAYS)
+		places->connections[way & (WAYS - 1)].error = said_by_icmp(sk);
+	return 0;
+}
+
+SEC("tp_btf/inet_sk_error_report")
+int BPF_PROG(error_report_btf, struct sock *sk)
+{
+	return error_report(sk, true);
+}
+
+SEC("raw_tp/inet_sk_error_report")
+int BPF_PROG(error_report_raw, struct sock *sk)
+{
+	return error_report(sk, false);
 }

@@ -42,8 +42,12 @@ struct tapio_edge {
 	__u64 bytes_received;
 	__u64 retransmits; /* segments sent again on established connections */
 	__u64 segments;    /* segments sent by those that closed, and by those that sent some again */
+	/* of those that closed, before their owner had: */
+	__u64 reset;          /* the peer sent a reset */
+	__u64 aborted;        /* the owner did, who left something unread or did not want to wait */
+	__u64 unacknowledged; /* the peer acknowledged nothing any more */
 };
-_Static_assert(sizeof(struct tapio_edge) == 56, "tapio_edge");
+_Static_assert(sizeof(struct tapio_edge) == 80, "tapio_edge");
 
 struct tapio_edge_row {
 	struct tapio_row row;
@@ -55,7 +59,8 @@ struct tapio_connection {
 	struct tapio_sum_key key;
 	struct tapio_task task;
 	__u64 since_ns; /* CLOCK_MONOTONIC */
-	__u64 open;
+	__u32 open;
+	__u32 error; /* what ICMP has said of it while it was tried */
 };
 
 struct tapio_listener_key {

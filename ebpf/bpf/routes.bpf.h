@@ -85,14 +85,12 @@ static int read_byte(__u32 index, struct reading *at)
 	return 0;
 }
 
-static __always_inline __u32 route_of(const struct payload *request, __u64 now)
+static __always_inline __u32 route_of(const struct payload *request)
 {
 	__u64 size = request->length < TAPIO_ROUTE ? request->length : TAPIO_ROUTE;
 	struct reading at = {.hash = hash_seed};
 	__u32 route;
 
-	if (!has_failed_lately(now))
-		return 0;
 	asm volatile("" : "+r"(size));
 	if (!size || size > TAPIO_ROUTE || !read_part(request, 0, at.request.line, size))
 		return 0;
@@ -104,7 +102,7 @@ static __always_inline __u32 route_of(const struct payload *request, __u64 now)
 	return route;
 }
 
-static __always_inline void fill_request(struct tapio_route *out, __u32 route)
+static __always_inline void fill_route(struct tapio_route *out, __u32 route)
 {
 	struct tapio_route *known = route ? bpf_map_lookup_elem(&routes, &route) : 0;
 

@@ -26,7 +26,7 @@ enum {
 	TCP_CLOSING = 11,
 };
 
-enum { EADDRNOTAVAIL = 99, ECONNABORTED = 103, ECANCELED = 125 };
+enum { EPIPE = 32, EADDRNOTAVAIL = 99, ECONNABORTED = 103, ECONNRESET = 104, ECANCELED = 125 };
 
 static __always_inline bool is_tcp(struct sock *sk, const bool direct)
 {

@@ -15,6 +15,22 @@ static __always_inline bool is_recent(void)
 }
 
 #include "routes.bpf.h"
+#include "trace_context.bpf.h"
+
+static __always_inline void see_request(struct tapio_conversation *at, struct sock *sk, const struct payload *request)
+{
+	at->key.route = 0;
+	if (!has_failed_lately(at->since_ns))
+		return;
+	at->key.route = route_of(request);
+	see_trace(sk, request, at->since_ns);
+}
+
+static __always_inline void fill_request(struct tapio_http_error *out, struct sock *sk, __u32 route, __u64 begun_ns)
+{
+	fill_route(&out->request, route);
+	fill_trace(out->trace_parent, sk, begun_ns);
+}
 
 #define PF_IO_WORKER 0x00000010
 #define PF_KTHREAD 0x00200000

@@ -26,6 +26,9 @@ struct tapio_route {
 	__u8 line[TAPIO_ROUTE];
 };
 
+/* "00-", a trace's id, "-", a span's, "-" and flags: 55 bytes; the last is what follows them. */
+#define TAPIO_TRACE_PARENT 56
+
 #define TAPIO_HTTP_ERROR 3
 
 /* An exchange of any protocol that failed. */
@@ -43,8 +46,9 @@ struct tapio_http_error {
 	__u64 latency_ns;
 	__u8 code[TAPIO_CODE];      /* of a database's error: the first word of Redis, SQLSTATE, MySQL's number */
 	struct tapio_route request; /* zeros where it was not read */
+	__u8 trace_parent[TAPIO_TRACE_PARENT];
 };
-_Static_assert(sizeof(struct tapio_http_error) == 200, "tapio_http_error");
+_Static_assert(sizeof(struct tapio_http_error) == 256, "tapio_http_error");
 
 #define TAPIO_TLS 13
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /* HTTP from packets, where no program may read a process's memory: a packet's bytes can be had without probing, and who
  * owns its socket is learnt where that sends. Runs for every packet, so it is the last way; each is let through. */
-#include "http.bpf.h"
+#include "requests_unread.bpf.h"
 
 #define PASS 1
 
@@ -36,19 +36,6 @@ static __always_inline __u64 moved_at(struct tcp_sock *tcp, const bool direct)
 static __always_inline bool is_recent(void)
 {
 	return false;
-}
-
-static __always_inline __u32 route_of(const struct payload *request, __u64 now)
-{
-	return 0;
-}
-
-static __always_inline void see_failure(__u64 now)
-{
-}
-
-static __always_inline void fill_request(struct tapio_route *out, __u32 route)
-{
 }
 
 static __always_inline struct sender *sender_of(struct sock *sk)

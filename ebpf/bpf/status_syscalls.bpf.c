@@ -2,6 +2,7 @@
 /* HTTP from the syscall tracepoints, for kernels before 6.3: the file descriptor is followed to its TCP socket, so that
  * connections older than the observer count too; anything else is left at its inode's type. */
 #include "payload.bpf.h"
+#include "requests_unread.bpf.h"
 
 /* At a system call's entry they have not moved yet. */
 static __always_inline __u64 moved_at(struct tcp_sock *tcp, const bool direct)
@@ -12,19 +13,6 @@ static __always_inline __u64 moved_at(struct tcp_sock *tcp, const bool direct)
 static __always_inline bool is_recent(void)
 {
 	return false;
-}
-
-static __always_inline __u32 route_of(const struct payload *request, __u64 now)
-{
-	return 0;
-}
-
-static __always_inline void see_failure(__u64 now)
-{
-}
-
-static __always_inline void fill_request(struct tapio_route *out, __u32 route)
-{
 }
 
 #define S_IFMT 0170000

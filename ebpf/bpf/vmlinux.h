@@ -204,8 +204,14 @@ struct sock_common {
 	struct in6_addr skc_v6_rcv_saddr;
 };
 
+struct sk_buff_head {
+	struct sk_buff *prev;
+	u32 qlen;
+};
+
 struct sock {
 	struct sock_common __sk_common;
+	struct sk_buff_head sk_error_queue;
 	int sk_err;
 	int sk_err_soft;
 	u16 sk_protocol;
@@ -238,9 +244,19 @@ struct net_device {
 	possible_net_t nd_net;
 };
 
+struct sock_extended_err {
+	u32 ee_errno;
+	u8 ee_origin;
+};
+
+struct sock_exterr_skb {
+	struct sock_extended_err ee;
+};
+
 struct sk_buff {
 	struct net_device *dev;
 	struct sock *sk;
+	char cb[48];
 	u16 network_header;
 	unsigned char *head;
 };

@@ -141,6 +141,13 @@ const NETWORK: &[Variant] = &[Variant {
                 (RawTp, "retransmit_raw"),
             ],
         ),
+        Hook {
+            observer: "network",
+            name: "inet_sk_error_report",
+            minimum: (5, 14),
+            need: Optional,
+            rungs: &[(TpBtf, "error_report_btf"), (RawTp, "error_report_raw")],
+        },
     ],
 }];
 

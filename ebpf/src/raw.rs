@@ -23,7 +23,7 @@ pub use layout::{Error, Field, Head, Layout, Task};
 pub use link::{DropKey, DropReason, Drops};
 pub use network::{ConnectFailed, Edge, Listen, Listener};
 pub use process::{Exec, Exit, Signal};
-pub use status::{CODE_BYTES, Http, HttpError, NO_RESPONSE, Protocol, Route, SLOTS, Tls};
+pub use status::{CODE_BYTES, Http, HttpError, NO_RESPONSE, Protocol, Route, SLOTS, TRACE_PARENT_BYTES, Tls};
 pub use sums::{Clock, Role, SumKey};
 
 /// Kinds there is room for among the loss counters: `TAPIO_KINDS`.

@@ -10,6 +10,7 @@ use crate::entity::Entity;
 use crate::event::node::{Capability, Loss};
 use crate::id::EventId;
 use crate::severity::Severity;
+use crate::trace_context::TraceContext;
 
 /// A condition that held on one entity (or one edge) from `start_ns` to `last_ns`; a change is a point.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -56,6 +57,9 @@ pub struct Episode {
     pub facts: BTreeMap<String, Fact>,
     /// The first events, as proof.
     pub evidence: Vec<EventId>,
+    /// Traces of its users' own in which it can be seen; the first few.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub exemplars: Vec<TraceContext>,
 }
 
 /// A value in an episode's facts.

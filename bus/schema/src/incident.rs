@@ -10,6 +10,7 @@ use crate::episode::Fact;
 use crate::id::EventId;
 use crate::severity::Severity;
 use crate::timestamp::Timestamp;
+use crate::trace_context::TraceContext;
 
 /// One revision of an incident.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -139,6 +140,9 @@ pub struct Step {
     pub facts: BTreeMap<String, Fact>,
     /// Ids of the events it rests on.
     pub evidence: Vec<EventId>,
+    /// Traces of its users' own in which it can be seen; the first few.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exemplars: Vec<TraceContext>,
 }
 
 /// Why one step is held to be the cause of another.

@@ -17,6 +17,7 @@ pub mod samples;
 pub mod severity;
 pub mod timestamp;
 pub mod topology;
+pub mod trace_context;
 
 pub use batch::{Batch, Header};
 pub use entity::Entity;
@@ -27,6 +28,7 @@ pub use incident::Incident;
 pub use severity::Severity;
 pub use timestamp::Timestamp;
 pub use topology::Relations;
+pub use trace_context::TraceContext;
 
 /// Version of every MessagePack envelope.
 ///

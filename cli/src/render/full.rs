@@ -67,6 +67,13 @@ fn about(incident: &Incident, number: usize, step: &Step) -> String {
             cause.rule
         );
     }
+    for exemplar in &step.exemplars {
+        let _ = writeln!(
+            text,
+            "     seen in trace {} (span {})",
+            exemplar.trace_id, exemplar.span_id
+        );
+    }
     let evidence: Vec<_> = step.evidence.iter().map(ToString::to_string).collect();
     let _ = write!(text, "     evidence {}", styled(FAINT, evidence.join(" ")));
     text

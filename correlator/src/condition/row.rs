@@ -144,6 +144,9 @@ pub struct Ratio {
     /// It comes in bursts: a healthy second does not end it.
     #[serde(default)]
     pub bursts: bool,
+    /// Some do so by design: what is seen first is taken as normal.
+    #[serde(default)]
+    pub may_be_normal: bool,
     /// After this long without it, it has ended; unless it comes in bursts, a healthy second ends it at once.
     pub quiet_seconds: f64,
 }

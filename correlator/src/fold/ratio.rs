@@ -282,6 +282,7 @@ fn sighting(
         is_starting: None,
         facts,
         evidence: outcome.evidence,
+        exemplar: None,
     })
 }
 

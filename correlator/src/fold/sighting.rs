@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bus_schema::episode::Fact;
 use bus_schema::event::Event;
-use bus_schema::{Entity, EventId, Severity};
+use bus_schema::{Entity, EventId, Severity, TraceContext};
 
 use crate::condition::row::{End, Traits};
 use crate::condition::{Condition, Reading, Row};
@@ -31,6 +31,8 @@ pub(super) struct Sighting {
     pub(super) is_starting: Option<bool>,
     pub(super) facts: Facts,
     pub(super) evidence: Option<EventId>,
+    /// A trace of the users' own in which it can be seen.
+    pub(super) exemplar: Option<TraceContext>,
 }
 
 /// Fact of what ends a listener: how many other instances of the service go on listening.
@@ -70,6 +72,7 @@ impl Sighting {
             is_starting: None,
             facts: reading.facts,
             evidence: Some(event.id),
+            exemplar: event.body.trace().cloned(),
         })
     }
 }

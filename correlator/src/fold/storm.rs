@@ -277,6 +277,7 @@ impl Storm {
             is_starting: None,
             facts,
             evidence: second.evidence,
+            exemplar: None,
         })
     }
 }

@@ -1,6 +1,7 @@
 //! Stories as events, replayed through both steps: what must be found, and what must not.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod broken;
 mod calls;
 mod controls;
 mod fragments;

@@ -66,6 +66,12 @@ mirror! {
         retransmits: u64,
         /// Segments sent by connections that closed, and by those that sent some again, none twice.
         segments: u64,
+        /// Of those that closed, whose peer sent a reset before their owner had closed them.
+        reset: u64,
+        /// Whose owner sent one: something was unread, or it did not want to wait.
+        aborted: u64,
+        /// Whose peer acknowledged nothing any more.
+        unacknowledged: u64,
     }
 }
 

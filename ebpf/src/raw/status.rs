@@ -12,6 +12,9 @@ pub const SLOTS: usize = 24;
 /// Status of an exchange that ended without a response.
 pub const NO_RESPONSE: u32 = 0;
 
+/// Bytes of a header traceparent that are kept.
+pub const TRACE_PARENT_BYTES: usize = 56;
+
 /// Bytes of what a database calls an error.
 pub const CODE_BYTES: usize = 16;
 
@@ -68,6 +71,8 @@ mirror! {
         code: [u8; CODE_BYTES],
         /// What was asked for; zeros where it was not read.
         request: Route,
+        /// The header traceparent, and one byte more; zeros where there was none, or it was not read.
+        trace_parent: [u8; TRACE_PARENT_BYTES],
     }
 }
 

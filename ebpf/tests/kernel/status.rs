@@ -97,6 +97,51 @@ fn a_500_is_reported_and_counted_on_both_sides_and_a_200_only_counted() {
     }
 }
 
+/// What the client's end tells of the trace of a request that fails, which is repeated until that is told: the same failure is
+/// told once in a tenth of a second.
+fn trace_told(loaded: &mut Loaded, head: &str) -> [u8; 56] {
+    let (client, server, port) = connection();
+    let is_told = |error: &HttpError| error.role == Role::Client as u32;
+    let told = records_until(loaded, |records| {
+        (&client).write_all(head.as_bytes()).unwrap();
+        (&server).read_exact(&mut vec![0; head.len()]).unwrap();
+        (&server).write_all(FAILED).unwrap();
+        (&client).read_exact(&mut [0; FAILED.len()]).unwrap();
+        errors_at(records, port).iter().any(is_told)
+    });
+    errors_at(&told, port)
+        .into_iter()
+        .find(is_told)
+        .unwrap()
+        .trace_parent
+}
+
+const FAILED: &[u8] = b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n";
+
+#[test]
+#[ignore = "needs CAP_BPF"]
+fn the_trace_of_a_failed_request_is_told_wherever_its_header_stands() {
+    const VALUE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let mut loaded = attached(Family::Status);
+    if !loaded.follows_http2() {
+        return println!("SKIP: what requests say of themselves is read from Linux 6.3 on");
+    }
+    let head = |headers: &str| format!("GET / HTTP/1.1\r\n{headers}Host: a\r\n\r\n");
+    // requests are read from the first failure on
+    trace_told(&mut loaded, &head(""));
+    for padding in [0, 1, 2, 3, 4, 5, 6, 7, 8, 60, 900] {
+        let before = format!("X: {}\r\n", "y".repeat(padding));
+        for name in ["traceparent", "Traceparent"] {
+            let told = trace_told(&mut loaded, &head(&format!("{before}{name}: {VALUE}\r\n")));
+            assert_eq!(&told[..55], VALUE.as_bytes(), "{padding} {name}");
+        }
+        let other = trace_told(&mut loaded, &head(&format!("{before}tracestate: {VALUE}\r\n")));
+        assert_eq!(other, [0; 56], "{padding}");
+    }
+    let far = format!("X: {}\r\ntraceparent: {VALUE}\r\n", "y".repeat(2000));
+    assert_eq!(trace_told(&mut loaded, &head(&far)), [0; 56]);
+}
+
 #[test]
 #[ignore = "needs CAP_BPF"]
 fn bytes_that_are_not_http_are_nothing() {

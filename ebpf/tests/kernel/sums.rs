@@ -196,3 +196,73 @@ fn both_ends_of_a_connection_are_counted_with_their_bytes() {
         );
     }
 }
+
+/// Ends a connection in some way, and gives what the two ends have counted of those that broke: reset, aborted, given up.
+fn broken(end: impl FnOnce(TcpStream, TcpStream)) -> [[u64; 3]; 2] {
+    let mut loaded = attached(Family::Network);
+    let listener = TcpListener::bind((LOCALHOST, 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let client = TcpStream::connect((LOCALHOST, port)).unwrap();
+    let (server, _) = listener.accept().unwrap();
+    end(client, server);
+    let more = |loaded: &mut ebpf::Loaded| {
+        let drained = loaded.drain_edges(None).into_iter();
+        drained.filter(edges_of(port)).collect::<Vec<_>>()
+    };
+    let closed = |entries: &[(SumKey, Edge)]| entries.iter().map(|(_, edge)| edge.closed).sum::<u64>() == 2;
+    let entries = collect_until(&mut loaded, more, closed);
+    [Role::Client, Role::Server].map(|role| {
+        let of = entries.iter().filter(|(key, _)| key.role == role as u16);
+        of.fold([0; 3], |[reset, aborted, given_up], (_, edge)| {
+            [
+                reset + edge.reset,
+                aborted + edge.aborted,
+                given_up + edge.unacknowledged,
+            ]
+        })
+    })
+}
+
+/// Has the socket send a reset when it is closed.
+fn without_patience(stream: &TcpStream) {
+    rustix::net::sockopt::set_socket_linger(stream, Some(Duration::ZERO)).unwrap();
+}
+
+#[test]
+#[ignore = "needs CAP_BPF"]
+fn who_broke_a_connection_is_told_at_both_ends_and_who_closes_it_breaks_none() {
+    let (reset, aborted, whole) = ([1, 0, 0], [0, 1, 0], [0; 3]);
+    let unread = broken(|mut client, server| {
+        client.write_all(b"request").unwrap();
+        server.peek(&mut [0]).unwrap();
+        drop(server);
+        client.read(&mut [0]).unwrap_err();
+    });
+    assert_eq!(unread, [reset, aborted], "the server left something unread");
+    let impatient = broken(|client, mut server| {
+        without_patience(&client);
+        drop(client);
+        server.read(&mut [0]).unwrap_err();
+    });
+    assert_eq!(impatient, [aborted, reset]);
+    let written_to_nobody = broken(|mut client, server| {
+        drop(server);
+        assert_eq!(client.read(&mut [0]).unwrap(), 0);
+        client.write_all(b"request").unwrap();
+        while client.write_all(b"and more").is_ok() {}
+    });
+    assert_eq!(
+        written_to_nobody,
+        [reset, whole],
+        "the server had closed it before"
+    );
+    let by_server = broken(|mut client, server| {
+        drop(server);
+        assert_eq!(client.read(&mut [0]).unwrap(), 0);
+    });
+    let by_client = broken(|client, mut server| {
+        drop(client);
+        assert_eq!(server.read(&mut [0]).unwrap(), 0);
+    });
+    assert_eq!([by_server, by_client], [[whole; 2]; 2]);
+}

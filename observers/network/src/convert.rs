@@ -10,7 +10,7 @@ use bus_schema::event::Body;
 use bus_schema::event::network::{ConnectFailed, ConnectFailure, EdgeStats, Listening, Role};
 use bus_schema::event::status::{DatabaseError, DatabaseSystem, HttpError, HttpStats, QueryStats};
 use bus_schema::histogram::Log2;
-use bus_schema::{Entity, Severity};
+use bus_schema::{Entity, Severity, TraceContext};
 use ebpf::raw::{self, NO_RESPONSE, Protocol};
 use observer_base::kernel::WINDOW_NS;
 use observer_base::task::subject;
@@ -154,6 +154,9 @@ fn add(stats: &mut EdgeStats, errno: u32, counters: &raw::Edge) {
     stats.bytes_received += counters.bytes_received;
     stats.retransmits += counters.retransmits;
     stats.segments += counters.segments;
+    stats.reset += counters.reset;
+    stats.aborted += counters.aborted;
+    stats.unacknowledged += counters.unacknowledged;
     let outcome = if errno == 0 {
         &mut stats.established
     } else {
@@ -210,6 +213,7 @@ pub fn http_error(record: &raw::HttpError, context: &Context) -> Draft {
         latency_ns: record.latency_ns,
         database: database_error(record),
         route: routes::route(&record.request).unwrap_or_default(),
+        trace: TraceContext::of_header(&record.trace_parent),
         ..HttpError::default()
     });
     let peer_port = if role == Role::Server { 0 } else { record.peer_port };

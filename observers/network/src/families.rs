@@ -161,6 +161,9 @@ mod tests {
             bytes_received: 0,
             retransmits: 0,
             segments: 0,
+            reset: 0,
+            aborted: 0,
+            unacknowledged: 0,
         };
         (key, edge)
     }

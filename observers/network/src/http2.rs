@@ -11,6 +11,7 @@ mod totals;
 
 use std::collections::HashMap;
 
+use bus_schema::TraceContext;
 use bus_schema::event::status::GrpcStatus;
 use ebpf::raw::{self, Http2Begin, Http2End, Http2Frame, Http2How};
 use observer_base::kernel::WINDOW_NS;
@@ -42,6 +43,8 @@ pub struct Failed {
     pub method: String,
     /// From the request to the beginning of its response, or to the end of the wait for it, ns.
     pub latency_ns: u64,
+    /// The trace that its request says it belongs to.
+    pub trace: Option<TraceContext>,
 }
 
 /// What is not in the events, since it was asked last.
@@ -236,6 +239,7 @@ impl Http2 {
             grpc: exchange.grpc,
             method: exchange.method,
             latency_ns: exchange.latency_ns,
+            trace: exchange.trace,
         })
     }
 

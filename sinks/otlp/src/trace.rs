@@ -7,8 +7,10 @@ use std::time::{Duration, SystemTime};
 use bus_schema::episode::Fact;
 use bus_schema::event::status::GrpcStatus;
 use bus_schema::incident::{Role, Step};
-use bus_schema::{EventId, Incident, Timestamp};
-use opentelemetry::trace::{Event, Link, SpanContext, SpanId, SpanKind, Status, TraceFlags, TraceState};
+use bus_schema::{EventId, Incident, Timestamp, TraceContext};
+use opentelemetry::trace::{
+    Event, Link, SpanContext, SpanId, SpanKind, Status, TraceFlags, TraceId, TraceState,
+};
 use opentelemetry::{Array, InstrumentationScope, KeyValue, StringValue, Value};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
@@ -97,6 +99,7 @@ fn span(incident: &Incident, step: &Step, ends: &BTreeMap<EventId, SystemTime>) 
     events.events = evidence(step);
     let mut links = SpanLinks::default();
     links.links = further_causes(incident, step);
+    links.links.extend(step.exemplars.iter().filter_map(exemplar));
     SpanData {
         span_context: context(incident, incident.revision, step.id),
         parent_span_id: parent(step).map_or(SpanId::INVALID, |parent| span_id(parent, incident.revision)),
@@ -141,6 +144,20 @@ fn further_causes(incident: &Incident, step: &Step) -> Vec<Link> {
         Link::new(context(incident, incident.revision - 1, step.id), reason, 0)
     });
     further.chain(previous).collect()
+}
+
+/// A request of its users in which the step can be seen; `None` where its ids are none.
+fn exemplar(trace: &TraceContext) -> Option<Link> {
+    let (trace_id, span_id) = (&trace.trace_id, &trace.span_id);
+    let context = SpanContext::new(
+        TraceId::from_hex(trace_id).ok()?,
+        SpanId::from_hex(span_id).ok()?,
+        TraceFlags::SAMPLED,
+        true,
+        TraceState::NONE,
+    );
+    let reason = vec![KeyValue::new("tapio.incident.link", "exemplar")];
+    context.is_valid().then(|| Link::new(context, reason, 0))
 }
 
 fn evidence(step: &Step) -> Vec<Event> {

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use super::{Body, Kind};
 use crate::event::network::Role;
 use crate::histogram::Log2;
+use crate::trace_context::TraceContext;
 
 /// Reads one number of a body; 0 of a body of another kind.
 pub type Counter = fn(&Body) -> u64;
@@ -55,6 +56,8 @@ counters! {
         "failed_otherwise": |stats| stats.failed_otherwise,
         "segments": |stats| stats.segments,
         "retransmits": |stats| stats.retransmits,
+        "closed": |stats| stats.closed,
+        "broken": |stats| stats.reset + stats.unacknowledged,
     }
     DnsStats {
         "lookups": |stats| stats.lookups,
@@ -85,6 +88,14 @@ impl Body {
         u32::try_from(shortest)
             .ok()
             .map(|power| 2_u64.saturating_pow(power))
+    }
+
+    /// The trace of its users' own to which it belongs; `None` where it says of none.
+    pub fn trace(&self) -> Option<&TraceContext> {
+        let Self::HttpError(error) = self else {
+            return None;
+        };
+        error.trace.as_ref()
     }
 
     /// Which end of a call the subject is; `None` where the body speaks of no call.

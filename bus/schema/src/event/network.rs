@@ -88,6 +88,15 @@ pub struct EdgeStats {
     /// Segments that it sent on connections that were closed, or on which some were sent again; none is counted twice.
     #[serde(skip_serializing_if = "is_zero")]
     pub segments: u64,
+    /// Of the closed connections, those that the object ended by a reset before the subject had closed them.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub reset: u64,
+    /// Those that the subject ended by one: it left something unread, or did not want to wait for the object.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub aborted: u64,
+    /// Those that the kernel gave up, since the object acknowledged nothing any more.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub unacknowledged: u64,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]

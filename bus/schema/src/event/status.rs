@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::network::Role;
 use crate::histogram::Log2;
+use crate::trace_context::TraceContext;
 
 pub use database::{DatabaseError, DatabaseSystem};
 pub use grpc::GrpcStatus;
@@ -37,6 +38,9 @@ pub struct HttpError {
     /// The error of a database; `None` for any other exchange.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub database: Option<DatabaseError>,
+    /// The trace that the request says it belongs to; `None` where it says nothing, or that was not read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trace: Option<TraceContext>,
 }
 
 /// Exchanges between subject and object that ended within one window, by a response or without one: of HTTP, gRPC and databases.

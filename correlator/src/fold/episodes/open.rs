@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use bus_schema::episode::Episode;
-use bus_schema::{Entity, EventId, Severity};
+use bus_schema::{Entity, EventId, Severity, TraceContext};
 use serde::{Deserialize, Serialize};
 
 use super::super::evidence::SURPRISING_BITS;
@@ -20,6 +20,8 @@ const STARTED_NS: u64 = 10_000_000_000;
 const SUSTAINED_COUNT: u64 = 3;
 /// Proof is the first few events; more of the same proves no more.
 const MOST_EVIDENCE: usize = 8;
+/// Traces that an episode names.
+const MOST_EXEMPLARS: usize = 5;
 /// Pods and nodes that an episode names.
 const MOST_NAMED: usize = 32;
 /// Most places of one state: more than pods of one workload in any cluster.
@@ -145,6 +147,12 @@ impl Open {
         note(&mut episode.nodes, sighting.subject.node);
         if episode.evidence.len() < MOST_EVIDENCE {
             episode.evidence.extend(sighting.evidence);
+        }
+        if episode.exemplars.len() < MOST_EXEMPLARS {
+            let exemplar = sighting.exemplar;
+            let is_new = |trace: &TraceContext| !episode.exemplars.contains(trace);
+            let exemplar = exemplar.filter(is_new);
+            episode.exemplars.extend(exemplar);
         }
         self.dirty = true;
         self.is_starting = sighting.is_starting.unwrap_or(self.is_starting);

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use bus_schema::entity::Process;
-use bus_schema::{Entity, EventId, Severity};
+use bus_schema::{Entity, EventId, Severity, TraceContext};
 
 use super::super::sighting::Facts;
 use super::*;
@@ -35,6 +35,7 @@ fn refused(time_ms: u64) -> Sighting {
         is_starting: None,
         facts: Facts::default(),
         evidence: None,
+        exemplar: None,
     }
 }
 
@@ -65,6 +66,26 @@ fn told(failures_ms: &[u64], healthy_until: u64) -> Vec<(f64, f64, u64, Option<u
             (seconds(told.start_ns), seconds(told.last_ns), told.count, over)
         })
         .collect()
+}
+
+#[test]
+fn the_first_five_traces_in_which_it_can_be_seen_are_told_each_once() {
+    let trace = |number: u64| TraceContext {
+        trace_id: format!("{number:032x}"),
+        span_id: format!("{number:016x}"),
+    };
+    let mut episodes = Episodes::default();
+    for number in [1, 1, 2, 3, 4, 2, 5, 6] {
+        episodes.merge(Sighting {
+            exemplar: Some(trace(number)),
+            ..refused(number)
+        });
+    }
+    episodes.merge(refused(9));
+    let mut out = Vec::new();
+    episodes.publish_urgent(&mut out);
+    let told = &out.last().unwrap().exemplars;
+    assert_eq!(*told, [1, 2, 3, 4, 5].map(trace));
 }
 
 #[test]

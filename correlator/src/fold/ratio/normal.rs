@@ -82,6 +82,10 @@ impl Normal {
             if tally.total == 0 && failed == 0 {
                 continue;
             }
+            if way.may_be_normal && normal.is_none() {
+                *normal = Some(share(failed, tally.total));
+                continue;
+            }
             let before = *evidence;
             let surprise = evidence.add(failed, tally.total, baseline.max(FLOOR));
             let share = share(failed, tally.total);

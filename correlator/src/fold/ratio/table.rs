@@ -31,6 +31,8 @@ pub(super) struct Way {
     pub(super) severity_of_most: Severity,
     /// A healthy second does not end it.
     pub(super) bursts: bool,
+    /// What is seen first is taken as normal.
+    pub(super) may_be_normal: bool,
 }
 
 /// What counts as failed.
@@ -103,6 +105,7 @@ impl Table {
                 severity: row.severity,
                 severity_of_most: traffic.severity_of_most.unwrap_or(row.severity),
                 bursts: traffic.bursts,
+                may_be_normal: traffic.may_be_normal,
             });
         }
         Self(table.into_values().collect())
@@ -123,6 +126,7 @@ struct Traffic<'a> {
     failed: Failed,
     severity_of_most: Option<Severity>,
     bursts: bool,
+    may_be_normal: bool,
 }
 
 impl<'a> Traffic<'a> {
@@ -137,6 +141,7 @@ impl<'a> Traffic<'a> {
                 failed: Failed::Counted(fold.kind.counter(&fold.failed).ok()?),
                 severity_of_most: fold.severity_of_most,
                 bursts: fold.bursts,
+                may_be_normal: fold.may_be_normal,
             }),
             Fold::Distribution(fold) => {
                 let least_ns = nanoseconds(fold.least_seconds);
@@ -153,6 +158,7 @@ impl<'a> Traffic<'a> {
                     failed: Failed::High(high),
                     severity_of_most: fold.severity_of_most,
                     bursts: false,
+                    may_be_normal: false,
                 })
             }
             Fold::Point | Fold::Occurrences(_) | Fold::State(_) | Fold::Level(_) | Fold::Amplification(_) => {

@@ -150,6 +150,7 @@ impl Told {
             caused_by: self.caused_by(view, episode.id),
             facts: episode.facts.clone(),
             evidence: episode.evidence.clone(),
+            exemplars: episode.exemplars.clone(),
         }
     }
 

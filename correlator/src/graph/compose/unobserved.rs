@@ -131,6 +131,7 @@ impl Unobserved {
             caused_by: Vec::new(),
             facts: BTreeMap::new(),
             evidence: Vec::new(),
+            exemplars: Vec::new(),
         }
     }
 

@@ -19,6 +19,7 @@ pub fn http2_failed(failed: &Failed, context: &Context) -> Draft {
         latency_ns: failed.latency_ns,
         grpc: failed.grpc,
         method: failed.method.clone(),
+        trace: failed.trace.clone(),
         ..HttpError::default()
     });
     let peer_port = if role == Role::Server {

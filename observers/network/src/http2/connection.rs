@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use bus_schema::TraceContext;
 use bus_schema::event::status::GrpcStatus;
 use ebpf::raw::{Http2Begin, Http2Frame, Http2How, Role};
 
@@ -31,6 +32,7 @@ pub(super) struct Exchange {
     pub(super) method: String,
     pub(super) latency_ns: u64,
     pub(super) is_health_check: bool,
+    pub(super) trace: Option<TraceContext>,
 }
 
 /// A request whose exchange has not ended.
@@ -40,6 +42,7 @@ struct Stream {
     method: Option<String>,
     timeout_ns: Option<u64>,
     is_health_check: bool,
+    trace: Option<TraceContext>,
     /// When the response began.
     answered_ns: Option<u64>,
 }
@@ -51,6 +54,7 @@ impl Stream {
             timeout_ns: headers.timeout_ns,
             is_health_check: by_checker || headers.is_health_check(),
             method: headers.is_grpc.then_some(headers.path),
+            trace: headers.trace,
             answered_ns: None,
         }
     }
@@ -70,6 +74,7 @@ impl Stream {
             method: grpc.and(self.method).unwrap_or_default(),
             latency_ns: until_ns.saturating_sub(self.begun_ns),
             is_health_check: self.is_health_check,
+            trace: self.trace,
         }
     }
 

@@ -1,5 +1,6 @@
 //! What a block of headers says of an exchange.
 
+use bus_schema::TraceContext;
 use bus_schema::event::status::GrpcStatus;
 
 use super::hpack::{Decoder, Error, Name};
@@ -22,6 +23,7 @@ pub(super) struct Headers {
     pub(super) is_grpc: bool,
     pub(super) grpc: Option<GrpcStatus>,
     pub(super) timeout_ns: Option<u64>,
+    pub(super) trace: Option<TraceContext>,
     is_by_checker: bool,
 }
 
@@ -50,6 +52,7 @@ impl Headers {
             Name::UserAgent => {
                 self.is_by_checker = CHECKERS.iter().any(|checker| value.starts_with(checker));
             }
+            Name::TraceParent => self.trace = TraceContext::of_header(value),
             Name::Other => {}
         }
     }

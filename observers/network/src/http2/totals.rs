@@ -119,6 +119,7 @@ mod tests {
             method: method.to_owned(),
             latency_ns: 1,
             is_health_check: false,
+            trace: None,
         }
     }
 

@@ -63,6 +63,12 @@ async fn each_failure_is_told_by_both_ends_with_code_and_method_and_a_callers_fa
         assert_eq!(stats.by_class, [0, 1, 0, 1, 3], "{:?}", stats.role);
         assert_eq!(stats.unanswered.total(), 1);
     }
+    // streams are called without one
+    for (_, error) in &errors {
+        let trace = error.trace.as_ref().map(|trace| trace.trace_id.as_str());
+        let expected = (error.method != "tapio.Test/BreaksOff").then_some("4bf92f3577b34da6a3ce929d0e0e4736");
+        assert_eq!(trace, expected, "{error:?}");
+    }
     let late = errors.iter().filter(|(_, error)| error.status == 0);
     for (_, error) in late {
         assert!(

@@ -31,7 +31,9 @@ async fn the_one_route_of_twenty_that_fails_is_told_with_its_rate_and_without_wh
     let server = Server::of_routes(18, "routes");
     let mut client = server.asked_each(TIMES);
     let (events, _) = until_both(&mut told, &server, 20 * TIMES).await;
-    assert_eq!(client.rest(), format!("failed {}\n", TIMES.div_ceil(33)));
+    let witness = client.rest();
+    let (count, traces) = witness.split_once('\n').unwrap();
+    assert_eq!(count, format!("failed {}", TIMES.div_ceil(33)));
     assert!(!has_loss(&events));
     for role in [Role::Client, Role::Server] {
         let routes = routes_of(&server, &events, role);
@@ -47,6 +49,12 @@ async fn the_one_route_of_twenty_that_fails_is_told_with_its_rate_and_without_wh
         "{named:?}"
     );
     assert!(named.contains(&"GET /h/{id}"));
+    for role in [Role::Client, Role::Server] {
+        let of_role = errors.iter().filter(|(_, error)| error.role == role);
+        let seen: Vec<_> = of_role.filter_map(|(_, error)| error.trace.as_ref()).collect();
+        let is_of_failed = seen.iter().all(|trace| traces.contains(&trace.trace_id));
+        assert!(!seen.is_empty() && is_of_failed, "{role:?} {seen:?}");
+    }
     let sums = [Role::Client, Role::Server].map(|role| {
         let routes = routes_of(&server, &events, role);
         let sum = |count: fn(&RouteStats) -> u64| routes.iter().map(count).sum::<u64>();

@@ -1,6 +1,7 @@
 """ask_routes.py ADDRESS:PORT COUNT: asks each of twenty routes so often, one after the other, each time for another thing and with another
-query, over two connections. Says how many requests failed."""
+query and trace, over two connections. Says how many requests failed, and which traces they belonged to."""
 import http.client
+import secrets
 import sys
 import threading
 import time
@@ -13,11 +14,13 @@ def ask(half):
     for number in range(half, count, 2):
         for route in "abcdefghijklmnopqrst":
             time.sleep(0.001)  # of more within a tick of the kernel's clock not all are read
-            connection.request("GET", f"/{route}/{number}-5f3a?secret={number}")
+            trace = secrets.token_hex(16)
+            headers = {"traceparent": f"00-{trace}-{secrets.token_hex(8)}-01"}
+            connection.request("GET", f"/{route}/{number}-5f3a?secret={number}", headers=headers)
             answer = connection.getresponse()
             answer.read()
             if answer.status == 500:
-                failed.append(number)
+                failed.append(trace)
 
 
 threads = [threading.Thread(target=ask, args=(half,)) for half in (0, 1)]
@@ -26,3 +29,4 @@ for thread in threads:
 for thread in threads:
     thread.join()
 print("failed", len(failed))
+print(*failed)

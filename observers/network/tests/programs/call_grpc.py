@@ -6,6 +6,7 @@ import grpc
 
 STREAMS = {"BreaksOff", "Echo"}
 MESSAGES = 100
+METADATA = (("authorization", "Bearer secret"), ("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"))
 
 
 def call(channel, service, method, seconds):
@@ -13,7 +14,7 @@ def call(channel, service, method, seconds):
     if method in STREAMS:
         answers = channel.stream_stream(path)(iter([b"x" * 300] * MESSAGES), timeout=seconds)
         return sum(1 for _ in answers)
-    channel.unary_unary(path)(b"x" * 30, timeout=seconds, metadata=(("authorization", "Bearer secret"),))
+    channel.unary_unary(path)(b"x" * 30, timeout=seconds, metadata=METADATA)
     return 1
 
 

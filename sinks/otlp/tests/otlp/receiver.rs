@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bus_schema::entity::{Entity, Pod, Workload};
 use bus_schema::incident::{CausedBy, Completeness, Impact, Role, State, Step};
-use bus_schema::{EventId, Incident, Severity, Timestamp};
+use bus_schema::{EventId, Incident, Severity, Timestamp, TraceContext};
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use sink_otlp::endpoint::Settings;
@@ -49,6 +49,7 @@ fn step(number: u128, label: &str, role: Role, depth: u32, start: u64, causes: &
         caused_by: causes.iter().map(caused_by).collect(),
         facts: BTreeMap::new(),
         evidence: vec![EventId(number + 100)],
+        exemplars: Vec::new(),
     }
 }
 
@@ -173,6 +174,26 @@ async fn a_revision_is_a_trace_of_its_own_that_names_the_one_before() {
     let link = &named(&second, "Step.1").links[0];
     assert_eq!(link.trace_id, trace(&first));
     assert!(named(&first, "Step.1").links.is_empty());
+}
+
+#[tokio::test]
+async fn requests_of_users_in_which_a_step_can_be_seen_are_links_and_ids_that_are_none_are_left_out() {
+    let trace = |trace_id: &str| TraceContext {
+        trace_id: trace_id.into(),
+        span_id: "00f067aa0ba902b7".into(),
+    };
+    let mut incident = incident(1);
+    incident.steps[1].exemplars = vec![
+        trace("4bf92f3577b34da6a3ce929d0e0e4736"),
+        trace("no trace"),
+        trace(&"0".repeat(32)),
+    ];
+    let (spans, _) = received(&incident).await;
+    let links = &named(&spans, "Step.2").links;
+    assert_eq!(links.len(), 1, "{links:?}");
+    assert_eq!(links[0].trace_id[..2], [0x4b, 0xf9]);
+    assert_eq!(links[0].span_id, [0, 0xf0, 0x67, 0xaa, 0x0b, 0xa9, 2, 0xb7]);
+    assert!(named(&spans, "Step.1").links.is_empty());
 }
 
 #[tokio::test]

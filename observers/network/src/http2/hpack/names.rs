@@ -18,6 +18,8 @@ pub(crate) enum Name {
     GrpcTimeout,
     /// `user-agent`
     UserAgent,
+    /// `traceparent`
+    TraceParent,
     /// Of no interest.
     Other,
 }
@@ -32,6 +34,7 @@ impl Name {
             b"grpc-status" => Self::GrpcStatus,
             b"grpc-timeout" => Self::GrpcTimeout,
             b"user-agent" => Self::UserAgent,
+            b"traceparent" => Self::TraceParent,
             _ => Self::Other,
         }
     }

@@ -1,12 +1,4 @@
 //! Packets that are dropped between two ends for real, each with the reason, and nothing of traffic that is well.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-#[path = "../../base/tests/harness/context.rs"]
-mod context;
-#[path = "../../base/tests/harness/neighbour.rs"]
-mod neighbour;
-#[path = "../../base/tests/harness/told.rs"]
-mod told;
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
@@ -16,9 +8,11 @@ use std::process::{Command, Stdio};
 
 use bus_schema::event::network::{DropReason, PacketsDropped};
 use bus_schema::event::{Body, Event};
-use neighbour::Neighbour;
 use observer_network::Network;
-use told::Told;
+
+use crate::neighbour::Neighbour;
+use crate::told::Told;
+use crate::{inside, packets_filtered, python, run};
 
 const OBSERVER: &str = "link";
 /// Connects and says how that went, with a second of patience.
@@ -33,33 +27,9 @@ ends = [(socket.create_connection(listener.getsockname()), listener.accept()) fo
 print('full', flush=True)
 sys.stdin.read()";
 
-fn python(arguments: &[&str]) -> Vec<String> {
-    let words = ["/usr/bin/python3", "-c"].iter().chain(arguments);
-    words.map(|word| (*word).to_owned()).collect()
-}
-
-/// What a command says.
-fn run(command: &[String]) -> String {
-    let (program, arguments) = command.split_first().unwrap();
-    let output = Command::new(program).args(arguments).output().unwrap();
-    String::from_utf8(output.stdout).unwrap()
-}
-
 fn connect_from(end: &Neighbour, to: &str, port: u16, patience: &str) -> String {
     let command = python(&[CONNECT, to, &port.to_string(), patience]);
     run(&inside(end, &command))
-}
-
-fn inside(end: &Neighbour, command: &[String]) -> Vec<String> {
-    let words: Vec<_> = command.iter().map(String::as_str).collect();
-    end.inside(&words)
-}
-
-/// Packets that the counters of an end's rules have seen.
-fn packets_filtered(end: &Neighbour) -> u64 {
-    let text = run(&end.inside(&["nft", "list", "table", "ip", "told"]));
-    let mut words = text.split_whitespace().skip_while(|word| *word != "packets");
-    words.nth(1).unwrap().parse().unwrap()
 }
 
 /// Adds a link behind an end, which takes packets of 1300 bytes; gives an address there that nobody has.
