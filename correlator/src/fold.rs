@@ -22,7 +22,7 @@ use std::time::Duration;
 use bus_schema::entity::{ADDRESSES_KIND, Cgroup, Workload};
 use bus_schema::episode::{Blindness, Edge, Fact, Report};
 use bus_schema::event::network::Role;
-use bus_schema::event::{Body, Event};
+use bus_schema::event::{Body, Event, Kind};
 use bus_schema::{Batch, Entity, SCHEMA_VERSION};
 use bus_stage::step::Step;
 use bus_stage::watermark::{self, Watermark};
@@ -41,6 +41,7 @@ use storm::Storms;
 
 use crate::condition::row::{Fold, Level};
 use crate::condition::{Catalogue, Condition, Preceding, Reading};
+use crate::rules::path::{CALLS, EXCHANGES};
 
 /// Seconds are judged and quiet episodes ended in steps of this length, of which a second has a whole number.
 const JUDGE_INTERVAL: Duration = Duration::from_millis(50);
@@ -72,6 +73,9 @@ pub struct State {
     /// In the order of the catalogue's rows.
     storms: Vec<Storms>,
     edges: Edges,
+    /// Calls of which is seen what is exchanged.
+    #[serde(default)]
+    exchanges: Edges,
     gauges: Gauges,
 }
 
@@ -214,7 +218,11 @@ impl Folder {
         state.ratios.add(&self.ratios, &seen);
         let callee = event.object.as_ref().filter(|callee| is_someone(callee));
         if let Some(callee) = callee.filter(|_| event.body.role() == Some(Role::Client)) {
-            report.edges.extend(state.edges.see(&seen, callee));
+            report.edges.extend(state.edges.see(CALLS, &seen, callee));
+            if event.kind() == Kind::HttpStats {
+                let read = state.exchanges.see(EXCHANGES, &seen, callee);
+                report.edges.extend(read);
+            }
         }
     }
 
@@ -314,6 +322,7 @@ impl Folder {
             .episodes
             .publish_due(&self.catalogue, now_ns, &mut report.episodes);
         state.edges.forget(now_ns);
+        state.exchanges.forget(now_ns);
     }
 }
 
@@ -385,16 +394,4 @@ fn limited(event: &Event) -> Option<Edge> {
 fn is_someone(entity: &Entity) -> bool {
     let workload = entity.workload.as_ref();
     workload.is_some_and(|workload| workload.kind != ADDRESSES_KIND) || entity.service.is_some()
-}
-
-/// The edge of the entity graph by which `from` calls `to`.
-fn calls(from: &Entity, to: &Entity, first_ns: u64, last_ns: u64) -> Edge {
-    Edge {
-        relation: "calls".to_owned(),
-        from: from.clone(),
-        to: to.clone(),
-        first_ns,
-        last_ns,
-        until_ns: None,
-    }
 }

@@ -47,6 +47,9 @@ pub struct Rule {
     /// was suspended goes on.
     #[serde(default)]
     pub until: Vec<Condition>,
+    /// It leads over a call of which nobody sees what is exchanged; otherwise the call itself tells.
+    #[serde(default)]
+    pub unread: bool,
     /// Why, in words.
     pub mechanism: String,
 }
@@ -173,6 +176,7 @@ fn same_edit() -> Rule {
         absorbs: true,
         joins: false,
         until: Vec::new(),
+        unread: false,
         mechanism: "it was changed with it".to_owned(),
     }
 }

@@ -330,6 +330,11 @@ impl Row {
         matches!(self.fold, Fold::Point)
     }
 
+    /// Whether it is a share of what two ends exchange, which both of them count.
+    pub(crate) fn counts_traffic(&self) -> bool {
+        matches!(self.fold, Fold::Ratio(_) | Fold::Distribution(_))
+    }
+
     /// Within what time before it was first told it began, ns: only sums over such a time tell of it.
     pub(crate) fn summed_ns(&self) -> u64 {
         if matches!(self.fold, Fold::Distribution(_) | Fold::Level(_)) {

@@ -54,8 +54,8 @@ pub(super) struct Edges {
 }
 
 impl Edges {
-    /// Notes that the subject calls `callee`; returns the edge when it is new or was not published for a while.
-    pub(super) fn see(&mut self, seen: &Seen<'_>, callee: &Entity) -> Option<Edge> {
+    /// Notes that the subject has this relation to `callee`; returns the edge when it is new or was not published for a while.
+    pub(super) fn see(&mut self, relation: &str, seen: &Seen<'_>, callee: &Entity) -> Option<Edge> {
         let time_ns = seen.event.time_ns;
         let key = seen.ends.clone();
         if self.seen.len() >= MOST && !self.seen.contains_key(&key) {
@@ -67,12 +67,14 @@ impl Edges {
             return None;
         }
         *published_ns = time_ns;
-        Some(super::calls(
-            &bare(&seen.event.subject),
-            &bare(callee),
-            *first_ns,
-            *last_ns,
-        ))
+        Some(Edge {
+            relation: relation.to_owned(),
+            from: bare(&seen.event.subject),
+            to: bare(callee),
+            first_ns: *first_ns,
+            last_ns: *last_ns,
+            until_ns: None,
+        })
     }
 
     /// Drops edges without traffic.

@@ -346,15 +346,20 @@ impl Forest {
         all
     }
 
-    /// The tree of `root` if it holds an error.
+    /// The tree of `root` if it holds an error. What is part of something that harms nobody is none.
     pub(super) fn alarming_tree(&self, world: &World, root: EventId) -> Option<Tree> {
         let members = self.members(root);
         let errors = members
             .iter()
             .filter_map(|id| world.episodes.get(id))
-            .filter(|episode| episode.severity >= Severity::Error);
+            .filter(|episode| episode.severity >= Severity::Error && self.is_suffered(world, episode.id));
         let alarm = errors.map(|episode| (episode.start_ns, episode.id)).min()?.1;
         Some(Tree { root, alarm, members })
+    }
+
+    fn is_suffered(&self, world: &World, id: EventId) -> bool {
+        let told = world.episodes.get(&self.told_as(id));
+        told.is_none_or(|told| told.severity >= Severity::Warning)
     }
 
     fn members(&self, root: EventId) -> BTreeSet<EventId> {

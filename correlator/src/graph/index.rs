@@ -12,7 +12,7 @@ use bus_schema::{Entity, EventId};
 use super::relations::Arrow;
 use super::world::World;
 use crate::condition::{Catalogue, Condition};
-use crate::rules::path::{CALLS, Hop, NAMES, Path, RUNS_ON};
+use crate::rules::path::{CALLS, EXCHANGES, Hop, NAMES, Path, RUNS_ON};
 
 /// Entities that are followed at one point of a path; more share one relation in no cluster that one would explain by it.
 const MOST_ON_THE_WAY: usize = 1_000;
@@ -277,7 +277,8 @@ impl Index {
         })
     }
 
-    /// Episodes of `condition` of which a cause may stand behind `arrow`, which is the hop of `path` at this place.
+    /// Episodes of `condition` of which a cause may stand behind `arrow`, which is the hop of `path` at this place, or tells what is
+    /// said over it.
     pub(super) fn effects_through(
         &self,
         world: &World,
@@ -287,14 +288,16 @@ impl Index {
         arrow: &Arrow,
     ) -> BTreeSet<EventId> {
         let hops = path.hops();
-        let Some(hop) = hops.get(place).filter(|hop| hop.relation == arrow.relation) else {
+        let is_seen = arrow.relation == EXCHANGES;
+        let is_it = |hop: &&Hop| hop.relation == arrow.relation || is_seen && hop.relation == CALLS;
+        let Some(hop) = hops.get(place).filter(is_it) else {
             return BTreeSet::new();
         };
         let near = if hop.forward { &arrow.from } else { &arrow.to };
         let before = hops.get(..place).unwrap_or_default();
         let at = BTreeSet::from([near.clone()]);
         let mut effects = self.effects_before(world, before, condition, at, &(0..=u64::MAX));
-        if place == 0 {
+        if place == 0 && !is_seen {
             effects.retain(|id| !self.says_itself(hop, *id));
         }
         effects

@@ -13,7 +13,7 @@ use super::index::{Index, is_same_process};
 use super::world::World;
 use crate::condition::{Catalogue, Row};
 use crate::fold::OTHERS_LISTENING;
-use crate::rules::path::Path;
+use crate::rules::path::{EXCHANGES, Path};
 use crate::rules::{Rule, RuleBook};
 pub(super) use time::{began_ns, is_over};
 use time::{causing, earliest_effect_ns, ends_process, freshness, lag_likelihood, precedes, timeliness};
@@ -175,7 +175,13 @@ fn weight(
     // Who ends again has been up again.
     let ends_again = rule.joins && rule.path == Path::Same && ends_process(catalogue, cause);
     let is_over = !ends_again && is_over(catalogue, cause, effect);
-    if cause.id == effect.id || !is_process || is_over || !precedes(catalogue, rule, cause, effect) {
+    let is_told_by_call = rule.unread && exchanges(world, effect, cause);
+    if cause.id == effect.id
+        || !is_process
+        || is_told_by_call
+        || is_over
+        || !precedes(catalogue, rule, cause, effect)
+    {
         return 0.0;
     }
     let likely = rule.prior
@@ -190,6 +196,13 @@ fn weight(
         * freshness(rule, cause, effect)
         * proximity(&cause.subject, &effect.subject)
         * share_gone(&rule.path, cause)
+}
+
+/// Whether it is seen what the effect's subject asks the cause's, and is answered.
+fn exchanges(world: &World, effect: &Episode, cause: &Episode) -> bool {
+    let (caller, callee) = (effect.subject.key(), cause.subject.key());
+    let mut callees = world.relations.from(EXCHANGES, &caller);
+    callees.any(|known| known == callee)
 }
 
 /// How probable it is that what was done is at fault, before anything is known of its effects.

@@ -15,6 +15,7 @@ use super::links::affected;
 use super::relations::Arrow;
 use super::world::{Changes, Revision, World};
 use crate::rules::RuleBook;
+use crate::rules::path::EXCHANGES;
 
 /// Episodes that are linked, and trees that are composed, in one step. What a link costs varies with the candidates, what a
 /// tree costs with its steps; measured on two cores of a server, a step stays far below 50 ms.
@@ -111,7 +112,8 @@ impl Look {
         }
     }
 
-    /// A relation matters to everything that a rule explains along a path through it.
+    /// A relation matters to everything that a rule explains along a path through it; that what is said over a call is seen, where
+    /// a rule leads over calls of which that is not.
     fn relink_through(
         &mut self,
         book: &RuleBook,
@@ -120,7 +122,8 @@ impl Look {
         forest: &Forest,
         arrow: &Arrow,
     ) {
-        for rule in &book.rules {
+        let is_seen = arrow.relation == EXCHANGES;
+        for rule in book.rules.iter().filter(|rule| rule.unread || !is_seen) {
             for place in 0..rule.path.hops().len() {
                 for effect in &rule.effect {
                     let effects = index.effects_through(world, &rule.path, place, *effect, arrow);

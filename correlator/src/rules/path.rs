@@ -9,6 +9,8 @@ use serde::{Deserialize, Deserializer};
 
 /// Who calls whom, by traffic.
 pub(crate) const CALLS: &str = "calls";
+/// Over whose calls what is exchanged is seen: requests and their answers, not connections alone.
+pub(crate) const EXCHANGES: &str = "exchanges";
 /// What runs on which node.
 pub(crate) const RUNS_ON: &str = "runs_on";
 /// What a condition itself names as its object.

@@ -2,6 +2,7 @@
 
 use bus_schema::event::Body;
 use bus_schema::event::network::{ConnectFailed, ConnectFailure, EdgeStats};
+use bus_schema::event::process::ProcessExited;
 use bus_schema::{Incident, Severity};
 
 use super::log::{Log, process, service};
@@ -121,4 +122,47 @@ fn ports_that_are_used_up_are_told_as_such_and_are_no_failure_of_the_callee() {
     );
     let told = conditions(&without_ports(13));
     assert!(!told.contains(&"ports_exhausted".to_owned()), "EACCES: {told:?}");
+}
+
+/// Incidents of a worker that sends segments again on its connections to the queue, with or without a stop of one of its processes
+/// right before.
+fn resent(queue_stops: bool) -> usize {
+    let mut log = Log::default();
+    for second in 1..=20 {
+        let edge = EdgeStats {
+            attempts: 10,
+            established: 10,
+            segments: 400,
+            retransmits: if (12..16).contains(&second) { 60 } else { 0 },
+            ..EdgeStats::default()
+        };
+        log.add(
+            second * SECOND,
+            Severity::Info,
+            service("worker"),
+            Some(service("queue")),
+            Body::EdgeStats(edge),
+        );
+    }
+    if queue_stops {
+        let exit = ProcessExited {
+            signal: 15,
+            main: true,
+            ..ProcessExited::default()
+        };
+        log.add(
+            11 * SECOND + 100 * MILLI,
+            Severity::Notice,
+            process("queue", 7),
+            None,
+            Body::ProcessExited(exit),
+        );
+    }
+    log.replay().len()
+}
+
+#[test]
+fn what_is_sent_again_to_who_was_stopped_is_no_incident_and_loss_on_the_way_is_one() {
+    assert_eq!(resent(true), 0);
+    assert!(resent(false) > 0);
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use bus_schema::event::Body;
-use bus_schema::event::network::Role;
+use bus_schema::event::network::{EdgeStats, Role};
 use bus_schema::event::status::HttpStats;
 use bus_schema::incident::State;
 use bus_schema::{Incident, Severity};
@@ -98,4 +98,53 @@ fn answers_as_slow_as_ever_as_fast_as_nobody_notices_or_slow_for_few_are_no_inci
     assert_eq!(after_a_release(500, 90, 500), [], "as ever");
     assert_eq!(after_a_release(2, 90, 60), [], "nobody waits");
     assert_eq!(after_a_release(300, 90, 500), [], "less than twice as long");
+}
+
+/// What is told of a gateway that is slow since the cache's release: either the cache's answers are seen and come at once, or nobody
+/// sees what is said between the two.
+fn slow_beside_a_release(is_read: bool) -> (String, String) {
+    let mut log = Log::default();
+    for end in 1..CHANGED + 20 {
+        let slow = if end > CHANGED { 90 } else { 0 };
+        let answers = |role, slow| {
+            let mut stats = HttpStats {
+                role,
+                by_class: [0, 100, 0, 0, 0],
+                ..HttpStats::default()
+            };
+            stats.latency.record(2 * MILLI, 100 - slow);
+            stats.latency.record(500 * MILLI, slow);
+            Body::HttpStats(stats)
+        };
+        let connections = Body::EdgeStats(EdgeStats {
+            attempts: 10,
+            established: 10,
+            ..EdgeStats::default()
+        });
+        let called = if is_read {
+            answers(Role::Client, 0)
+        } else {
+            connections
+        };
+        for (subject, object, body) in [
+            ("users", Some("gateway"), answers(Role::Client, slow)),
+            ("gateway", None, answers(Role::Server, slow)),
+            ("gateway", Some("cache"), called),
+        ] {
+            let object = object.map(service);
+            log.add(end * SECOND, Severity::Info, service(subject), object, body);
+        }
+    }
+    log.redeploy(CHANGED * SECOND, "cache", "v1", "v2");
+    let incidents = log.replay();
+    let root = incidents.last().unwrap().root_cause().unwrap();
+    (root.label.clone(), root.condition.clone())
+}
+
+#[test]
+fn who_is_answered_at_once_by_a_new_version_is_not_slow_because_of_it() {
+    let told = slow_beside_a_release(true);
+    assert_eq!(told, ("gateway".into(), "not_observed".into()));
+    let told = slow_beside_a_release(false);
+    assert_eq!(told, ("cache".into(), "executable_changed".into()));
 }

@@ -158,10 +158,7 @@ fn may_be_unseen(world: &World, fault: &Fault) -> bool {
 
 /// A bystander that always fails a little.
 fn make_noisy(graph: &mut Graph, dice: &mut Dice, found: &[Fault]) {
-    let reached: Vec<usize> = found
-        .iter()
-        .flat_map(|fault| graph.upstream(fault.target))
-        .collect();
+    let reached: Vec<usize> = found.iter().flat_map(|fault| fault.reached(graph)).collect();
     let bystander = innocents::any(graph, dice, |id| id != Graph::FRONT && !reached.contains(&id));
     if let Some(bystander) = bystander {
         graph.services[bystander].noise = dice.scaled(0.003, 0.02);
@@ -212,9 +209,7 @@ fn case(plan: &Plan, world: &World, found: &[Fault], times: Times) -> Case {
     let tallies = &world.tallies;
     let truth = found.iter().map(|fault| {
         let other = found.iter().filter(|other| other.target != fault.target);
-        let others: Vec<usize> = other
-            .flat_map(|other| world.graph.upstream(other.target))
-            .collect();
+        let others: Vec<usize> = other.flat_map(|other| other.reached(&world.graph)).collect();
         let mut truth = truth::of(&world.graph, tallies, fault, &others);
         if may_be_unseen(world, fault) {
             truth.root.conditions.push(NOT_OBSERVED.into());

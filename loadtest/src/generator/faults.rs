@@ -35,6 +35,19 @@ pub(super) struct Fault {
     pub(super) is_observed: bool,
 }
 
+impl Fault {
+    /// Whoever may feel it: the services that are hit, and their callers.
+    pub(super) fn reached(&self, graph: &Graph) -> Vec<usize> {
+        let mut reached = graph.upstream(self.target);
+        for hit in self.done.iter().filter_map(|(_, change)| change.behaving()) {
+            let others = graph.upstream(hit).into_iter();
+            let new: Vec<_> = others.filter(|id| !reached.contains(id)).collect();
+            reached.extend(new);
+        }
+        reached
+    }
+}
+
 /// A fault of that family somewhere in the system where `may_be` allows it; nothing where none fits.
 pub(super) fn fault(
     family: Family,

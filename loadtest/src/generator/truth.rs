@@ -49,7 +49,7 @@ pub(super) fn failures(tallies: &Tallies) -> u64 {
 /// How much fails or is slow because of a fault: below some it is no clear case.
 pub(super) fn is_clear(graph: &Graph, tallies: &Tallies, fault: &Fault) -> bool {
     const CLEAR: f64 = 15.0;
-    let damage = graph.upstream(fault.target).into_iter().map(|id| {
+    let damage = fault.reached(graph).into_iter().map(|id| {
         let Pair { during, .. } = &tallies.services[id];
         let is_hit = sufferings(tallies, id)
             .iter()
@@ -66,7 +66,7 @@ pub(super) fn is_clear(graph: &Graph, tallies: &Tallies, fault: &Fault) -> bool 
 /// The truth of one fault; `others` are services that another fault reaches too.
 pub(super) fn of(graph: &Graph, tallies: &Tallies, fault: &Fault, others: &[usize]) -> Truth {
     let name = |id: usize| graph.services[id].name.clone();
-    let reached = graph.upstream(fault.target);
+    let reached = fault.reached(graph);
     let suffering: Vec<(usize, Vec<&'static str>)> = reached
         .into_iter()
         .filter(|id| !others.contains(id))

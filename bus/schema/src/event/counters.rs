@@ -54,8 +54,8 @@ counters! {
         "timed_out": |stats| stats.timed_out,
         "unreachable": |stats| stats.unreachable,
         "failed_otherwise": |stats| stats.failed_otherwise,
-        "segments": |stats| stats.segments,
-        "retransmits": |stats| stats.retransmits,
+        "segments": |stats| if stats.is_to_nobody() { 0 } else { stats.segments },
+        "retransmits": |stats| if stats.is_to_nobody() { 0 } else { stats.retransmits },
         "closed": |stats| stats.closed,
         "broken": |stats| stats.reset + stats.unacknowledged,
     }
@@ -135,6 +135,23 @@ mod tests {
         assert_eq!(read(Kind::HttpStats, "requests"), Some(0), "another kind");
         assert_eq!(read(Kind::EdgeStats, "requests"), None);
         assert_eq!(body.role(), Some(Role::Client));
+    }
+
+    #[test]
+    fn what_is_sent_again_and_nothing_else_was_sent_to_nobody_and_is_no_loss() {
+        let body = |segments, retransmits| {
+            Body::EdgeStats(EdgeStats {
+                segments,
+                retransmits,
+                ..EdgeStats::default()
+            })
+        };
+        let names = ["segments", "retransmits"];
+        let read =
+            |body: &Body| names.map(|name| counter(Kind::EdgeStats, name).map_or(0, |counter| counter(body)));
+        assert_eq!(read(&body(10, 5)), [10, 5], "each second one is lost");
+        assert_eq!(read(&body(9, 5)), [0, 0]);
+        assert_eq!(read(&body(5, 5)), [0, 0]);
     }
 
     #[test]

@@ -99,6 +99,14 @@ pub struct EdgeStats {
     pub unacknowledged: u64,
 }
 
+impl EdgeStats {
+    /// Whether most of what was sent had been sent before: the object does not acknowledge anything, as one that is gone. On a way
+    /// that loses some, more is new than is sent again.
+    pub fn is_to_nobody(&self) -> bool {
+        2 * self.retransmits > self.segments
+    }
+}
+
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
 fn is_zero(number: &u64) -> bool {
     *number == 0

@@ -86,7 +86,8 @@ pub(super) fn precedes(catalogue: &Catalogue, rule: &Rule, cause: &Episode, effe
     if let (Some(waited_ns), Some(_)) = (waited_ns(cause), waited_ns(effect)) {
         return cause.start_ns <= effect.start_ns + waited_ns || began_ns(cause) <= effect.start_ns;
     }
-    let sees_the_same = rule.absorbs && rule.path.is_call();
+    let sees_the_same =
+        rule.absorbs && rule.path.is_call() && catalogue.row_of(cause).is_some_and(Row::counts_traffic);
     if cause.subject.node == effect.subject.node && !sees_the_same {
         is_before(began_ns(cause))
     } else {

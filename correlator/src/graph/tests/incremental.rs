@@ -139,9 +139,9 @@ fn links_that_are_kept_are_those_that_a_graph_finds_which_begins_here() {
         }
         if dice.one_in(5) {
             let (from, to) = (dice.service(), dice.service());
-            let relations = ["calls", "affects", "selects"];
+            let relations = ["calls", "affects", "selects", "exchanges"];
             report.edges.push(Edge {
-                relation: relations[usize::try_from(dice.below(3)).unwrap()].into(),
+                relation: relations[usize::try_from(dice.below(4)).unwrap()].into(),
                 from,
                 to,
                 first_ns: now_ns,

@@ -38,6 +38,7 @@ fn step(second: u64, kind: &str, name: &str, condition: &str) -> Step {
         caused_by: Vec::new(),
         facts: BTreeMap::new(),
         evidence: Vec::new(),
+        exemplars: Vec::new(),
     }
 }
 

@@ -3,6 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
+use crate::generator::arena::Arena;
+use crate::generator::faults::fault;
+use crate::generator::graph::Config;
 
 /// Of the middle's answers that fail, the share, before a change and after it.
 fn failing_of_three(change: Change) -> (f64, f64) {
@@ -172,4 +175,23 @@ fn a_rollout_that_harms_nobody_is_told_and_no_more_fails_than_before() {
         failed(at_ns, at_ns + 60 * SECOND),
     );
     assert!(after <= 2 * before + 5, "{before} {after}");
+}
+
+#[test]
+fn a_configuration_reaches_all_who_read_it_and_a_release_only_its_callers() {
+    let mut graph = chain();
+    graph.configs = Arena::default();
+    graph.configs.add(Config {
+        name: "settings".into(),
+        readers: vec![1, 2],
+        is_mounted: true,
+    });
+    let mut reached = |family| {
+        let fault = fault(family, &mut graph, &mut Dice::new(1), |_, id| id == 1);
+        let mut reached = fault.unwrap().reached(&graph);
+        reached.sort_unstable();
+        reached
+    };
+    assert_eq!(reached(Family::Config), [0, 1, 2]);
+    assert_eq!(reached(Family::Release), [0, 1]);
 }

@@ -72,6 +72,15 @@ impl Change {
             None
         }
     }
+
+    /// The service that behaves otherwise by it.
+    pub(in crate::generator) fn behaving(&self) -> Option<usize> {
+        if let Self::Behave { service, .. } | Self::BehaveOne { service, .. } = self {
+            Some(*service)
+        } else {
+            self.rolled_out()
+        }
+    }
 }
 
 impl World {
