@@ -15,6 +15,11 @@ use ebpf::{Cost, Family, Loaded, Rung, Settings, enable_stats, load};
 const BUDGET_NS: u64 = 150;
 /// Too short to be HTTP: nothing is done for it.
 const SHORT: &[u8] = b"PING";
+/// Long enough to be looked at, and of no protocol that is known.
+const OPAQUE: &[u8] = b"\x7f\x01 opaque to all \x00\x02";
+const REQUEST: &[u8] = b"GET /cart HTTP/1.1\r\nHost: shop.example.org:8080\r\nAccept: */*\r\n\
+    Accept-Encoding: gzip, deflate\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64)\r\n\r\n";
+const RESPONSE: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
 const LOW: &[Rung] = &[Rung::RawTp, Rung::Tracepoint];
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
@@ -35,13 +40,18 @@ fn main() -> Result<()> {
             files as fn() -> Result<()>,
         ),
         (Family::Status, "100,000 transfers that are not HTTP", || {
-            transfers(b"*1\r\n$4\r\nPING\r\n....", 100_000)
+            transfers(OPAQUE, 100_000)
         }),
-        (Family::Status, "50,000 HTTP exchanges", || exchanges(50_000)),
+        (Family::Status, "50,000 HTTP exchanges", || {
+            exchanges(REQUEST, RESPONSE, 50_000)
+        }),
+        (Family::Status, "50,000 queries of Redis", || {
+            exchanges(b"*2\r\n$3\r\nGET\r\n$4\r\ncart\r\n", b"$2\r\n17\r\n", 50_000)
+        }),
         (
             Family::Status,
             "5,000 connections with one HTTP exchange each",
-            || (0..5_000).try_for_each(|_| exchanges(1)),
+            || (0..5_000).try_for_each(|_| exchanges(REQUEST, RESPONSE, 1)),
         ),
         (Family::Status, "1,000 calls of gRPC", calls),
         (Family::Dns, "100,000 transfers that are no lookups", || {
@@ -126,17 +136,14 @@ fn transfers(message: &[u8], count: usize) -> Result<()> {
     Ok(())
 }
 
-fn exchanges(count: usize) -> Result<()> {
-    const REQUEST: &[u8] = b"GET /cart HTTP/1.1\r\nHost: shop.example.org:8080\r\nAccept: */*\r\n\
-        Accept-Encoding: gzip, deflate\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64)\r\n\r\n";
-    const RESPONSE: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+fn exchanges(request: &[u8], response: &[u8], count: usize) -> Result<()> {
     let (mut client, mut server) = pair()?;
-    let (mut request, mut response) = ([0; REQUEST.len()], [0; RESPONSE.len()]);
+    let (mut asked, mut answered) = (vec![0; request.len()], vec![0; response.len()]);
     for _ in 0..count {
-        client.write_all(REQUEST)?;
-        server.read_exact(&mut request)?;
-        server.write_all(RESPONSE)?;
-        client.read_exact(&mut response)?;
+        client.write_all(request)?;
+        server.read_exact(&mut asked)?;
+        server.write_all(response)?;
+        client.read_exact(&mut answered)?;
     }
     Ok(())
 }

@@ -200,9 +200,9 @@ fn weight(
 
 /// Whether it is seen what the effect's subject asks the cause's, and is answered.
 fn exchanges(world: &World, effect: &Episode, cause: &Episode) -> bool {
-    let (caller, callee) = (effect.subject.key(), cause.subject.key());
-    let mut callees = world.relations.from(EXCHANGES, &caller);
-    callees.any(|known| known == callee)
+    let asked = cause.subject.key();
+    let from = effect.subject.key();
+    world.relations.from(EXCHANGES, &from).any(|known| known == asked)
 }
 
 /// How probable it is that what was done is at fault, before anything is known of its effects.

@@ -37,7 +37,7 @@ fn last(log: Log) -> Option<Incident> {
 }
 
 fn root(incident: &Incident) -> (&str, &str) {
-    let root = &incident.steps[0];
+    let root = incident.root_cause().unwrap();
     (root.label.as_str(), root.condition.as_str())
 }
 

@@ -141,8 +141,8 @@ mod tests {
     fn what_is_sent_again_and_nothing_else_was_sent_to_nobody_and_is_no_loss() {
         let body = |segments, retransmits| {
             Body::EdgeStats(EdgeStats {
-                segments,
                 retransmits,
+                segments,
                 ..EdgeStats::default()
             })
         };

@@ -130,10 +130,8 @@ async fn told_of(told: &mut Told, rule: Option<&str>) -> (String, Option<(Connec
     let events = told
         .until(|event| stats(event, &end.host(), port).is_some_and(|stats| stats.attempts > 0))
         .await;
-    let failures = events
-        .iter()
-        .filter_map(|event| failure(event, &end.host(), port));
-    (witness, failures.last())
+    let failure = |event: &Event| failure(event, &end.host(), port);
+    (witness, events.iter().rev().find_map(failure))
 }
 
 #[tokio::test(flavor = "multi_thread")]
