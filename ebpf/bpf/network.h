@@ -34,20 +34,21 @@ struct tapio_listen {
 };
 _Static_assert(sizeof(struct tapio_listen) == 88, "tapio_listen");
 
+/* With its row's head two cache lines. */
 struct tapio_edge {
 	__u64 count;
 	__u64 latency_sum_ns;
-	__u64 closed;
 	__u64 bytes_sent;
 	__u64 bytes_received;
-	__u64 retransmits; /* segments sent again on established connections */
-	__u64 segments;    /* segments sent by those that closed, and by those that sent some again */
+	__u32 closed;
+	__u32 retransmits; /* segments sent again on established connections */
+	__u32 segments;    /* segments sent by those that closed, and by those that sent some again */
 	/* of those that closed, before their owner had: */
-	__u64 reset;          /* the peer sent a reset */
-	__u64 aborted;        /* the owner did, who left something unread or did not want to wait */
-	__u64 unacknowledged; /* the peer acknowledged nothing any more */
+	__u32 reset;          /* the peer sent a reset */
+	__u32 aborted;        /* the owner did, who left something unread or did not want to wait */
+	__u32 unacknowledged; /* the peer acknowledged nothing any more */
 };
-_Static_assert(sizeof(struct tapio_edge) == 80, "tapio_edge");
+_Static_assert(sizeof(struct tapio_edge) == 56, "tapio_edge");
 
 struct tapio_edge_row {
 	struct tapio_row row;

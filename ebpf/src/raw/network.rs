@@ -56,22 +56,22 @@ mirror! {
         count: u64,
         /// Sum over `count` of SYN to outcome, ns; client only.
         latency_sum_ns: u64,
-        /// Established connections that closed.
-        closed: u64,
         /// Payload sent, without what was sent again, over closed connections.
         bytes_sent: u64,
         /// Payload received, over closed connections; a connection's FIN counts as one byte.
         bytes_received: u64,
+        /// Established connections that closed.
+        closed: u32,
         /// Segments sent again on established connections.
-        retransmits: u64,
+        retransmits: u32,
         /// Segments sent by connections that closed, and by those that sent some again, none twice.
-        segments: u64,
+        segments: u32,
         /// Of those that closed, whose peer sent a reset before their owner had closed them.
-        reset: u64,
+        reset: u32,
         /// Whose owner sent one: something was unread, or it did not want to wait.
-        aborted: u64,
+        aborted: u32,
         /// Whose peer acknowledged nothing any more.
-        unacknowledged: u64,
+        unacknowledged: u32,
     }
 }
 

@@ -92,7 +92,10 @@ fn each_of_many_peers_and_of_many_open_connections_is_counted() {
     };
     // A beginning that passed unseen is missing at the end as well.
     let done = |entries: &[(SumKey, Edge)]| {
-        let seen: u64 = entries.iter().map(|(_, edge)| edge.count + edge.closed).sum();
+        let seen: u64 = entries
+            .iter()
+            .map(|(_, edge)| edge.count + u64::from(edge.closed))
+            .sum();
         seen + 2 * skipped.get() >= u64::from(PEERS) + 4 * OPEN
     };
     let (mut refused, mut both_ends) = (BTreeMap::new(), [(0, 0); 2]);
@@ -101,7 +104,7 @@ fn each_of_many_peers_and_of_many_open_connections_is_counted() {
             *refused.entry(address(key.peer)).or_insert(0) += edge.count;
         } else {
             let (began, ended) = &mut both_ends[usize::from(key.role == Role::Server as u16)];
-            (*began, *ended) = (*began + edge.count, *ended + edge.closed);
+            (*began, *ended) = (*began + edge.count, *ended + u64::from(edge.closed));
         }
     }
     let known: BTreeSet<_> = (0..PEERS).map(|number| IpAddr::from(peer(number))).collect();
@@ -172,7 +175,7 @@ fn both_ends_of_a_connection_are_counted_with_their_bytes() {
             .filter(edges_of(port))
             .collect::<Vec<_>>()
     };
-    let closed = |entries: &[(SumKey, Edge)]| entries.iter().map(|(_, edge)| edge.closed).sum::<u64>() == 2;
+    let closed = |entries: &[(SumKey, Edge)]| entries.iter().map(|(_, edge)| edge.closed).sum::<u32>() == 2;
     let entries = collect_until(&mut loaded, more, closed);
     for (role, sent, received) in [(Role::Client, 5, 0), (Role::Server, 0, 5)] {
         let of: Vec<_> = entries
@@ -198,7 +201,7 @@ fn both_ends_of_a_connection_are_counted_with_their_bytes() {
 }
 
 /// Ends a connection in some way, and gives what the two ends have counted of those that broke: reset, aborted, given up.
-fn broken(end: impl FnOnce(TcpStream, TcpStream)) -> [[u64; 3]; 2] {
+fn broken(end: impl FnOnce(TcpStream, TcpStream)) -> [[u32; 3]; 2] {
     let mut loaded = attached(Family::Network);
     let listener = TcpListener::bind((LOCALHOST, 0)).unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -209,7 +212,7 @@ fn broken(end: impl FnOnce(TcpStream, TcpStream)) -> [[u64; 3]; 2] {
         let drained = loaded.drain_edges(None).into_iter();
         drained.filter(edges_of(port)).collect::<Vec<_>>()
     };
-    let closed = |entries: &[(SumKey, Edge)]| entries.iter().map(|(_, edge)| edge.closed).sum::<u64>() == 2;
+    let closed = |entries: &[(SumKey, Edge)]| entries.iter().map(|(_, edge)| edge.closed).sum::<u32>() == 2;
     let entries = collect_until(&mut loaded, more, closed);
     [Role::Client, Role::Server].map(|role| {
         let of = entries.iter().filter(|(key, _)| key.role == role as u16);

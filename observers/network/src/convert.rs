@@ -149,14 +149,14 @@ pub fn edges(drained: &[(raw::SumKey, raw::Edge)], context: &Context) -> Vec<Dra
 
 fn add(stats: &mut EdgeStats, errno: u32, counters: &raw::Edge) {
     stats.attempts += counters.count;
-    stats.closed += counters.closed;
+    stats.closed += u64::from(counters.closed);
     stats.bytes_sent += counters.bytes_sent;
     stats.bytes_received += counters.bytes_received;
-    stats.retransmits += counters.retransmits;
-    stats.segments += counters.segments;
-    stats.reset += counters.reset;
-    stats.aborted += counters.aborted;
-    stats.unacknowledged += counters.unacknowledged;
+    stats.retransmits += u64::from(counters.retransmits);
+    stats.segments += u64::from(counters.segments);
+    stats.reset += u64::from(counters.reset);
+    stats.aborted += u64::from(counters.aborted);
+    stats.unacknowledged += u64::from(counters.unacknowledged);
     let outcome = if errno == 0 {
         &mut stats.established
     } else {
