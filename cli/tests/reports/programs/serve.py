@@ -8,7 +8,8 @@ import sys
 import threading
 import time
 
-signal.signal(signal.SIGHUP, signal.SIG_DFL)  # who starts this may ignore it, as nohup does
+for number in signal.SIGHUP, signal.SIGQUIT:
+    signal.signal(number, signal.SIG_DFL)  # who starts this may ignore them, as nohup does, or a shell behind `&`
 kept = []
 
 
