@@ -6,6 +6,7 @@ mod event;
 mod facts;
 mod filters;
 pub mod row;
+mod traits;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -17,6 +18,7 @@ pub use catalogue::{Catalogue, Error};
 pub(crate) use event::{Preceding, Reading};
 pub use filters::bytes_text;
 pub use row::Row;
+pub(crate) use traits::Traits;
 
 /// The name of a row: the same in episodes, rules and incidents. Copied and compared like a number's; what is written once is
 /// kept for the life of the process, and there are as many as rows.

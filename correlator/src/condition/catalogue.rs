@@ -9,7 +9,8 @@ use minijinja::{Environment, Value};
 
 use super::event::{Preceding, Reading, asked_after, event_facts};
 use super::facts::Facts;
-use super::row::{Fold, Row, Source, Traits};
+use super::row::{Fold, Row, Source};
+use super::traits::Traits;
 use super::{Condition, filters};
 
 /// Every condition's row. Each text of it is compiled once, and is the name of what it was compiled to.

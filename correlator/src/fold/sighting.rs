@@ -6,7 +6,8 @@ use bus_schema::episode::Fact;
 use bus_schema::event::Event;
 use bus_schema::{Entity, EventId, Severity, TraceContext};
 
-use crate::condition::row::{End, Traits};
+use crate::condition::Traits;
+use crate::condition::row::End;
 use crate::condition::{Condition, Reading, Row};
 
 /// Facts by name.

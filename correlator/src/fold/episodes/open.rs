@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 use super::super::evidence::SURPRISING_BITS;
 use super::super::sighting::Sighting;
 use super::Key;
-use crate::condition::row::{Traits, WINDOW_NS};
+use crate::condition::Traits;
+use crate::condition::row::WINDOW_NS;
 
 /// What must last is an error after this long.
 const SUSTAINED_NS: u64 = 1_000_000_000;

@@ -8,7 +8,8 @@ use bus_schema::{Entity, EventId, Severity, TraceContext};
 
 use super::super::sighting::Facts;
 use super::*;
-use crate::condition::row::{Traits, WINDOW_NS};
+use crate::condition::Traits;
+use crate::condition::row::WINDOW_NS;
 use crate::rules::RuleBook;
 
 fn catalogue() -> std::sync::Arc<Catalogue> {

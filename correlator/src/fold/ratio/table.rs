@@ -7,7 +7,8 @@ use bus_schema::event::counters::{Counter, Distribution};
 use bus_schema::event::network::Role;
 use bus_schema::{Kind, Severity};
 
-use crate::condition::row::{Fold, KindName, Row, Traits, nanoseconds};
+use crate::condition::Traits;
+use crate::condition::row::{Fold, KindName, Row, nanoseconds};
 use crate::condition::{Catalogue, Condition};
 
 /// The ways in which one kind of traffic fails: rows with one total.

@@ -3,7 +3,8 @@
 use bus_schema::event::counters::Counter;
 use bus_schema::{Kind, Severity};
 
-use crate::condition::row::{self, Fold, Traits};
+use crate::condition::Traits;
+use crate::condition::row::{self, Fold};
 use crate::condition::{Catalogue, Condition};
 
 /// Statistics of attempts that are compared, at most.
