@@ -54,6 +54,7 @@ counters! {
         "timed_out": |stats| stats.timed_out,
         "unreachable": |stats| stats.unreachable,
         "failed_otherwise": |stats| stats.failed_otherwise,
+        // What goes to who is gone tells nothing of the way.
         "segments": |stats| if stats.is_to_nobody() { 0 } else { stats.segments },
         "retransmits": |stats| if stats.is_to_nobody() { 0 } else { stats.retransmits },
         "closed": |stats| stats.closed,
