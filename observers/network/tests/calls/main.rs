@@ -10,6 +10,8 @@ mod context;
 mod database;
 mod grpc;
 mod peers;
+#[path = "../../../base/tests/harness/program.rs"]
+mod program;
 mod routes;
 mod tls;
 #[path = "../../../base/tests/harness/told.rs"]

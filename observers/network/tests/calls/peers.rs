@@ -1,15 +1,16 @@
 //! Servers and clients, as processes of their own.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Command, Stdio};
 
 use bus_schema::event::network::Role;
 use bus_schema::event::status::{HttpError, HttpStats};
 use bus_schema::event::{Body, Event};
 use rustix::process::{Pid, Signal, kill_process};
+
+use crate::program::Program;
 
 const PYTHON: &str = "/usr/bin/python3";
 
@@ -41,36 +42,11 @@ pub(crate) fn has_database(program: &str, module: &str) -> bool {
     is_there
 }
 
-/// A process with its input and output.
-pub(crate) struct Peer {
-    process: Child,
-    says: BufReader<ChildStdout>,
-}
-
-impl Peer {
-    fn start(program: &str, arguments: &[&str]) -> Self {
+impl Program {
+    /// One of the programs of these tests.
+    fn of(name: &str, arguments: &[&str]) -> Self {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/programs");
-        let mut process = Command::new(PYTHON)
-            .arg(folder.join(program))
-            .args(arguments)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let says = BufReader::new(process.stdout.take().unwrap());
-        Self { process, says }
-    }
-
-    /// What it says next.
-    pub(crate) fn line(&mut self) -> String {
-        let mut line = String::new();
-        self.says.read_line(&mut line).unwrap();
-        line.trim().to_owned()
-    }
-
-    /// Lets one that waits go on.
-    pub(crate) fn go_on(&mut self) {
-        writeln!(self.process.stdin.as_mut().unwrap()).unwrap();
+        Self::start(Command::new(PYTHON).arg(folder.join(name)).args(arguments))
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -81,27 +57,11 @@ impl Peer {
         let pid = i32::try_from(self.pid()).ok().and_then(Pid::from_raw);
         kill_process(pid.unwrap(), Signal::KILL).unwrap();
     }
-
-    /// All that it says until its end.
-    pub(crate) fn rest(&mut self) -> String {
-        drop(self.process.stdin.take());
-        let mut text = String::new();
-        self.says.read_to_string(&mut text).unwrap();
-        self.process.wait().unwrap();
-        text
-    }
-}
-
-impl Drop for Peer {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
 }
 
 /// A server at an address of its own, which is called so.
 pub(crate) struct Server {
-    pub(crate) peer: Peer,
+    pub(crate) peer: Program,
     ip: Ipv4Addr,
     port: String,
     name: &'static str,
@@ -128,7 +88,7 @@ impl Server {
 
     fn start(program: &str, number: u8, name: &'static str) -> Self {
         let ip = Ipv4Addr::new(127, 53, 8, number);
-        let mut peer = Peer::start(program, &[&ip.to_string(), name]);
+        let mut peer = Program::of(program, &[&ip.to_string(), name]);
         let port = peer.line();
         Self { peer, ip, port, name }
     }
@@ -139,37 +99,37 @@ impl Server {
     }
 
     /// A client of HTTPS that takes these steps.
-    pub(crate) fn asked(&self, steps: &[&str]) -> Peer {
+    pub(crate) fn asked(&self, steps: &[&str]) -> Program {
         let address = format!("{}:{}", self.ip, self.port);
-        Peer::start("ask_https.py", &[&[address.as_str()], steps].concat())
+        Program::of("ask_https.py", &[&[address.as_str()], steps].concat())
     }
 
     /// A client of HTTPS whose library moves no bytes by itself.
-    pub(crate) fn asked_in_memory(&self) -> Peer {
-        Peer::start("ask_in_memory.py", &[&self.ip.to_string(), &self.port])
+    pub(crate) fn asked_in_memory(&self) -> Program {
+        Program::of("ask_in_memory.py", &[&self.ip.to_string(), &self.port])
     }
 
     /// A client that asks each of the twenty routes so often.
-    pub(crate) fn asked_each(&self, times: u64) -> Peer {
+    pub(crate) fn asked_each(&self, times: u64) -> Program {
         let address = format!("{}:{}", self.ip, self.port);
-        Peer::start("ask_routes.py", &[&address, &times.to_string()])
+        Program::of("ask_routes.py", &[&address, &times.to_string()])
     }
 
     /// A client of the database that takes these steps.
-    pub(crate) fn queried(&self, steps: &[&str]) -> Peer {
+    pub(crate) fn queried(&self, steps: &[&str]) -> Program {
         self.queried_as(self.name, steps)
     }
 
     /// The same in another way.
-    pub(crate) fn queried_as(&self, kind: &str, steps: &[&str]) -> Peer {
+    pub(crate) fn queried_as(&self, kind: &str, steps: &[&str]) -> Program {
         let address = format!("{}:{}", self.ip, self.port);
-        Peer::start("query.py", &[&[address.as_str(), kind], steps].concat())
+        Program::of("query.py", &[&[address.as_str(), kind], steps].concat())
     }
 
     /// A client of gRPC that takes these steps.
-    pub(crate) fn called(&self, steps: &[&str]) -> Peer {
+    pub(crate) fn called(&self, steps: &[&str]) -> Program {
         let address = format!("{}:{}", self.ip, self.port);
-        Peer::start("call_grpc.py", &[&[address.as_str()], steps].concat())
+        Program::of("call_grpc.py", &[&[address.as_str()], steps].concat())
     }
 
     /// How often each method was called, as it says itself.

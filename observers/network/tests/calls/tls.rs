@@ -8,7 +8,8 @@ use bus_schema::event::network::Role;
 use bus_schema::event::node::Coverage;
 use observer_network::Network;
 
-use crate::peers::{Peer, Server};
+use crate::peers::Server;
+use crate::program::Program;
 use crate::told::Told;
 use crate::{ATTACHED, OBSERVER, has_loss, until_both, until_each};
 
@@ -70,7 +71,7 @@ async fn what_is_well_in_tls_is_counted_and_told_by_nobody() {
     let mut told = Told::by::<Network>(OBSERVER).await;
     until_followed(&mut told, &Server::of_https(13, "tls-first")).await;
     let server = Server::of_https(14, "tls-good");
-    let mut clients: Vec<Peer> = (0..4).map(|_| server.asked(&["good:250"])).collect();
+    let mut clients: Vec<Program> = (0..4).map(|_| server.asked(&["good:250"])).collect();
     let (events, sums) = until_both(&mut told, &server, 1000).await;
     for client in &mut clients {
         assert_eq!(client.rest(), "good 200 250\n");

@@ -1,16 +1,15 @@
 //! Connections that fail or break on their way for real, each told apart from the others, and nothing of those that are well.
 
-use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{IpAddr, TcpListener};
-use std::process::{Child, ChildStdout, Command, Stdio};
 
 use bus_schema::event::network::{ConnectFailure, EdgeStats, Role};
 use bus_schema::event::{Body, Event};
 use observer_network::Network;
 
 use crate::neighbour::Neighbour;
+use crate::program::Program;
 use crate::told::Told;
-use crate::{inside, packets_filtered, python, run};
+use crate::{inside, packets_filtered, python, run, start};
 
 const OBSERVER: &str = "network";
 
@@ -56,44 +55,8 @@ try: socket.create_connection(to, 5); print('connected')
 except OSError as error: print(errno.errorcode.get(error.errno, error))";
 
 /// A Python program that runs at the other end.
-struct Program {
-    process: Child,
-    says: BufReader<ChildStdout>,
-}
-
-impl Program {
-    fn at(end: &Neighbour, arguments: &[&str]) -> Self {
-        Self::start(&inside(end, &python(arguments)))
-    }
-
-    fn start(command: &[String]) -> Self {
-        let (program, arguments) = command.split_first().unwrap();
-        let mut process = Command::new(program)
-            .args(arguments)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let says = BufReader::new(process.stdout.take().unwrap());
-        Self { process, says }
-    }
-
-    fn line(&mut self) -> String {
-        let mut line = String::new();
-        self.says.read_line(&mut line).unwrap();
-        line.trim().to_owned()
-    }
-
-    fn go_on(&mut self) {
-        writeln!(self.process.stdin.as_mut().unwrap()).unwrap();
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        drop(self.process.stdin.take());
-        let _ = self.process.wait();
-    }
+fn start_at(end: &Neighbour, arguments: &[&str]) -> Program {
+    start(&inside(end, &python(arguments)))
 }
 
 fn is_to(event: &Event, to: &str, port: u16) -> bool {
@@ -107,6 +70,11 @@ fn failure(event: &Event, to: &str, port: u16) -> Option<(ConnectFailure, i32)> 
         return None;
     };
     is_to(event, to, port).then_some((failed.failure, failed.errno))
+}
+
+async fn first_failure(told: &mut Told, to: &str, port: u16) -> Option<(ConnectFailure, i32)> {
+    let events = told.until(|event| failure(event, to, port).is_some()).await;
+    events.iter().find_map(|event| failure(event, to, port))
 }
 
 /// What was counted of a client's connections there.
@@ -125,7 +93,7 @@ async fn told_of(told: &mut Told, rule: Option<&str>) -> (String, Option<(Connec
     if let Some(rule) = rule {
         end.treats("filter", &format!("tcp dport {port} {rule}"));
     }
-    let mut program = Program::at(&end, &[CONNECT, &end.host(), &port.to_string()]);
+    let mut program = start_at(&end, &[CONNECT, &end.host(), &port.to_string()]);
     let witness = program.line();
     let events = told
         .until(|event| stats(event, &end.host(), port).is_some_and(|stats| stats.attempts > 0))
@@ -174,12 +142,7 @@ async fn a_router_without_a_route_is_told_as_unreachable() {
     run(&router.inside(&["sysctl", "-qw", "net.ipv4.ip_forward=1"]));
     let witness = run(&python(&[CONNECT, &to, "80"]));
     assert_eq!(witness, "ENETUNREACH\n");
-    let mut seen = None;
-    told.until(|event| {
-        seen = seen.or(failure(event, &to, 80));
-        seen.is_some()
-    })
-    .await;
+    let seen = first_failure(&mut told, &to, 80).await;
     assert_eq!(seen, Some((ConnectFailure::Unreachable, 101)));
 }
 
@@ -190,7 +153,7 @@ async fn a_connection_that_nobody_acknowledges_any_more_is_told_as_given_up() {
     let end = Neighbour::new();
     let listener = TcpListener::bind((end.host(), 0)).unwrap();
     let port = listener.local_addr().unwrap().port();
-    let mut program = Program::at(&end, &[LOSE, &end.host(), &port.to_string()]);
+    let mut program = start_at(&end, &[LOSE, &end.host(), &port.to_string()]);
     assert_eq!(program.line(), "connected");
     end.treats("filter", &format!("tcp dport {port} drop"));
     program.go_on();
@@ -214,7 +177,7 @@ async fn of_what_is_lost_at_random_the_share_is_told_and_of_what_arrives_nothing
     let mut told = Told::by::<Network>(OBSERVER).await;
     for (rule, is_lossy) in [(None, false), (Some("numgen random mod 100 < 5"), true)] {
         let end = Neighbour::new();
-        let mut server = Program::at(&end, &[ANSWER, &end.ip()]);
+        let mut server = start_at(&end, &[ANSWER, &end.ip()]);
         let port: u16 = server.line().parse().unwrap();
         if let Some(rule) = rule {
             let rule = format!("filter tcp dport {port} meta length > 120 {rule} counter drop");
@@ -227,7 +190,7 @@ async fn of_what_is_lost_at_random_the_share_is_told_and_of_what_arrives_nothing
             }
         }
         let arguments = [SEND, &end.ip(), &port.to_string(), &SEGMENTS.to_string()];
-        let mut client = Program::start(&python(&arguments));
+        let mut client = start(&python(&arguments));
         assert_eq!(client.line(), "", "it has sent all");
         let (mut segments, mut again, mut closed) = (0, 0, 0);
         told.until(|event| {
@@ -265,13 +228,8 @@ async fn who_has_no_port_left_is_told_so() {
     let listener = TcpListener::bind((end.host(), 0)).unwrap();
     let port = listener.local_addr().unwrap().port();
     run(&end.inside(&["sysctl", "-qw", "net.ipv4.ip_local_port_range=40000 40001"]));
-    let mut program = Program::at(&end, &[THREE, &end.host(), &port.to_string()]);
+    let mut program = start_at(&end, &[THREE, &end.host(), &port.to_string()]);
     assert_eq!(program.line(), "EADDRNOTAVAIL");
-    let mut seen = None;
-    told.until(|event| {
-        seen = seen.or(failure(event, &end.host(), port));
-        seen.is_some()
-    })
-    .await;
+    let seen = first_failure(&mut told, &end.host(), port).await;
     assert_eq!(seen, Some((ConnectFailure::Other, 99)));
 }

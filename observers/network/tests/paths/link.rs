@@ -1,10 +1,8 @@
 //! Packets that are dropped between two ends for real, each with the reason, and nothing of traffic that is well.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader};
 use std::net::{IpAddr, TcpListener, UdpSocket};
 use std::path::Path;
-use std::process::{Command, Stdio};
 
 use bus_schema::event::network::{DropReason, PacketsDropped};
 use bus_schema::event::{Body, Event};
@@ -12,7 +10,7 @@ use observer_network::Network;
 
 use crate::neighbour::Neighbour;
 use crate::told::Told;
-use crate::{inside, packets_filtered, python, run};
+use crate::{inside, packets_filtered, python, run, start};
 
 const OBSERVER: &str = "link";
 /// Connects and says how that went, with a second of patience.
@@ -137,19 +135,8 @@ async fn where_the_table_of_tracked_connections_is_full_that_is_the_reason_and_n
     }
     let end = Neighbour::new();
     end.treats("filter", "ct state new counter accept");
-    let fill = inside(&end, &python(&[FILL, &MOST.to_string()]));
-    let (program, arguments) = fill.split_first().unwrap();
-    let mut fills = Command::new(program)
-        .args(arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut line = String::new();
-    BufReader::new(fills.stdout.take().unwrap())
-        .read_line(&mut line)
-        .unwrap();
-    assert_eq!(line, "full\n");
+    let mut fills = start(&inside(&end, &python(&[FILL, &MOST.to_string()])));
+    assert_eq!(fills.line(), "full");
     let mut told = Told::by::<Network>(OBSERVER).await;
     let listener = TcpListener::bind((end.host(), 0)).unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -162,8 +149,7 @@ async fn where_the_table_of_tracked_connections_is_full_that_is_the_reason_and_n
     assert!(reasons.all(is_of_table), "{events:?}");
     drop(bound);
     assert_eq!(connect_from(&end, &end.host(), port, "5"), "connected\n");
-    drop(fills.stdin.take());
-    fills.wait().unwrap();
+    fills.rest();
 }
 
 #[tokio::test(flavor = "multi_thread")]

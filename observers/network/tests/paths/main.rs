@@ -7,23 +7,30 @@ mod context;
 mod link;
 #[path = "../../../base/tests/harness/neighbour.rs"]
 mod neighbour;
+#[path = "../../../base/tests/harness/program.rs"]
+mod program;
 #[path = "../../../base/tests/harness/told.rs"]
 mod told;
 
 use std::process::Command;
 
 use neighbour::Neighbour;
+use program::Program;
 
 fn python(arguments: &[&str]) -> Vec<String> {
     let words = ["/usr/bin/python3", "-c"].iter().chain(arguments);
     words.map(|word| (*word).to_owned()).collect()
 }
 
+/// A command that runs on.
+fn start(command: &[String]) -> Program {
+    let (program, arguments) = command.split_first().unwrap();
+    Program::start(Command::new(program).args(arguments))
+}
+
 /// What a command says.
 fn run(command: &[String]) -> String {
-    let (program, arguments) = command.split_first().unwrap();
-    let output = Command::new(program).args(arguments).output().unwrap();
-    String::from_utf8(output.stdout).unwrap()
+    start(command).rest()
 }
 
 fn inside(end: &Neighbour, command: &[String]) -> Vec<String> {
