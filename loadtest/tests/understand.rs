@@ -74,7 +74,7 @@ fn every_recorded_fault_has_its_root_and_no_control_an_incident() {
     );
 }
 
-/// No root in these was fitted to, and some of their causes no observer saw. Two mechanisms came of what `store-4` told besides its
+/// No root in these was fitted to, and some of their causes no observer saw. Some mechanisms came of what `store-4` told besides its
 /// roots.
 #[test]
 fn of_recordings_that_nothing_was_fitted_to_most_have_their_root() {
